@@ -1,0 +1,30 @@
+"""Learns a painter's style with a variational autoencoder and transfers it to video."""
+
+import os
+import sys
+import tempfile
+
+# TensorFlow reads these once, at import: nothing but real errors on stderr.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+def _import_quietly() -> None:
+    """Imports TensorFlow without the start-up chatter that its settings cannot silence."""
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            chatter.seek(0)
+            os.write(screen, chatter.read())
+            raise
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+
+
+if os.environ["KERAS_BACKEND"] == "tensorflow":
+    _import_quietly()

@@ -1,0 +1,168 @@
+"""What a script says to its user: progress, tables, one-line errors, what to run next."""
+
+import contextlib
+import errno
+import functools
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+PROJECT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = Path(sys.prefix).resolve()
+
+
+def script(main: Callable[[list[str] | None], int | None]) -> Callable[[list[str] | None], int]:
+    """Wraps a script's `main`: an expected fault becomes one line on stderr and status 1.
+
+    A fault is expected if the project's own code raised a built-in error on purpose, or if the
+    operating system refused something (OSError). Anything else is a bug and keeps its traceback.
+    SIGTERM is treated as Ctrl-C, so that both leave through the same `finally` clauses.
+    """
+
+    @functools.wraps(main)
+    def run(argv: list[str] | None = None) -> int:
+        name = Path(main.__code__.co_filename).name
+        with _sigterm_as_interrupt():
+            try:
+                return main(argv) or 0
+            except KeyboardInterrupt as interrupt:
+                hint = str(interrupt) or "nothing finished was lost; run the same command to go on"
+                print(f"\n{name}: stopped: {hint}", file=sys.stderr)
+                return 130
+            except Exception as error:
+                if not _is_expected(error):
+                    raise
+                print(f"{name}: error: {_one_line(error)}", file=sys.stderr)
+                return 1
+
+    return run
+
+
+def progress(
+    items: Iterable[Any] | None = None,
+    *,
+    total: float | None = None,
+    initial: int = 0,
+    unit: str = "",
+    label: str = "",
+) -> tqdm:
+    """Returns a progress bar with rate and time left, at most one line a 30 s if not a screen."""
+    to_screen = sys.stderr.isatty()
+    return tqdm(
+        items,
+        total=total,
+        initial=initial,
+        unit=unit,
+        desc=label,
+        mininterval=0.5 if to_screen else 30,
+        maxinterval=1 if to_screen else 60,
+        dynamic_ncols=to_screen,
+        ncols=None if to_screen else 100,
+        leave=to_screen,
+        smoothing=0.05,
+        file=sys.stderr,
+    )
+
+
+def say(text: str) -> None:
+    """Prints a line without tearing a progress bar."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def warn(text: str) -> None:
+    """Prints one line to stderr without tearing a progress bar."""
+    tqdm.write(f"warning: {text}", file=sys.stderr)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Formats rows under a header; numbers are set flush right."""
+    texts = [list(map(str, header))] + [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(row[i]) for row in texts) for i in range(len(header))]
+    right = [any(isinstance(row[i], (int, float)) for row in rows) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            text.rjust(width) if flush else text.ljust(width)
+            for text, width, flush in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in texts
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def finish(written: str, next_script: str | None = None) -> None:
+    """Prints a script's last line: what was written, where, and what to run next."""
+    then = f" Next: python {next_script}" if next_script else ""
+    say(f"{written}.{then}")
+
+
+def duration(seconds: float) -> str:
+    """Formats seconds as 0:00:00."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+class Every:
+    """Says yes at most once a given number of seconds."""
+
+    def __init__(self, seconds: float):
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Returns True if the time has passed, and starts anew."""
+        if time.monotonic() - self._last < self._seconds:
+            return False
+        self._last = time.monotonic()
+        return True
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
+    return str(value)
+
+
+def _is_expected(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return True
+    if type(error).__name__ == "ResourceExhaustedError":
+        return True
+    if not isinstance(error, (ValueError, RuntimeError, MemoryError)):
+        return False
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()
+    return raised_in.is_relative_to(PROJECT) and not raised_in.is_relative_to(ENVIRONMENT)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"no space left on the disk while writing {error.filename or 'output'}: make room "
+        "and run the same command again"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if type(error).__name__ == "ResourceExhaustedError" or isinstance(error, MemoryError):
+        return "out of memory: try a smaller --batch-size (half of the present one)"
+    return " ".join(str(error).split())
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        previous = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

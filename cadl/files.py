@@ -1,0 +1,78 @@
+"""Files that are whole or absent, and folders with one writer."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary name beside `path`; renames it to `path` if the block succeeds.
+
+    The temporary keeps the suffix, by which writers choose a format. What it holds is flushed to
+    the disk before the rename; after an error it is removed and `path` stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Holds a lock on a folder for the block; a second run is refused.
+
+    Raises:
+        RuntimeError: another process holds the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"another run is writing {folder}: wait for it or stop it") from None
+        yield
+
+
+def write_json(path: Path, contents: Any) -> None:
+    """Writes `contents` whole or not at all."""
+    with whole_file(path) as temporary:
+        text = json.dumps(contents, indent=1, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Returns the contents of a JSON file.
+
+    Raises:
+        ValueError: the file is damaged; it is named.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from None
+
+
+def hash_of(parts: Iterable[bytes | str]) -> str:
+    """Returns 16 hexadecimal digits that stand for the parts in their order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:16]
+
+
+def identity(path: Path) -> list:
+    """Returns name, size and time of a file: changes when the file does."""
+    status = path.stat()
+    return [str(path.absolute()), status.st_size, status.st_mtime_ns]

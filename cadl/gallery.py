@@ -1,0 +1,75 @@
+"""Contact sheets: labelled grids of tiles on a fixed 0-1 range, never stretched."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from cadl import files, tiles
+
+MARGIN = 6
+LABEL_HEIGHT = 18
+BACKGROUND = (24, 24, 24)
+INK = (224, 224, 224)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[np.ndarray]],
+    *,
+    title: str = "",
+    row_labels: Sequence[str] = (),
+    labels: Sequence[Sequence[str]] = (),
+    scale: float = 1.0,
+) -> Image.Image:
+    """Draws tiles in rows.
+
+    Args:
+        rows: tiles, uint8 or float in [0, 1], [h, w, 3], all of one size.
+        title: line above all.
+        row_labels: a line above each row; empty for none.
+        labels: a line under each tile; empty for none.
+        scale: size of a tile on the sheet over its own.
+
+    Returns:
+        RGB picture.
+    """
+    height, width = (round(side * scale) for side in rows[0][0].shape[:2])
+    columns = max(len(row) for row in rows)
+    above = LABEL_HEIGHT if row_labels else 0
+    below = LABEL_HEIGHT if labels else 0
+    cell_height = above + height + below + MARGIN
+    top = MARGIN + (LABEL_HEIGHT + MARGIN if title else 0)
+    sheet = Image.new(
+        "RGB", (MARGIN + columns * (width + MARGIN), top + len(rows) * cell_height), BACKGROUND
+    )
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12)
+    draw.text((MARGIN, MARGIN), title, INK, font)
+    for i, row in enumerate(rows):
+        y = top + i * cell_height
+        if row_labels:
+            draw.text((MARGIN, y), row_labels[i], INK, font)
+        for j, tile in enumerate(row):
+            x = MARGIN + j * (width + MARGIN)
+            pixels = tile if tile.dtype == np.uint8 else tiles.to_uint8(tile)
+            picture = Image.fromarray(pixels)
+            if picture.size != (width, height):
+                picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (x, y + above))
+            if labels:
+                text = _fitting(draw, labels[i][j], font, width)
+                draw.text((x, y + above + height + 2), text, INK, font)
+    return sheet
+
+
+def save_picture(path: Path, picture: Image.Image) -> None:
+    """Saves a picture whole or not at all, in the format of its suffix."""
+    with files.whole_file(path) as temporary:
+        picture.save(temporary, quality=90)
+
+
+def _fitting(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont, width: int) -> str:
+    while text and draw.textlength(text, font) > width:
+        text = text[:-1]
+    return text

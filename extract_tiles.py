@@ -1,0 +1,250 @@
+"""Step 1 of 7: cuts paintings and videos into tiles of 320x180 for training.
+
+Every folder under PAINTINGS is a painter, every file under VIDEOS a video:
+
+    python extract_tiles.py --paintings data/paintings --videos data/videos
+
+Writes data/tiles/<kind>-<source>-00000-of-0000N.tfrecord.gz. Run it again after adding or changing
+pictures: only what changed is done again.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cadl import console, files, shards, tiles, video
+from cadl.settings import Amount, Count, read_settings
+
+PAINTINGS: Path = Path("data/paintings")  # folder with one folder of pictures a painter
+VIDEOS: Path = Path("data/videos")  # folder of videos
+TILES: Path = Path("data/tiles")  # where the tiles go
+
+FRAME_STEP: Count = 10  # take every so-manieth frame of a video
+FRAME_STEPS: dict[str, int] = {}  # the same for some videos: source=step,...
+CROP: str = "auto"  # black borders of videos: auto, or top:left:bottom:right in pixels
+CROPS: dict[str, str] = {}  # the same for some videos: source=top:left:bottom:right,...
+TILES_PER_PICTURE: Count = 4  # a picture that is not 16:9 is covered by up to this many tiles
+
+DROP_BLACK: Amount = 6  # frames whose mean is darker than this, of 255, are dropped; 0 keeps all
+DROP_SAME: Amount = 1  # frames that differ less than this from the one kept before; 0 keeps all
+REMOVE_GONE: bool = False  # also remove tiles of sources that are no longer there
+
+PICTURE_SUFFIXES = frozenset(".jpg .jpeg .jpe .png .webp .avif .tif .tiff .bmp .gif".split())
+
+
+@console.script
+def main(argv: list[str] | None = None) -> int:
+    """Extracts all sources and returns the exit status."""
+    settings = read_settings(argv)
+    default_crop = None if settings.crop == "auto" else tiles.Crop.parse(settings.crop)
+    crops = {name: tiles.Crop.parse(text) for name, text in settings.crops.items()}
+    for name, step in settings.frame_steps.items():
+        if step < 1:
+            raise ValueError(f"FRAME_STEPS {name}={step} must be at least 1")
+    sources = find_sources(settings.paintings, settings.videos)
+    known = {name for _, name, _ in sources}
+    for option, names in (("CROPS", crops), ("FRAME_STEPS", settings.frame_steps)):
+        if unknown := set(names) - known:
+            raise ValueError(f"{option} names {sorted(unknown)[0]}, but there are {sorted(known)}")
+
+    rows = []
+    with files.only_one(settings.tiles):
+        for kind, name, paths in sources:
+            started = time.monotonic()
+            options = [settings.tiles_per_picture]
+            if kind == "video":
+                crop = crops.get(name, default_crop)
+                step = settings.frame_steps.get(name, settings.frame_step)
+                options = [str(crop), step, settings.drop_black, settings.drop_same]
+            request = {"options": options, "files": [files.identity(path) for path in paths]}
+            done = load_manifest(settings.tiles, kind, name)
+            if done is not None and done["request"] == request:
+                row = {**done["result"], "note": "unchanged"}
+            else:
+                manifest_path(settings.tiles, kind, name).unlink(missing_ok=True)
+                with shards.ShardWriter(settings.tiles, kind, name) as writer:
+                    if kind == "painting":
+                        row = extract_paintings(writer, name, paths, settings.tiles_per_picture)
+                    else:
+                        row = extract_video(
+                            writer, name, paths[0], crop, step, settings.drop_black,
+                            settings.drop_same,
+                        )  # fmt: skip
+                    if not writer.count:
+                        raise_later = f"{kind} {name}: no usable tile in {paths[0].parent}"
+                        console.warn(raise_later)
+                if row["tiles"]:
+                    manifest = {"request": request, "result": row}
+                    files.write_json(manifest_path(settings.tiles, kind, name), manifest)
+            row["seconds"] = time.monotonic() - started
+            rows.append((name, kind, row))
+        remove_gone(settings.tiles, known, settings.remove_gone)
+
+    header = ["source", "kind", "files", "skipped", "tiles", "dropped", "crop", "seconds", "note"]
+    cells = [
+        [name, kind, row["files"], row["skipped"], row["tiles"], row["dropped"], row["crop"],
+         row["seconds"], row.get("note", "")]
+        for name, kind, row in rows
+    ]  # fmt: skip
+    console.say(console.table(header, cells))
+    total = sum(row["tiles"] for _, _, row in rows)
+    if empty := [name for name, _, row in rows if not row["tiles"]]:
+        raise ValueError(f"no tiles from {', '.join(empty)}: see the warnings above")
+    console.finish(f"Wrote {total} tiles to {settings.tiles}", "preview_tiles.py")
+    return 0
+
+
+def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Path]]]:
+    """Lists kind, name and files of every source, painters first.
+
+    Raises:
+        FileNotFoundError: a folder is missing, or both hold nothing.
+        ValueError: two sources have the same name.
+    """
+    for option, folder in (("PAINTINGS", paintings), ("VIDEOS", videos)):
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{option} {folder} is not a folder: make it, or give --{option.lower()}"
+            )
+    sources = []
+    loose = [path for path in paintings.iterdir() if path.is_file()]
+    folders = [path for path in sorted(paintings.iterdir()) if path.is_dir()]
+    for folder, candidates in [
+        *((folder, folder.rglob("*")) for folder in folders),
+        (paintings, loose),
+    ]:
+        pictures = sorted(
+            path
+            for path in candidates
+            if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("._")
+        )
+        if pictures:
+            sources.append(("painting", shards.source_name(folder.name), pictures))
+        elif folder != paintings:
+            console.warn(f"{folder} holds no pictures")
+    found = sorted(path for path in videos.rglob("*") if path.is_file() and video.is_video(path))
+    sources += [("video", shards.source_name(path.stem), [path]) for path in found]
+    if not sources:
+        raise FileNotFoundError(f"no pictures in {paintings} and no videos in {videos}")
+    names: dict[str, Path] = {}
+    for _, name, paths in sources:
+        if name in names:
+            raise ValueError(f"{names[name]} and {paths[0]} both are source {name}: rename one")
+        names[name] = paths[0]
+    return sources
+
+
+def extract_paintings(
+    writer: shards.ShardWriter, source: str, paths: list[Path], tiles_per_picture: int
+) -> dict:
+    """Writes the tiles of a painter's pictures; unreadable ones are skipped with a warning."""
+    skipped = small = 0
+    for path in console.progress(paths, unit="picture", label=source):
+        try:
+            picture = tiles.load_picture(path)
+        except ValueError as error:
+            console.warn(f"skipped {error}")
+            skipped += 1
+            continue
+        if picture.width < tiles.WIDTH or picture.height < tiles.HEIGHT:
+            size = f"{picture.width}x{picture.height}"
+            console.warn(f"{path}: only {size}, enlarged to {tiles.WIDTH}x{tiles.HEIGHT}")
+            small += 1
+        for index, pixels in enumerate(tiles.picture_tiles(picture, tiles_per_picture)):
+            writer.write(
+                shards.Tile(pixels, "painting", source, index, 0.0, 0, os.fspath(path))
+            )  # fmt: skip
+    return {
+        "files": len(paths),
+        "skipped": skipped,
+        "tiles": writer.count,
+        "dropped": 0,
+        "crop": "",
+        "note": f"{small} enlarged" if small else "",
+    }
+
+
+def extract_video(
+    writer: shards.ShardWriter,
+    source: str,
+    path: Path,
+    crop: tiles.Crop | None,
+    frame_step: int,
+    drop_black: float,
+    drop_same: float,
+) -> dict:
+    """Writes every `frame_step`-th frame of a video, less black and repeated ones."""
+    row = {"files": 1, "skipped": 0, "tiles": 0, "dropped": 0, "crop": "", "note": ""}
+    try:
+        source_video = video.probe(path)
+        if crop is None:
+            crop = video.find_crop(source_video)
+        crop.size(source_video.width, source_video.height)
+        row["crop"] = str(crop)
+        frames = video.read_frames(
+            source_video, crop=source_video.cover_crop(crop), size=(tiles.WIDTH, tiles.HEIGHT)
+        )
+        shot_finder = video.ShotFinder()
+        kept: np.ndarray | None = None
+        bar = console.progress(frames, total=len(source_video.times), unit="frame", label=source)
+        count = 0
+        for index, frame in enumerate(bar):
+            count += 1
+            shot = shot_finder.add(frame)
+            if index % frame_step:
+                continue
+            same = kept is not None and np.abs(frame.astype(np.int16) - kept).mean() < drop_same
+            if frame.mean() < drop_black or same:
+                row["dropped"] += 1
+                continue
+            kept = frame.astype(np.int16)
+            seconds = float(source_video.times[min(index, len(source_video.times) - 1)])
+            writer.write(
+                shards.Tile(frame, "video", source, index, seconds, shot, os.fspath(path))
+            )  # fmt: skip
+        row["note"] = f"{shot_finder.shot + 1} shots"
+        if count < 0.95 * len(source_video.times):
+            console.warn(f"{path}: breaks off after {count} of {len(source_video.times)} frames")
+    except (ValueError, FileNotFoundError) as error:
+        console.warn(f"skipped {error}")
+        row["skipped"] = 1
+    row["tiles"] = writer.count
+    return row
+
+
+def manifest_path(folder: Path, kind: str, name: str) -> Path:
+    """Names the file that remembers what a source's tiles were made from."""
+    return folder / f"{kind}-{name}.json"
+
+
+def load_manifest(folder: Path, kind: str, name: str) -> dict | None:
+    """Returns what a source's tiles were made from, None if they must be made again."""
+    try:
+        manifest = files.read_json(manifest_path(folder, kind, name))
+    except (FileNotFoundError, ValueError):
+        return None
+    found = shards.shards_of(folder, f"{kind}-{name}")
+    wanted = -(-manifest["result"]["tiles"] // shards.TILES_PER_SHARD)
+    return manifest if len(found) == wanted else None
+
+
+def remove_gone(folder: Path, known: set[str], remove: bool) -> None:
+    """Removes tiles of sources that are no longer there, or says that they stay."""
+    for path in sorted(folder.glob("*.json")):
+        kind, _, name = path.stem.partition("-")
+        if name in known:
+            continue
+        if remove:
+            path.unlink()
+            for shard in shards.shards_of(folder, f"{kind}-{name}"):
+                shard.unlink()
+            console.say(f"removed the tiles of {name}, which is gone")
+        else:
+            console.warn(f"{name} is gone, its tiles stay; --remove-gone yes removes them")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

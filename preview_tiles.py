@@ -1,0 +1,99 @@
+"""Step 2 of 7: checks every tile and draws contact sheets of them.
+
+    python preview_tiles.py --tiles data/tiles
+
+Writes out/tiles/<source>.png and prints a table: colours or sizes that look odd here would spoil
+everything that follows.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from cadl import console, gallery, shards
+from cadl.settings import Count, read_settings
+
+TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py
+PREVIEWS: Path = Path("out/tiles")  # where the contact sheets go
+
+TILES_PER_SHEET: Count = 40  # tiles on a contact sheet, spread evenly over the source
+COLUMNS: Count = 5  # tiles in a row
+
+
+@console.script
+def main(argv: list[str] | None = None) -> int:
+    """Checks all shards, draws a sheet a source and returns the exit status."""
+    settings = read_settings(argv)
+    by_source: dict[tuple[str, str], list[Path]] = {}
+    for path in shards.list_shards(settings.tiles):
+        match = shards.NAME.fullmatch(path.name)
+        by_source.setdefault((match[1], match[2]), []).append(path)
+
+    rows, faults = [], []
+    with console.progress(total=sum(map(len, by_source.values())), unit="shard") as bar:
+        for (kind, source), paths in by_source.items():
+            read, colour_sum, pick = 0, np.zeros(3), Pick(settings.tiles_per_sheet)
+            for path in paths:
+                try:
+                    for tile in shards.read_shard(path):
+                        read += 1
+                        colour_sum += tile.pixels.mean(axis=(0, 1))
+                        pick.add(tile)
+                except ValueError as error:
+                    faults.append(str(error))
+                    console.warn(str(error))
+                bar.update()
+            colour = colour_sum / max(read, 1)
+            rows.append([source, kind, len(paths), read, *map(float, [colour.mean(), *colour])])
+            if pick.kept:
+                draw_sheet(settings.previews / f"{source}.png", source, pick.kept, settings.columns)
+
+    header = ["source", "kind", "shards", "tiles", "brightness", "red", "green", "blue"]
+    console.say(console.table(header, rows))
+    if faults:
+        raise ValueError(f"{len(faults)} damaged shards, the first: {faults[0]}")
+    console.finish(f"Wrote {len(rows)} contact sheets to {settings.previews}", "train_vae.py")
+    return 0
+
+
+class Pick:
+    """Keeps some tiles of a stream, evenly spaced whatever its length."""
+
+    def __init__(self, at_most: int):
+        self.kept: list[shards.Tile] = []
+        self._at_most = at_most
+        self._every = 1
+        self._seen = 0
+
+    def add(self, tile: shards.Tile) -> None:
+        """Takes every n-th tile; each time too many are kept, n doubles."""
+        if self._seen % self._every == 0:
+            self.kept.append(tile)
+            if len(self.kept) > self._at_most:
+                self.kept = self.kept[::2]
+                self._every *= 2
+        self._seen += 1
+
+
+def draw_sheet(path: Path, source: str, chosen: list[shards.Tile], columns: int) -> None:
+    """Draws a source's contact sheet."""
+    chunks = [chosen[i : i + columns] for i in range(0, len(chosen), columns)]
+    sheet = gallery.contact_sheet(
+        [[tile.pixels for tile in chunk] for chunk in chunks],
+        title=source,
+        labels=[[label(tile) for tile in chunk] for chunk in chunks],
+        scale=0.75,
+    )
+    gallery.save_picture(path, sheet)
+
+
+def label(tile: shards.Tile) -> str:
+    """Says where a tile is from."""
+    if tile.kind == "painting":
+        return f"{Path(tile.path).stem} {tile.index}"
+    return f"frame {tile.index}, {tile.seconds:.2f} s, shot {tile.shot}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
