@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 from cadl import console, files, shards, tiles, video
 from cadl.settings import Amount, Count, read_settings
+
+import numpy as np
 
 PAINTINGS: Path = Path("data/paintings")  # folder with one folder of pictures a painter
 VIDEOS: Path = Path("data/videos")  # folder of videos
@@ -32,7 +32,9 @@ DROP_BLACK: Amount = 6  # frames whose mean is darker than this, of 255, are dro
 DROP_SAME: Amount = 1  # frames that differ less than this from the one kept before; 0 keeps all
 REMOVE_GONE: bool = False  # also remove tiles of sources that are no longer there
 
-PICTURE_SUFFIXES = frozenset(".jpg .jpeg .jpe .png .webp .avif .tif .tiff .bmp .gif".split())
+PICTURE_SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"]
+)
 
 
 @console.script

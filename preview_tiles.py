@@ -9,10 +9,10 @@ everything that follows.
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from cadl import console, gallery, shards
 from cadl.settings import Count, read_settings
+
+import numpy as np
 
 TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py
 PREVIEWS: Path = Path("out/tiles")  # where the contact sheets go

@@ -16,7 +16,9 @@ def _import_quietly() -> None:
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
         except BaseException:
             chatter.seek(0)
             os.write(screen, chatter.read())

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from cadl import files, tiles
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-
-from cadl import files, tiles
 
 MARGIN = 6
 LABEL_HEIGHT = 18

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cadl import tiles
+
 import numpy as np
 import tensorflow as tf
-
-from cadl import tiles
 
 KINDS = ("painting", "video")
 TILES_PER_SHARD = 128
@@ -133,7 +133,7 @@ def read_shard(path: Path) -> Iterator[Tile]:
     Raises:
         ValueError: a record is damaged or of another size; shard, record and fault are named.
     """
-    records = iter(tf.data.TFRecordDataset(str(path), compression_type="GZIP"))
+    records = iter(tf.data.TFRecordDataset(str(path), "GZIP", buffer_size=1 << 20))
     number = 0
     while True:
         try:

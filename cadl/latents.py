@@ -1,0 +1,197 @@
+"""Statistics of posterior means, maps from a video's distribution to a painter's, smoothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+STYLE_MAPS = ("mean", "ancestor", "diagonal", "gaussian")
+ANCESTOR_VIDEO = 0.25
+ANCESTOR_PAINTING = 0.5
+MAX_GAIN = 3.0
+ACTIVE_VARIANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Exact moments of a source's latents.
+
+    Attributes:
+        kind: "painting" or "video".
+        count: number of tiles.
+        mean: float64 [codes].
+        covariance: float64 [codes, codes], of the population (divided by count).
+    """
+
+    kind: str
+    count: int
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    @property
+    def active_codes(self) -> np.ndarray:
+        """Boolean [codes]: those whose mean varies (Burda et al. 2016, arXiv 1509.00519)."""
+        return np.diag(self.covariance) > ACTIVE_VARIANCE
+
+
+class Moments:
+    """Adds up latents batch by batch, in float64."""
+
+    def __init__(self, codes: int):
+        """Begins with nothing seen of so many codes."""
+        self._count = 0
+        self._sum = np.zeros(codes)
+        self._products = np.zeros((codes, codes))
+
+    def add(self, latents: np.ndarray) -> None:
+        """Adds latents [N, codes]."""
+        values = latents.astype(np.float64)
+        self._count += len(values)
+        self._sum += values.sum(axis=0)
+        self._products += values.T @ values
+
+    def statistics(self, kind: str) -> Statistics:
+        """Returns the moments of everything added.
+
+        Raises:
+            ValueError: nothing was added.
+        """
+        if not self._count:
+            raise ValueError("no latents to take statistics of")
+        mean = self._sum / self._count
+        covariance = self._products / self._count - np.outer(mean, mean)
+        return Statistics(kind, self._count, mean, (covariance + covariance.T) / 2)
+
+
+def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
+    """Reads `a` or `a:0.6,b:0.4` into weights that sum to 1.
+
+    Raises:
+        ValueError: a name is no painter's, or the weights are no weights.
+    """
+    weights: dict[str, float] = {}
+    for part in style.split(","):
+        name, colon, weight = part.strip().rpartition(":") if ":" in part else (part.strip(), "", 1)
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            raise ValueError(f"STYLE {style}: {weight!r} is not a weight") from None
+        if name not in painters:
+            raise ValueError(f"STYLE {name!r} is no painter: there are {', '.join(painters)}")
+        if not weights[name] > 0:
+            raise ValueError(f"STYLE {style}: weights must be above 0")
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
+
+
+def blend(painters: dict[str, Statistics], weights: dict[str, float]) -> Statistics:
+    """Blends painters: means and standard deviations are averaged.
+
+    For diagonal Gaussians this is the Wasserstein barycentre (Agueh & Carlier 2011); of full
+    covariances only one painter's is used as it is.
+    """
+    chosen = [(painters[name], weight) for name, weight in weights.items()]
+    if len(chosen) == 1:
+        return chosen[0][0]
+    mean = sum(weight * painter.mean for painter, weight in chosen)
+    deviation = sum(
+        weight * np.sqrt(np.maximum(np.diag(painter.covariance), 0)) for painter, weight in chosen
+    )
+    count = min(painter.count for painter, _ in chosen)
+    return Statistics("painting", count, mean, np.diag(deviation**2))
+
+
+def map_latents(
+    latents: np.ndarray,
+    video: Statistics,
+    painter: Statistics,
+    *,
+    style_map: str,
+    strength: float,
+) -> np.ndarray:
+    """Moves latents from the video's distribution toward the painter's.
+
+    `mean` moves the mean alone; `diagonal` also matches each code's spread; `gaussian` is the
+    optimal map between the two Gaussians (Takatsu 2011; shrunk covariances, gains capped);
+    `ancestor` is what the program of 2017 did. Between strength 0 (nothing) and 1 the move is
+    linear: McCann's displacement interpolation.
+
+    Args:
+        latents: float32 [N, codes].
+        video: moments of the whole video.
+        painter: moments of the painter or blend.
+        style_map: one of STYLE_MAPS.
+        strength: from 0 to 1.
+
+    Returns:
+        float32 [N, codes].
+    """
+    if style_map == "ancestor":
+        moved = latents - ANCESTOR_VIDEO * video.mean + ANCESTOR_PAINTING * painter.mean
+    elif style_map == "mean":
+        moved = latents + (painter.mean - video.mean)
+    elif style_map == "diagonal":
+        spread = np.sqrt(np.maximum(np.diag(painter.covariance), 0))
+        own = np.sqrt(np.maximum(np.diag(video.covariance), 0))
+        gain = np.where(own > ACTIVE_VARIANCE**0.5, spread / np.maximum(own, 1e-6), 1.0)
+        moved = painter.mean + (latents - video.mean) * np.minimum(gain, MAX_GAIN)
+    elif style_map == "gaussian":
+        moved = painter.mean + (latents - video.mean) @ _monge_matrix(video, painter)
+    else:
+        raise ValueError(f"style_map {style_map!r} is not one of {', '.join(STYLE_MAPS)}")
+    return (latents + strength * (moved - latents)).astype(np.float32)
+
+
+def _monge_matrix(video: Statistics, painter: Statistics) -> np.ndarray:
+    """Returns A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2 with gains of at most MAX_GAIN."""
+    a, b = _shrunk(video), _shrunk(painter)
+    root, inverse_root = _power(a, 0.5), _power(a, -0.5)
+    matrix = inverse_root @ _power(root @ b @ root, 0.5) @ inverse_root
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return (vectors * np.clip(values, 1 / MAX_GAIN, MAX_GAIN)) @ vectors.T
+
+
+def _shrunk(statistics: Statistics) -> np.ndarray:
+    """Shrinks a covariance toward its diagonal, more the fewer tiles there were."""
+    codes = len(statistics.mean)
+    weight = codes / (codes + statistics.count)
+    diagonal = np.diag(np.diag(statistics.covariance))
+    floor = ACTIVE_VARIANCE * np.eye(codes)
+    return (1 - weight) * statistics.covariance + weight * diagonal + floor
+
+
+def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return (vectors * np.maximum(values, 1e-9) ** exponent) @ vectors.T
+
+
+def smooth(latents: np.ndarray, shots: np.ndarray, *, frames: float) -> np.ndarray:
+    """Smooths latents over time within each shot, without delay.
+
+    A Gaussian window centred on each frame, cut off and renormalised at the ends of a shot.
+
+    Args:
+        latents: float32 [N, codes], frames in order.
+        shots: int [N], number of each frame's shot.
+        frames: standard deviation of the window in frames; 0 leaves the latents as they are.
+
+    Returns:
+        float32 [N, codes].
+    """
+    if frames <= 0 or len(latents) < 2:
+        return latents
+    radius = max(1, int(np.ceil(3 * frames)))
+    window = np.exp(-0.5 * (np.arange(-radius, radius + 1) / frames) ** 2)
+    smoothed = np.empty_like(latents)
+    starts = np.flatnonzero(np.diff(shots, prepend=shots[0] - 1))
+    for start, end in zip(starts, [*starts[1:], len(latents)], strict=True):
+        part = latents[start:end]
+        total = np.zeros(part.shape, np.float64)
+        weight = np.zeros((len(part), 1))
+        for offset, value in zip(range(-radius, radius + 1), window, strict=True):
+            first, last = max(0, -offset), min(len(part), len(part) - offset)
+            if first < last:
+                total[first:last] += value * part[first + offset : last + offset]
+                weight[first:last] += value
+        smoothed[start:end] = total / weight
+    return smoothed

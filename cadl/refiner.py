@@ -1,0 +1,232 @@
+"""The refiner: makes a sharp, painted tile of the VAE's picture, the tile's detail and a strength.
+
+512 codes cannot hold the shapes of a picture never seen. So a detail encoder reads the tile's
+luminance into a few channels at a quarter of the resolution, with noise added in training that
+leaves it few bits. Palette, light and large forms come from the VAE's codes, which are what is
+moved toward the painter; shapes come from the detail; strokes are learnt from the paintings.
+"""
+
+import keras
+from keras import layers, ops
+
+from cadl.blocks import SpaceToDepth
+
+BLOCK = 4  # the refiner works at a quarter of the resolution
+FEATURES = 48
+HALF_FEATURES = 24
+FULL_FEATURES = 12
+BLOCKS = 3
+DETAIL_NOISE = 0.25  # standard deviation of the noise on the detail code in training
+DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale in bounds
+ARCHITECTURE = {"features": [FEATURES, HALF_FEATURES, FULL_FEATURES], "blocks": BLOCKS}
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+class Refining(keras.Model):
+    """Detail encoder and refiner in one, for training, checkpoints and export.
+
+    Attributes:
+        detail_encoder: by `build_detail_encoder`; None without a detail code.
+        refiner: by `build_refiner`.
+    """
+
+    def __init__(self, detail_channels: int):
+        """Builds both networks."""
+        super().__init__(name="refining")
+        self.detail_encoder = build_detail_encoder(detail_channels) if detail_channels else None
+        self.refiner = build_refiner(detail_channels)
+        self.built = True
+
+    def draw(self, pictures, detail, strength):
+        """Refines the VAE's pictures [N, h, w, 3] with a detail code or None, strength [N, 1]."""
+        inputs = [pictures, strength] if detail is None else [pictures, detail, strength]
+        return self.refiner(inputs)
+
+    def call(self, pictures, tiles_in, strength):
+        """Refines the VAE's pictures of tiles, both [N, h, w, 3], at a strength [N]."""
+        detail = self.detail_encoder(tiles_in) if self.detail_encoder else None
+        return self.draw(pictures, detail, ops.reshape(strength, (-1, 1)))
+
+
+def build_detail_encoder(detail_channels: int) -> keras.Model:
+    """Builds the network from tiles to their detail code.
+
+    Takes float32 [N, h, w, 3] in [0, 1], h and w multiples of 4; returns float32
+    [N, h/4, w/4, detail_channels]. It sees luminance only, so that every colour comes from the
+    codes that are shifted.
+    """
+    pixels = keras.Input((None, None, 3), name="tiles")
+    x = layers.Conv2D(
+        1, 1, use_bias=False, trainable=False, name="luminance",
+        kernel_initializer=lambda shape, dtype=None: ops.reshape(
+            ops.convert_to_tensor(LUMINANCE, dtype), shape
+        ),
+    )(pixels)  # fmt: skip
+    x = layers.Rescaling(4.0, -2.0, name="centre")(x)
+    x = SpaceToDepth(BLOCK, name="space_to_depth")(x)  # [N, h/4, w/4, 16]
+    x = layers.Conv2D(32, 3, padding="same", activation="silu", name="conv0")(x)
+    x = layers.Conv2D(32, 3, padding="same", activation="silu", name="conv1")(x)
+    x = layers.Conv2D(detail_channels, 3, padding="same", dtype="float32", name="detail")(x)
+    return keras.Model(pixels, x, name="detail_encoder")
+
+
+def build_refiner(detail_channels: int) -> keras.Model:
+    """Builds the network that refines the VAE's pictures.
+
+    Takes the VAE's tiles, float32 [N, h, w, 3]; the detail code, float32 [N, h/4, w/4,
+    detail_channels], left out if that is 0; and the strength, float32 [N, 1] in [0, 1]. Returns
+    tiles, float32 [N, h, w, 3], not clipped. New, it returns the VAE's tiles as they are.
+
+    Two plain interpolations lead back to full size, each followed by a convolution: equal features
+    give equal pixels, whatever the weights, so no grid can show (Odena et al. 2016,
+    doi 10.23915/distill.00003).
+    """
+    picture = keras.Input((None, None, 3), name="picture")
+    strength = keras.Input((1,), name="strength")
+    inputs = [picture, strength]
+    x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
+    x = layers.Rescaling(2.0, -1.0, name="centre")(x)
+    if detail_channels:
+        detail = keras.Input((None, None, detail_channels), name="detail")
+        inputs.insert(1, detail)
+        x = layers.Concatenate(name="with_detail")([x, detail])
+    x = layers.Conv2D(FEATURES, 3, padding="same", name="stem")(x)
+    style = layers.Dense(32, activation="silu", name="style")(strength)
+    for i in range(BLOCKS):  # [N, h/4, w/4, 48]
+        x = modulated_block(x, style, f"block{i}")
+    x = layers.Conv2D(HALF_FEATURES, 1, name="to_half")(x)
+    x = layers.UpSampling2D(2, interpolation="bilinear", name="half")(x)  # [N, h/2, w/2, 24]
+    x = layers.Conv2D(HALF_FEATURES, 3, padding="same", activation="silu", name="half_conv")(x)
+    x = layers.Conv2D(FULL_FEATURES, 1, activation="silu", name="to_full")(x)
+    x = layers.UpSampling2D(2, interpolation="bilinear", name="full")(x)  # [N, h, w, 12]
+    x = layers.Conv2D(
+        3, 3, padding="same", kernel_initializer="zeros", dtype="float32", name="residual"
+    )(x)
+    x = layers.Add(dtype="float32", name="refined")([picture, x])
+    return keras.Model(inputs, x, name="refiner")
+
+
+def modulated_block(x: keras.KerasTensor, style: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Residual block whose inner features are scaled and moved by the style.
+
+    Feature-wise modulation (Perez et al. 2018, arXiv 1709.07871) lets one network draw at every
+    strength.
+    """
+    y = layers.Activation("silu", name=f"{name}_act0")(x)
+    y = layers.Conv2D(FEATURES, 3, padding="same", name=f"{name}_conv0")(y)
+    scale = layers.Dense(FEATURES, kernel_initializer="zeros", name=f"{name}_scale")(style)
+    move = layers.Dense(FEATURES, kernel_initializer="zeros", name=f"{name}_move")(style)
+    scale = layers.Reshape((1, 1, FEATURES), name=f"{name}_scale_map")(scale)
+    move = layers.Reshape((1, 1, FEATURES), name=f"{name}_move_map")(move)
+    y = layers.Add(name=f"{name}_scaled")([y, layers.Multiply()([y, scale]), move])
+    y = layers.Activation("silu", name=f"{name}_act1")(y)
+    y = layers.Conv2D(
+        FEATURES, 3, padding="same", name=f"{name}_conv1",
+        kernel_initializer=keras.initializers.VarianceScaling(0.1),
+    )(y)  # fmt: skip
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+def detail_kl(detail):
+    """Returns the divergence of each tile's noisy detail code from N(0, 1) in nats: [N]."""
+    variance = DETAIL_NOISE**2
+    kl = 0.5 * (ops.square(detail) + variance - 1.0 - ops.log(variance))
+    return ops.sum(kl, axis=(1, 2, 3))
+
+
+def pyramid(pictures, levels: int) -> list:
+    """Splits pictures into a Laplacian pyramid: `levels` bands, then what is left.
+
+    Args:
+        pictures: float32 [N, h, w, c], h and w multiples of 2 ** levels.
+        levels: number of bands.
+    """
+    bands = []
+    for _ in range(levels):
+        smaller = ops.average_pool(pictures, 2, 2)
+        _, h, w, _ = ops.shape(pictures)
+        bands.append(pictures - ops.image.resize(smaller, (h, w), interpolation="bilinear"))
+        pictures = smaller
+    return [*bands, pictures]
+
+
+def shrink(pictures, factor: int):
+    """Averages over blocks: [N, h, w, c] -> [N, h/factor, w/factor, c]."""
+    return ops.average_pool(pictures, factor, factor)
+
+
+def stroke_loss(pictures, paintings, filters):
+    """Returns the sliced Wasserstein distance between the textures of two sets of tiles.
+
+    Responses of random 7x7 filters over the bands of a Laplacian pyramid are sorted and compared
+    (Heitz et al. 2021, arXiv 2006.07229, on random features in place of a trained network's). The
+    lowest band is left out: palette is the codes' business.
+
+    Args:
+        pictures: float32 [N, h, w, 3].
+        paintings: float32 [N, h, w, 3].
+        filters: float32 [7, 7, 3, D], new N(0, 1) numbers at every step.
+
+    Returns:
+        Scalar, mean over directions, summed over bands, each over the paintings' own spread.
+    """
+    filters = filters - ops.mean(filters, axis=(0, 1), keepdims=True)
+    filters = filters / ops.sqrt(ops.sum(ops.square(filters), axis=(0, 1, 2)))
+    total = 0.0
+    for ours, theirs in list(zip(pyramid(pictures, 3), pyramid(paintings, 3), strict=True))[:-1]:
+        responses = [
+            ops.reshape(ops.conv(band, filters, strides=1, padding="valid"), (-1, filters.shape[3]))
+            for band in (ours, theirs)
+        ]
+        stride = max(1, responses[0].shape[0] // 4096) if responses[0].shape[0] else 4
+        ours, theirs = (ops.sort(response[::stride], axis=0) for response in responses)
+        spread = ops.mean(ops.abs(theirs)) + 1e-3
+        total = total + ops.mean(ops.abs(ours - theirs)) / spread
+    return total
+
+
+def structure_loss(pictures, tiles_in):
+    """Returns how much of the tiles' local structure is lost: 0 none, 1 all, 2 inverted.
+
+    One minus the local correlation of luminance in windows of 8 pixels, at half and quarter size:
+    the structure term of SSIM (Wang et al. 2004, eq. 10), which leaves brightness and contrast
+    free.
+
+    Args:
+        pictures: float32 [N, h, w, 3].
+        tiles_in: float32 [N, h, w, 3].
+
+    Returns:
+        float32 [N].
+    """
+    total = 0.0
+    for factor in (2, 4):
+        a, b = (
+            shrink(ops.sum(x * ops.convert_to_tensor(LUMINANCE), -1, keepdims=True), factor)
+            for x in (pictures, tiles_in)
+        )
+
+        def mean(x):
+            return ops.average_pool(x, 8, 4)
+
+        mean_a, mean_b = mean(a), mean(b)
+        var_a = mean(a * a) - mean_a**2
+        var_b = mean(b * b) - mean_b**2
+        covariance = mean(a * b) - mean_a * mean_b
+        floor = 0.03**2
+        correlation = (covariance + floor) / (
+            ops.sqrt(ops.maximum(var_a, 0.0) + floor) * ops.sqrt(ops.maximum(var_b, 0.0) + floor)
+        )
+        total = total + 0.5 * (1.0 - ops.mean(correlation, axis=(1, 2, 3)))
+    return total
+
+
+def sharp_loss(tiles_in, refined):
+    """Returns the squared error of each tile plus that of its two finest bands: [N].
+
+    The bands weigh edges, which a squared error alone trades for blur.
+    """
+    error = ops.sum(ops.square(tiles_in - refined), axis=(1, 2, 3))
+    for band in pyramid(tiles_in - refined, 2)[:2]:
+        error = error + ops.sum(ops.square(band), axis=(1, 2, 3))
+    return error

@@ -1,0 +1,222 @@
+"""Step 3 of 7: trains the variational autoencoder on all tiles.
+
+    python train_vae.py --steps 20000
+
+Watch it with `tensorboard --logdir log`. Stop it with Ctrl-C whenever you like; the same command
+goes on where it stopped, and a larger --steps trains a finished run further.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cadl import console, files, gallery, metrics, shards, training, vae
+from cadl.settings import Amount, Count, Index, Range, Rate, read_settings, show_settings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py
+RUN: Path = Path("log/vae")  # checkpoints, TensorBoard, previews, progress.mp4
+
+STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes about 7 000
+BATCH_SIZE: Count = 8  # tiles a step; less if memory runs out
+LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
+BETA: Amount = 0.05  # weight of the KL term: more gives smoother codes and a blurrier picture
+SEED: Index = 1  # of weights, order of tiles and noise
+
+VALIDATION_FRACTION: Annotated[float, Range(0, 0.5)] = 0.05  # whole shots and paintings held out
+CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
+PREVIEW_EVERY: Count = 250  # steps between previews and validations
+LOG_EVERY: Count = 25  # steps between points of the curves
+
+PREVIEW_TILES = 6
+VALIDATION_TILES = 32
+
+
+@console.script
+def main(argv: list[str] | None = None) -> int:
+    """Trains to the last step and returns the exit status."""
+    settings = read_settings(argv)
+    console.say(show_settings(settings))
+    training.make_deterministic(settings.seed)
+    strategy = training.make_strategy()
+    console.say(training.describe_devices(strategy))
+    tile_set = shards.load_tiles(settings.tiles)
+    train_indices, validation_indices = tile_set.split(settings.validation_fraction, settings.seed)
+    console.say(
+        f"{len(train_indices)} tiles to train on, {len(validation_indices)} held out, of "
+        + ", ".join(tile_set.source_indices())
+    )
+
+    # Build the model twice: the one that learns, and its average over steps, which is used.
+    with strategy.scope():
+        model = vae.build_vae()
+        averaged = vae.build_vae()
+        averaged.set_weights(model.get_weights())
+        optimizer = keras.optimizers.Adam(settings.learning_rate, beta_2=0.99)
+        optimizer.build(model.trainable_variables)
+    with files.only_one(settings.run):
+        run = training.Run(
+            settings.run,
+            script="train_vae.py",
+            settings=settings,
+            architecture=vae.ARCHITECTURE,
+            tracked={"model": model, "averaged": averaged, "optimizer": optimizer},
+        )
+        if run.resumed:
+            console.say(f"going on from step {int(run.step)} of {settings.steps}")
+        if run.step >= settings.steps:
+            console.finish(
+                f"{settings.run} is done at step {int(run.step)}; a larger --steps goes on",
+                "train_refiner.py",
+            )
+            return 0
+        run.write_settings()
+        watch = Watch(tile_set, train_indices, validation_indices)
+        step_function = make_step(strategy, model, optimizer, run, settings)
+        with run.going_on("add --steps to change the end"):
+            train(strategy, run, tile_set, train_indices, step_function, watch, model,
+                  averaged, optimizer, settings)  # fmt: skip
+    console.finish(f"Wrote step {settings.steps} to {settings.run}", "train_refiner.py")
+    return 0
+
+
+def make_step(strategy, model, optimizer, run, settings):
+    """Returns the compiled function that makes one training step from one batch."""
+
+    def replica_step(batch: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
+        tiles_in = tf.cast(batch, tf.float32) / 255
+        with tf.GradientTape() as tape:
+            reconstruction, z_mean, z_log_var = model([tiles_in, noise], training=True)
+            losses, terms = vae.vae_loss(tiles_in, reconstruction, z_mean, z_log_var, settings.beta)
+            loss = tf.reduce_sum(losses) / settings.batch_size
+        gradients = tape.gradient(loss, model.trainable_variables)
+        norm = training.apply_gradients(
+            optimizer, model.trainable_variables, gradients, run.norm_average
+        )
+        terms = {name: tf.reduce_sum(term) / settings.batch_size for name, term in terms.items()}
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        return {"loss": loss, **terms, "gradient_norm": norm / replicas}
+
+    @tf.function
+    def step(batch: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
+        terms = strategy.run(replica_step, args=(batch, noise))
+        run.step.assign_add(1)
+        return {
+            name: strategy.reduce(tf.distribute.ReduceOp.SUM, term, axis=None)
+            for name, term in terms.items()
+        }
+
+    return step
+
+
+def train(
+    strategy, run, tile_set, train_indices, step_function, watch, model, averaged, optimizer,
+    settings,
+):  # fmt: skip
+    """Runs the loop: take a batch, step, log, show, save."""
+    first = int(run.step)
+    batches = shards.training_batches(
+        tile_set,
+        train_indices,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        first_step=first,
+        last_step=settings.steps,
+    )
+
+    def with_noise(step: tf.Tensor, batch: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shape = (settings.batch_size, vae.CODES)
+        return batch, tf.random.stateless_normal(shape, (settings.seed, step))
+
+    batches = strategy.experimental_distribute_dataset(batches.map(with_noise))
+    update_averages = training.make_averager(strategy, averaged, model)
+    meter = training.Meter()
+    bar = console.progress(batches, total=settings.steps, initial=first, unit="step", label="vae")
+    for step, (batch, noise) in enumerate(bar, start=first + 1):
+        # Step.
+        rate = training.learning_rate_at(step - 1, settings.learning_rate)
+        optimizer.learning_rate.assign(rate)
+        terms = {name: float(term) for name, term in step_function(batch, noise).items()}
+        training.check_finite(terms, step, settings.run)
+        if step % training.AVERAGE_EVERY == 0:
+            update_averages(run.step)
+        meter.add(terms)
+
+        # Log.
+        if step % settings.log_every == 0 or step == settings.steps:
+            means = meter.read(settings.batch_size)
+            run.log({**means, "learning_rate": rate}, step)
+            bar.set_postfix_str(f"loss {means['loss']:.0f}", refresh=False)
+
+        # Show.
+        if training.is_preview_step(step, settings.preview_every) or step == settings.steps:
+            watch.show(run, averaged, step)
+
+        # Save.
+        if step % settings.checkpoint_every == 0 or step == settings.steps:
+            run.save()
+
+
+class Watch:
+    """Fixed tiles on which a run is watched: pictures, and errors a source."""
+
+    def __init__(self, tile_set: shards.TileSet, train: np.ndarray, validation: np.ndarray):
+        rng = np.random.default_rng(0)  # the same tiles in every run over the same data
+        self._sets = {
+            name: tile_set.select(
+                np.sort(rng.choice(indices, min(len(indices), VALIDATION_TILES), replace=False))
+            )
+            for name, indices in (("train", train), ("validation", validation))
+            if len(indices)
+        }
+        per_source = [own[np.isin(own, train)] for own in tile_set.source_indices().values()]
+        chosen: list[int] = []
+        while len(chosen) < min(PREVIEW_TILES, len(train)):
+            for own in per_source:
+                place = len(chosen) // len(per_source)
+                chosen.append(int(own[(place * len(own) // 3 + len(own) // 7) % len(own)]))
+        self._preview = tile_set.select(np.array(chosen[:PREVIEW_TILES]))
+
+    def show(self, run: training.Run, model: keras.Model, step: int) -> None:
+        """Logs measures and keeps a preview picture."""
+        values = {}
+        for name, chosen in self._sets.items():
+            tiles_in = chosen.pixels.astype(np.float32) / 255
+            z_mean, z_log_var = (
+                training.in_batches(lambda part, i=i: model.encoder(part)[i], tiles_in)
+                for i in range(2)
+            )
+            reconstruction = training.in_batches(model.decoder, z_mean)
+            psnr = metrics.psnr(tiles_in, reconstruction)
+            kl = np.asarray(vae.kl_per_code(z_mean, z_log_var)).mean(axis=0)
+            values[f"psnr/{name}"] = psnr.mean()
+            values[f"active_codes/{name}"] = (z_mean.var(axis=0) > 0.01).sum()
+            values[f"kl/{name}"] = kl.sum()
+            values[f"ssim/{name}"] = metrics.ssim(
+                metrics.luminance(tiles_in), metrics.luminance(np.clip(reconstruction, 0, 1))
+            ).mean()
+            for source in dict.fromkeys(chosen.sources):
+                values[f"psnr_{name}/{source}"] = psnr[chosen.sources == source].mean()
+            run.log_histogram(f"kl_per_code/{name}", kl, step)
+        run.log(values, step)
+        if step >= 250:
+            shown = (name for name in values if name.startswith("psnr/"))
+            console.say(
+                f"step {step}: " + ", ".join(f"{name} {values[name]:.2f} dB" for name in shown)
+            )
+        tiles_in = self._preview.pixels.astype(np.float32) / 255
+        reconstruction = np.asarray(model.decoder(model.encoder(tiles_in)[0]))
+        sheet = gallery.contact_sheet(
+            [list(tiles_in[i : i + 3]) for i in (0, 3)]
+            + [list(reconstruction[i : i + 3]) for i in (0, 3)],
+            title=f"step {step}",
+            row_labels=["tiles", "", "reconstructions", ""],
+        )
+        run.preview(sheet, step)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
