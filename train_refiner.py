@@ -63,7 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     console.say(training.describe_devices(strategy))
     tile_set = shards.load_tiles(settings.tiles)
     with strategy.scope():
-        vae_model, vae_step, vae_fingerprint = training.load_vae(settings.vae_run)
+        vae_model, vae_step, vae_record = training.load_vae(settings.vae_run)
+        vae_fingerprint = training.fingerprint(vae_model)
         model, averaged = (refiner.Refining(settings.detail_channels) for _ in range(2))
         averaged.set_weights(model.get_weights())
         discriminator = adversary.build_discriminator()
@@ -74,8 +75,12 @@ def main(argv: list[str] | None = None) -> int:
         rival_norm = tf.Variable(
             0.0, trainable=False, aggregation=tf.VariableAggregation.MEAN, name="rival_norm"
         )
-    operations = blocks.count_operations(model, tiles.HEIGHT, tiles.WIDTH) / 1e9
+    sized = refiner.Refining(settings.detail_channels, (tiles.HEIGHT, tiles.WIDTH))
+    operations = blocks.count_operations(sized) / 1e9
     console.say(f"VAE of step {vae_step}; the refiner takes {operations:.2f} GFLOP a tile")
+    indices, _ = tile_set.split(
+        vae_record["settings"]["validation_fraction"], vae_record["settings"]["seed"]
+    )
 
     with files.only_one(settings.run):
         run = training.Run(
@@ -115,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
         )  # fmt: skip
         watch = Watch(tile_set, latents, shifts, vae_model)
         with run.going_on("add --steps to change the end"):
-            train(strategy, run, tile_set, shifts, step_function, watch, model, averaged,
+            train(strategy, run, tile_set, indices, shifts, step_function, watch, model, averaged,
                   (optimizer, rival), settings)  # fmt: skip
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "export_graphs.py")
     return 0
@@ -149,17 +154,17 @@ def make_step(
         top, left = batch["corner"][0, 0], batch["corner"][0, 1]
 
         def cut(x: tf.Tensor) -> tf.Tensor:
-            return x[:, top : top + CROP_HEIGHT, left : left + CROP_WIDTH]
+            window = x[:, top : top + CROP_HEIGHT, left : left + CROP_WIDTH]
+            return tf.ensure_shape(window, (None, CROP_HEIGHT, CROP_WIDTH, 3))
 
         targets, pictures = cut(whole), cut(pictures)
         paintings, videos = cut(paintings), cut(videos)
         strengths = tf.concat([tf.zeros(tf.shape(whole)[0]), strength], 0)[:, None]
-        seen = tf.concat([targets, videos], 0)
         with tf.GradientTape() as tape:
             detail = noisy = None
             if detail_channels:
                 detail = model.detail_encoder(targets)
-                noisy = detail + refiner.DETAIL_NOISE * cut_noise(batch["noise"], detail)
+                noisy = detail + refiner.DETAIL_NOISE * batch["noise"]
                 noisy = tf.concat([noisy, noisy[1::2]], 0)
             refined = model.draw(pictures, noisy, strengths)
             restored, painted = refined[: tf.shape(whole)[0]], refined[tf.shape(whole)[0] :]
@@ -235,12 +240,9 @@ def make_step(
     return step
 
 
-def cut_noise(noise: tf.Tensor, detail: tf.Tensor) -> tf.Tensor:
-    """Takes noise for a detail code out of more than is needed."""
-    return noise[:, : tf.shape(detail)[1], : tf.shape(detail)[2]]
-
-
-def make_batches(tile_set: shards.TileSet, shifts: np.ndarray, first: int, settings):
+def make_batches(
+    tile_set: shards.TileSet, indices: np.ndarray, shifts: np.ndarray, first: int, settings
+):
     """Adds to each batch all random numbers of its step, drawn from (seed, step)."""
     names = list(tile_set.source_indices())
     kinds = {name: tile_set.kinds[tile_set.sources == name][0] for name in names}
@@ -248,7 +250,7 @@ def make_batches(tile_set: shards.TileSet, shifts: np.ndarray, first: int, setti
         raise ValueError("the refiner needs tiles of paintings and of videos: see extract_tiles.py")
     batches = shards.training_batches(
         tile_set,
-        np.arange(len(tile_set)),
+        indices,
         batch_size=settings.batch_size // 2 * 2,
         seed=settings.seed,
         first_step=first,
@@ -290,11 +292,21 @@ def make_batches(tile_set: shards.TileSet, shifts: np.ndarray, first: int, setti
 
 
 def train(
-    strategy, run, tile_set, shifts, step_function, watch, model, averaged, optimizers, settings
+    strategy,
+    run,
+    tile_set,
+    indices,
+    shifts,
+    step_function,
+    watch,
+    model,
+    averaged,
+    optimizers,
+    settings,
 ):
     """Runs the loop: take a batch, step, log, show, save."""
     first = int(run.step)
-    batches = make_batches(tile_set, shifts, first, settings)
+    batches = make_batches(tile_set, indices, shifts, first, settings)
     batches = strategy.experimental_distribute_dataset(batches)
     update_averages = training.make_averager(strategy, averaged, model)
     meter = training.Meter()

@@ -50,23 +50,19 @@ class DepthToSpace(layers.Layer):
         return (n, h and h * b, w and w * b, c // b**2)
 
 
-def count_operations(model: keras.Model, height: int, width: int) -> int:
+def count_operations(model: keras.Model) -> int:
     """Counts what a model's convolutions and dense layers do to one tile.
 
     A multiplication and an addition are two operations; all else is left out.
 
     Args:
-        model: built by this package; nested models are counted too.
-        height: rows that an input of unknown height has.
-        width: columns that an input of unknown width has.
+        model: built for a known height and width; nested models are counted too.
     """
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            total += count_operations(layer, height, width)
-        elif isinstance(layer, layers.Conv2D):
-            _, rows, columns, _ = layer.output.shape
-            total += 2 * layer.kernel.shape.num_elements() * (rows or 1) * (columns or 1)
-        elif isinstance(layer, layers.Dense):
-            total += 2 * layer.kernel.shape.num_elements()
+            total += count_operations(layer)
+        elif isinstance(layer, (layers.Conv2D, layers.Dense)):
+            places = layer.output.shape[1] * layer.output.shape[2] if layer.output.ndim == 4 else 1
+            total += 2 * int(ops.size(layer.kernel)) * places
     return total

@@ -17,6 +17,7 @@ HALF_FEATURES = 24
 FULL_FEATURES = 12
 BLOCKS = 3
 DETAIL_NOISE = 0.25  # standard deviation of the noise on the detail code in training
+STROKE_STRIDE = 7  # every so-manieth filter response is sorted; prime to the width of a crop
 DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale in bounds
 ARCHITECTURE = {"features": [FEATURES, HALF_FEATURES, FULL_FEATURES], "blocks": BLOCKS}
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -30,17 +31,19 @@ class Refining(keras.Model):
         refiner: by `build_refiner`.
     """
 
-    def __init__(self, detail_channels: int):
-        """Builds both networks."""
+    def __init__(self, detail_channels: int, size: tuple = (None, None)):
+        """Builds both networks, for tiles of any or of one height and width."""
         super().__init__(name="refining")
-        self.detail_encoder = build_detail_encoder(detail_channels) if detail_channels else None
-        self.refiner = build_refiner(detail_channels)
+        self.detail_encoder = (
+            build_detail_encoder(detail_channels, size) if detail_channels else None
+        )
+        self.refiner = build_refiner(detail_channels, size)
         self.built = True
 
     def draw(self, pictures, detail, strength):
         """Refines the VAE's pictures [N, h, w, 3] with a detail code or None, strength [N, 1]."""
         inputs = [pictures, strength] if detail is None else [pictures, detail, strength]
-        return self.refiner(inputs)
+        return self.refiner([ops.convert_to_tensor(x) for x in inputs])
 
     def call(self, pictures, tiles_in, strength):
         """Refines the VAE's pictures of tiles, both [N, h, w, 3], at a strength [N]."""
@@ -48,14 +51,14 @@ class Refining(keras.Model):
         return self.draw(pictures, detail, ops.reshape(strength, (-1, 1)))
 
 
-def build_detail_encoder(detail_channels: int) -> keras.Model:
+def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
     """Builds the network from tiles to their detail code.
 
     Takes float32 [N, h, w, 3] in [0, 1], h and w multiples of 4; returns float32
     [N, h/4, w/4, detail_channels]. It sees luminance only, so that every colour comes from the
     codes that are shifted.
     """
-    pixels = keras.Input((None, None, 3), name="tiles")
+    pixels = keras.Input((*size, 3), name="tiles")
     x = layers.Conv2D(
         1, 1, use_bias=False, trainable=False, name="luminance",
         kernel_initializer=lambda shape, dtype=None: ops.reshape(
@@ -70,7 +73,7 @@ def build_detail_encoder(detail_channels: int) -> keras.Model:
     return keras.Model(pixels, x, name="detail_encoder")
 
 
-def build_refiner(detail_channels: int) -> keras.Model:
+def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
     """Builds the network that refines the VAE's pictures.
 
     Takes the VAE's tiles, float32 [N, h, w, 3]; the detail code, float32 [N, h/4, w/4,
@@ -81,13 +84,14 @@ def build_refiner(detail_channels: int) -> keras.Model:
     give equal pixels, whatever the weights, so no grid can show (Odena et al. 2016,
     doi 10.23915/distill.00003).
     """
-    picture = keras.Input((None, None, 3), name="picture")
+    picture = keras.Input((*size, 3), name="picture")
     strength = keras.Input((1,), name="strength")
     inputs = [picture, strength]
     x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
     x = layers.Rescaling(2.0, -1.0, name="centre")(x)
     if detail_channels:
-        detail = keras.Input((None, None, detail_channels), name="detail")
+        detail_size = (side and side // BLOCK for side in size)
+        detail = keras.Input((*detail_size, detail_channels), name="detail")
         inputs.insert(1, detail)
         x = layers.Concatenate(name="with_detail")([x, detail])
     x = layers.Conv2D(FEATURES, 3, padding="same", name="stem")(x)
@@ -178,8 +182,7 @@ def stroke_loss(pictures, paintings, filters):
             ops.reshape(ops.conv(band, filters, strides=1, padding="valid"), (-1, filters.shape[3]))
             for band in (ours, theirs)
         ]
-        stride = max(1, responses[0].shape[0] // 4096) if responses[0].shape[0] else 4
-        ours, theirs = (ops.sort(response[::stride], axis=0) for response in responses)
+        ours, theirs = (ops.sort(response[::STROKE_STRIDE], axis=0) for response in responses)
         spread = ops.mean(ops.abs(theirs)) + 1e-3
         total = total + ops.mean(ops.abs(ours - theirs)) / spread
     return total

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cadl import console, files, gallery, vae
+from cadl import console, files, gallery, refiner, vae
 from cadl.settings import to_json
 
 import imageio.v2 as imageio
@@ -313,8 +313,8 @@ def load_averaged(folder: Path, script: str, build: Callable[[dict], keras.Model
     return model, int(step), record
 
 
-def load_vae(folder: Path) -> tuple[keras.Model, int, str]:
-    """Loads a trained VAE: the model, its step and its fingerprint. Raises as load_averaged."""
+def load_vae(folder: Path) -> tuple[keras.Model, int, dict]:
+    """Loads a trained VAE: the model, its step, its settings.json. Raises as load_averaged."""
 
     def build(architecture: dict) -> keras.Model:
         if architecture != vae.ARCHITECTURE:
@@ -323,9 +323,23 @@ def load_vae(folder: Path) -> tuple[keras.Model, int, str]:
             )
         return vae.build_vae()
 
-    model, step, _ = load_averaged(folder, "train_vae.py", build)
+    model, step, record = load_averaged(folder, "train_vae.py", build)
     model.trainable = False
-    return model, step, fingerprint(model)
+    return model, step, record
+
+
+def load_refiner(folder: Path) -> tuple[refiner.Refining, int, dict]:
+    """Loads a trained refiner: the model, its step, its settings.json. Raises as load_averaged."""
+
+    def build(architecture: dict) -> refiner.Refining:
+        detail_channels = architecture.get("detail_channels", 0)
+        if architecture != {**refiner.ARCHITECTURE, "detail_channels": detail_channels}:
+            raise ValueError(
+                f"{folder} has architecture {architecture}, not {refiner.ARCHITECTURE}: train again"
+            )
+        return refiner.Refining(detail_channels)
+
+    return load_averaged(folder, "train_refiner.py", build)
 
 
 def fingerprint(model: keras.Model) -> str:

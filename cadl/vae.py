@@ -16,7 +16,7 @@ PADDED_HEIGHT = 192  # six halvings of 192x320 end at 3x5
 STEM = 4  # side of the blocks that space-to-depth gathers
 FEATURES = (64, 128, 224, 320)  # at 24x40, 12x20, 6x10, 3x5
 STEM_FEATURES = 48  # at 48x80
-ARCHITECTURE = {"codes": CODES, "features": list(FEATURES), "stem_features": STEM_FEATURES}
+ARCHITECTURE = {"codes": CODES, "features": list(FEATURES)}
 MAX_LOG_VAR = 4.0
 MIN_LOG_VAR = -12.0
 

@@ -5,6 +5,7 @@ ffmpeg crops, scales and converts; Python sees RGB frames of the size it asked f
 
 import contextlib
 import functools
+import math
 import queue
 import re
 import subprocess
@@ -48,6 +49,7 @@ STANDARD_RATES = [
     Fraction(rate, base) for rate in (24, 25, 30, 48, 50, 60, 12, 15, 120) for base in (1,)
 ] + [Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)]
 
+VARIABLE_TIMESCALE = 90_000
 CUT_THRESHOLD = 0.09
 CUT_RATIO = 3.0
 
@@ -275,6 +277,7 @@ class FrameWriter:
         output_size: width and height of the video, even; ffmpeg scales by Lanczos.
         crf: constant rate factor of x264, 0 lossless to 51.
         preset: x264's speed.
+        times: where frames are not evenly spaced, the seconds of each from the first.
     """
 
     def __init__(
@@ -286,7 +289,16 @@ class FrameWriter:
         output_size: tuple[int, int],
         crf: int = 20,
         preset: str = "veryfast",
+        times: np.ndarray | None = None,
     ):
+        """Remembers what to write; ffmpeg starts with the block."""
+        timescale = rate.numerator * max(1, math.ceil(10_000 / rate.numerator))
+        stamp = ""
+        if times is not None:
+            timescale = VARIABLE_TIMESCALE
+            ticks = np.round(np.asarray(times) * timescale).astype(int)
+            stamp = "+".join(f"eq(N\\,{n})*{tick}" for n, tick in enumerate(ticks))
+            stamp = f"settb=1/{timescale},setpts={stamp},"
         scale = f"scale={output_size[0]}:{output_size[1]}:flags=lanczos+accurate_rnd"
         self._path = path
         self._stack = contextlib.ExitStack()
@@ -294,11 +306,12 @@ class FrameWriter:
             *_ffmpeg(),
             *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"),
             *("-r", str(rate), "-i", "pipe:0"),
-            *("-vf", f"{scale}:out_color_matrix=bt709:out_range=tv,format=yuv420p"),
+            *("-vf", f"{stamp}{scale}:out_color_matrix=bt709:out_range=tv,format=yuv420p"),
+            *(["-fps_mode", "passthrough", "-enc_time_base", f"1/{timescale}"] if stamp else []),
             *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
             *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
-            *("-color_range", "tv", "-video_track_timescale", str(rate.numerator)),
-            *("-movflags", "+faststart", "-f", "mp4", "-y", _url(path)),
+            *("-color_range", "tv", "-video_track_timescale", str(timescale)),
+            *("-f", "mp4", "-y", _url(path)),
         ]
 
     def __enter__(self) -> "FrameWriter":
@@ -330,6 +343,7 @@ def join_segments(
     segments: list[Path],
     output: Path,
     *,
+    durations: list[float],
     sound: Video | None = None,
     sound_start: float = 0.0,
     sound_seconds: float | None = None,
@@ -340,6 +354,7 @@ def join_segments(
     Args:
         segments: files by FrameWriter with the same settings, in order, in one folder.
         output: the mp4; write to a temporary name and rename.
+        durations: length of each segment in seconds, exact.
         sound: the video whose audio tracks are copied, or re-encoded to AAC if mp4 can't hold
             them.
         sound_start: where in the source the sound begins, in seconds.
@@ -353,7 +368,11 @@ def join_segments(
         OSError: ffmpeg could not write the file.
     """
     listing = segments[0].parent / "segments.txt"
-    listing.write_text("".join(f"file {path.name}\n" for path in segments), encoding="utf-8")
+    lines = [
+        f"file {path.name}\nduration {seconds:.6f}\n"
+        for path, seconds in zip(segments, durations, strict=True)
+    ]
+    listing.write_text("".join(lines), encoding="utf-8")
     picture = [
         *_ffmpeg("-nostdin"),
         *(["-itsoffset", f"{delay_seconds:.6f}"] if delay_seconds > 1e-6 else []),

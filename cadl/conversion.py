@@ -1,0 +1,421 @@
+"""A video through the networks, in two passes that can be stopped anywhere and gone on with.
+
+Pass 1 encodes every frame into its latents; they are 2 kB a frame and lie on disk in chunks. Pass
+2 reads the frames again for their detail, draws them from the mapped latents and writes segments
+of video, which are joined at the end. A chunk or segment is whole or absent, and always made from
+the same frames in the same batches, so that an interrupted conversion ends in the same file.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cadl import console, files, metrics, tiles, video
+from cadl.latents import Moments, Statistics
+
+import numpy as np
+
+BATCH = 8
+CHUNK_FRAMES = 512
+SEGMENT_FRAMES = 240
+SAMPLES = 4
+PREFETCHED_BATCHES = 3
+INSET = 4  # the original's side in the corner is the picture's over this
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes on the way: width and height in pixels.
+
+    Attributes:
+        tile_size: of the frame inside its tile; the rest of the tile mirrors it.
+        picture_size: of what is handed to the encoder.
+        output_size: of the video.
+    """
+
+    tile_size: tuple[int, int]
+    picture_size: tuple[int, int]
+    output_size: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls, source: video.Video, crop: tiles.Crop, size: str | tuple[int, int], compare: str
+    ) -> "Geometry":
+        """Works out all sizes; `size` as OUTPUT_SIZE, `compare` as COMPARE."""
+        shown = source.display_size(crop)
+        fitted = tiles.fit_size(*shown)
+        output = shown if size == "source" else (tiles.WIDTH, tiles.HEIGHT)
+        if not isinstance(size, str):
+            output = size
+        picture = (tiles.WIDTH, tiles.HEIGHT) if size == "tile" else fitted
+        if compare == "side":
+            picture, output = (2 * picture[0], picture[1]), (2 * output[0], output[1])
+        return cls(fitted, picture, output)
+
+    def cut(self, whole: np.ndarray) -> np.ndarray:
+        """Cuts the frames out of tiles [N, 180, 320, 3]."""
+        return tiles.crop_from_tile(np.asarray(whole), *self.tile_size)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The part of a video that is converted."""
+
+    source: video.Video
+    crop: tiles.Crop
+    tile_size: tuple[int, int]
+    start_seconds: float
+    length_seconds: float
+
+    @property
+    def num_frames(self) -> int | None:
+        """Bound on the frames; None for all to the end."""
+        if not self.length_seconds:
+            return None
+        return max(1, round(self.length_seconds * float(self.source.rate)))
+
+    @property
+    def expected_frames(self) -> int:
+        """How many frames there should be, by the file's index."""
+        left = int((self.source.times >= self.start_seconds - 1e-6).sum())
+        if self.num_frames is not None:
+            left = min(left, self.num_frames)
+        return max(1, left)
+
+    def read(self, times: list[float] | None = None) -> Iterator[np.ndarray]:
+        """Yields the frames, uint8, at their size within the tile."""
+        return video.read_frames(
+            self.source,
+            crop=self.crop,
+            size=self.tile_size,
+            start_seconds=self.start_seconds,
+            num_frames=self.num_frames,
+            times=times,
+        )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What pass 1 found.
+
+    Attributes:
+        latents: float32 [N, codes], posterior means of all frames.
+        shots: int [N], number of each frame's shot.
+        times: float64 [N], seconds of each frame.
+        samples: uint8 [n, 180, 320, 3], a few frames' tiles, for pictures.
+        sample_indices: int [n], which frames they are.
+    """
+
+    latents: np.ndarray
+    shots: np.ndarray
+    times: np.ndarray
+    samples: np.ndarray
+    sample_indices: np.ndarray
+
+    def statistics(self) -> Statistics:
+        """Returns the moments of the whole video's latents."""
+        moments = Moments(self.latents.shape[1])
+        moments.add(self.latents)
+        return moments.statistics("video")
+
+
+def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> Encoded:
+    """Runs pass 1, or finds it done.
+
+    Args:
+        clip: what to encode.
+        vae_graph: SavedModel with `encode`.
+        vae_fingerprint: of the VAE, part of what must be the same for an old pass to count.
+        folder: where the passes of this video are kept, one sub-folder each.
+    """
+    key = files.hash_of(
+        map(str, [
+            files.identity(clip.source.path), clip.crop, clip.tile_size, clip.start_seconds,
+            clip.num_frames, vae_fingerprint, CHUNK_FRAMES, BATCH,
+        ])
+    )  # fmt: skip
+    folder = folder / f"pass1-{key}"
+    with files.only_one(folder):
+        finished = folder / "latents.npz"
+        if finished.exists():
+            console.say("the first pass was done before and is used again")
+        else:
+            _encode_chunks(clip, vae_graph, folder, finished)
+        with np.load(finished) as data:
+            return Encoded(**{name: data[name] for name in data.files})
+
+
+def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
+    times: list[float] = []
+    shots: list[int] = []
+    samples, sample_indices = [], []
+    expected = clip.expected_frames
+    wanted = set(((np.arange(SAMPLES) + 0.5) * expected / SAMPLES).astype(int))
+    shot_finder = video.ShotFinder()
+    chunk: list[np.ndarray] = []
+    with console.progress(total=expected, unit="frame", label="pass 1") as bar:
+
+        def close_chunk() -> None:
+            path = folder / f"chunk-{(len(shots) - 1) // CHUNK_FRAMES:05d}.npy"
+            with files.whole_file(path) as temporary, temporary.open("wb") as file:
+                np.save(file, np.concatenate(chunk))
+            chunk.clear()
+
+        for batch in _batches(video.prefetch(clip.read(times), 4 * BATCH), CHUNK_FRAMES):
+            whole = tiles.mirror_to_tile(batch)
+            number = len(shots) // CHUNK_FRAMES
+            for offset, frame in enumerate(batch):
+                if len(shots) in wanted or not shots:
+                    samples.append(whole[offset])
+                    sample_indices.append(len(shots))
+                shots.append(shot_finder.add(frame))
+            bar.update(len(batch))
+            if not (folder / f"chunk-{number:05d}.npy").exists():
+                chunk.append(np.asarray(vae_graph.encode(whole)["z_mean"]))
+                if len(shots) % CHUNK_FRAMES == 0:
+                    close_chunk()
+        if chunk:
+            close_chunk()
+    keep = slice(1, None) if len(samples) > SAMPLES else slice(None)
+    chunks = sorted(folder.glob("chunk-?????.npy"))
+    with files.whole_file(finished) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            latents=np.concatenate([np.load(path) for path in chunks])[: len(shots)],
+            shots=np.array(shots),
+            times=np.array(times),
+            samples=np.stack(samples[keep]),
+            sample_indices=np.array(sample_indices[keep]),
+        )
+    for path in chunks:
+        path.unlink()
+
+
+def write_video(
+    clip: Clip,
+    encoded: Encoded,
+    mapped: np.ndarray,
+    stylizer,
+    geometry: Geometry,
+    target: Path,
+    folder: Path,
+    *,
+    strength: float,
+    compare: str,
+    crf: int,
+    preset: str,
+    request: dict,
+) -> dict:
+    """Runs pass 2 and joins its segments with the sound.
+
+    Args:
+        clip: as in pass 1.
+        encoded: by pass 1.
+        mapped: float32 [N, codes], the latents to draw.
+        stylizer: SavedModel with `stylize`.
+        geometry: sizes.
+        target: the mp4 to write.
+        folder: where the segments go.
+        strength: given to the refiner.
+        compare: none, inset or side.
+        crf: x264's constant rate factor.
+        preset: x264's preset.
+        request: everything the result depends on; segments of another request are removed.
+
+    Returns:
+        Frames, rate, flicker and what was done with the sound.
+    """
+    _begin_segments(folder, request)
+    times = _regular_times(clip, encoded.times)
+    total = len(mapped)
+    started = time.monotonic()
+    done = sum(_segment_length(path, total) for path in folder.glob("segment-?????.mp4"))
+    if done:
+        console.say(f"going on after frame {done} of {total}")
+    with console.progress(total=total, initial=done, unit="frame", label="pass 2") as bar:
+        for number, frames in _segments(clip, mapped, stylizer, geometry, folder, strength):
+            path = folder / f"segment-{number:05d}.mp4"
+            first = number * SEGMENT_FRAMES
+            stamps = None
+            if times is not None:
+                part = times[first : first + SEGMENT_FRAMES]
+                stamps = part - part[0]
+            sums = np.zeros(2)
+            with (
+                files.whole_file(path) as temporary,
+                video.FrameWriter(
+                    temporary, rate=clip.source.rate, size=geometry.picture_size,
+                    output_size=geometry.output_size, crf=crf, preset=preset, times=stamps,
+                ) as writer,
+            ):  # fmt: skip
+                before = None
+                for originals, drawn in frames:
+                    originals, drawn = geometry.cut(originals), geometry.cut(drawn)
+                    pair = np.stack([originals, drawn], 1)
+                    chain = pair if before is None else np.concatenate([before[None], pair])
+                    sums += [metrics.flicker(chain[:, i]) * (len(chain) - 1) if len(chain) > 1
+                             else 0.0 for i in range(2)]  # fmt: skip
+                    before = pair[-1]
+                    writer.write(_compose(originals, drawn, geometry, compare))
+                    bar.update(len(drawn))
+            files.write_json(path.with_suffix(".json"), {"flicker_sums": list(sums)})
+            _check_time_left(started, bar.n - done, total - bar.n)
+    return _join(clip, encoded, times, geometry, target, folder, total)
+
+
+def _begin_segments(folder: Path, request: dict) -> None:
+    """Removes segments that were made for another request."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "request.json"
+    try:
+        same = files.read_json(path) == request
+    except (FileNotFoundError, ValueError):
+        same = False
+    if not same:
+        for old in folder.glob("segment-*"):
+            old.unlink()
+        files.write_json(path, request)
+
+
+def _segment_length(path: Path, total: int) -> int:
+    first = int(path.stem.split("-")[1]) * SEGMENT_FRAMES
+    return min(SEGMENT_FRAMES, total - first)
+
+
+def _segments(
+    clip: Clip, mapped: np.ndarray, stylizer, geometry: Geometry, folder: Path, strength: float
+) -> Iterator[tuple[int, Iterator[tuple[np.ndarray, np.ndarray]]]]:
+    """Yields number and drawn batches of every segment that is not there yet."""
+    total = len(mapped)
+    missing = [
+        number
+        for number in range(-(-total // SEGMENT_FRAMES))
+        if not (folder / f"segment-{number:05d}.mp4").exists()
+        or not (folder / f"segment-{number:05d}.json").exists()
+    ]
+
+    def draw() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        if not missing:
+            return
+        first = 0
+        for batch in _batches(video.prefetch(clip.read(), 4 * BATCH), SEGMENT_FRAMES):
+            number = first // SEGMENT_FRAMES
+            if number in missing and first < total:
+                whole = tiles.mirror_to_tile(batch[: total - first])
+                strengths = np.full(len(whole), strength, np.float32)
+                codes = mapped[first : first + len(whole)]
+                yield number, whole, stylizer.stylize(codes, whole, strengths).numpy()
+            first += len(batch)
+
+    drawn = video.prefetch(draw(), PREFETCHED_BATCHES)
+    waiting = next(drawn, None)
+    while waiting is not None:
+        number = waiting[0]
+
+        def of_this_segment() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            nonlocal waiting
+            while waiting is not None and waiting[0] == number:  # noqa: B023
+                yield waiting[1:]
+                waiting = next(drawn, None)
+
+        yield number, of_this_segment()
+
+
+def _batches(frames: Iterator[np.ndarray], boundary: int) -> Iterator[np.ndarray]:
+    """Stacks frames into batches that never reach over a multiple of `boundary`."""
+    batch: list[np.ndarray] = []
+    for count, frame in enumerate(frames, start=1):
+        batch.append(frame)
+        if len(batch) == BATCH or count % boundary == 0:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)
+
+
+def _regular_times(clip: Clip, times: np.ndarray) -> np.ndarray | None:
+    """Returns the frames' times if they are not evenly spaced, None if they are."""
+    if len(times) < 2:
+        return None
+    even = times[0] + np.arange(len(times)) / float(clip.source.rate)
+    irregular = np.abs(times - even).max() > 0.6 / float(clip.source.rate)
+    return times if irregular or clip.source.variable_rate else None
+
+
+def _compose(
+    originals: np.ndarray, drawn: np.ndarray, geometry: Geometry, compare: str
+) -> np.ndarray:
+    if compare == "side":
+        return np.concatenate([originals, drawn], axis=2)
+    if compare == "inset":
+        _, height, width, _ = drawn.shape
+        small = originals[:, : height // INSET * INSET, : width // INSET * INSET]
+        n, height, width, _ = small.shape
+        small = small.reshape(n, height // INSET, INSET, width // INSET, INSET, 3).mean((2, 4))
+        drawn = drawn.copy()
+        drawn[:, : height // INSET, : width // INSET] = small + 0.5
+    if geometry.picture_size == (tiles.WIDTH, tiles.HEIGHT) != geometry.tile_size:
+        return tiles.mirror_to_tile(drawn)
+    return drawn
+
+
+def _check_time_left(started: float, made: int, left: int) -> None:
+    """Says once, after the first segment, how long the rest will take."""
+    if made == SEGMENT_FRAMES and left > SEGMENT_FRAMES:
+        seconds = (time.monotonic() - started) / made * left
+        console.say(f"about {console.duration(seconds)} to go for {left} frames")
+
+
+def _join(
+    clip: Clip,
+    encoded: Encoded,
+    times: np.ndarray | None,
+    geometry: Geometry,
+    target: Path,
+    folder: Path,
+    total: int,
+) -> dict:
+    segments = sorted(folder.glob("segment-?????.mp4"))
+    rate = clip.source.rate
+    starts = np.arange(0, total, SEGMENT_FRAMES)
+    ends = np.minimum(starts + SEGMENT_FRAMES, total)
+    if times is None:
+        durations = [float((end - start) / rate) for start, end in zip(starts, ends, strict=True)]
+        length = float(total / rate)
+    else:
+        edges = np.append(times, times[-1] + float(1 / rate))
+        durations = [edges[end] - edges[start] for start, end in zip(starts, ends, strict=True)]
+        length = float(edges[-1] - edges[0])
+    cut = clip.start_seconds > 0 or clip.num_frames is not None
+    with files.whole_file(target) as temporary:
+        sound = video.join_segments(
+            segments,
+            temporary,
+            durations=durations,
+            sound=clip.source,
+            sound_start=clip.start_seconds,
+            sound_seconds=length if cut else None,
+            delay_seconds=max(0.0, float(encoded.times[0])) if not clip.start_seconds else 0.0,
+        )
+    if sound.startswith("left out"):
+        console.warn(f"{target}: sound {sound}")
+    sums = sum(np.array(files.read_json(path.with_suffix(".json"))["flicker_sums"])
+               for path in segments)  # fmt: skip
+    pairs = max(1, total - len(segments))
+    return {
+        "frames": total,
+        "rate": str(rate),
+        "variable_rate": times is not None,
+        "seconds": length,
+        "sound": sound,
+        "output_size": list(geometry.output_size),
+        "flicker_input": float(sums[0] / pairs),
+        "flicker_output": float(sums[1] / pairs),
+    }
+
+
+def clean_up(folder: Path) -> None:
+    """Removes the segments of a finished conversion."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,134 @@
+"""SavedModels: written whole, compared with their checkpoint, loaded only if they belong together.
+
+Endpoints, each for any batch size:
+
+- `vae/encode`: uint8 tiles [N, 180, 320, 3] -> `z_mean`, `z_log_var`, float32 [N, 512]
+- `vae/decode`: float32 codes [N, 512] -> float32 tiles [N, 180, 320, 3], not clipped
+- `refiner/refine`: float32 VAE tiles, uint8 original tiles, float32 strength [N] -> float32 tiles
+- `stylizer/stylize`: float32 mapped codes [N, 512], uint8 original tiles, float32 strength [N] ->
+  uint8 tiles: decode, refine, clip and round in one graph
+"""
+
+import shutil
+from pathlib import Path
+
+from cadl import files, tiles, vae
+
+import keras
+import tensorflow as tf
+
+NAMES = ("vae", "refiner", "stylizer")
+TILE_BYTES = tf.TensorSpec((None, *tiles.SHAPE), tf.uint8)
+TILE_FLOATS = tf.TensorSpec((None, *tiles.SHAPE), tf.float32)
+CODES = tf.TensorSpec((None, vae.CODES), tf.float32)
+STRENGTH = tf.TensorSpec((None,), tf.float32)
+
+
+class VaeGraph(tf.Module):
+    """The VAE's endpoints."""
+
+    def __init__(self, model: keras.Model):
+        """Takes a trained VAE."""
+        super().__init__()
+        self.model = model
+
+    @tf.function(input_signature=[TILE_BYTES])
+    def encode(self, tiles: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the posterior of tiles."""
+        z_mean, z_log_var = self.model.encoder(tf.cast(tiles, tf.float32) / 255)
+        return {"z_mean": z_mean, "z_log_var": z_log_var}
+
+    @tf.function(input_signature=[CODES])
+    def decode(self, codes: tf.Tensor) -> tf.Tensor:
+        """Returns the tiles of codes."""
+        return self.model.decoder(codes)
+
+
+class RefinerGraph(tf.Module):
+    """The refiner's endpoint."""
+
+    def __init__(self, model: keras.Model):
+        """Takes a trained `Refining`."""
+        super().__init__()
+        self.model = model
+
+    @tf.function(input_signature=[TILE_FLOATS, TILE_BYTES, STRENGTH])
+    def refine(self, pictures: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+        """Returns refined tiles in [0, 1]."""
+        refined = self.model(pictures, tf.cast(tiles, tf.float32) / 255, strength)
+        return tf.clip_by_value(refined, 0.0, 1.0)
+
+
+class StylizerGraph(tf.Module):
+    """Decoder and refiner in one."""
+
+    def __init__(self, model: keras.Model, refining: keras.Model):
+        """Takes a trained VAE and a trained `Refining`."""
+        super().__init__()
+        self.decoder, self.refining = model.decoder, refining
+
+    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH])
+    def stylize(self, codes: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+        """Returns stylised tiles, uint8."""
+        originals = tf.cast(tiles, tf.float32) / 255
+        refined = self.refining(self.decoder(codes), originals, strength)
+        return tf.cast(tf.clip_by_value(refined, 0.0, 1.0) * 255 + 0.5, tf.uint8)
+
+
+def save_graph(graph: tf.Module, folder: Path, about: dict) -> None:
+    """Writes a SavedModel with `about.json` in it, whole, in place of an older one."""
+    temporary = folder.with_name(f".part-{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        tf.saved_model.save(graph, str(temporary))
+        files.write_json(temporary / "about.json", about)
+        old = folder.with_name(f".old-{folder.name}")
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_graph(exported: Path, name: str, *, vae_fingerprint: str | None = None) -> tuple:
+    """Loads a SavedModel and what it says of itself.
+
+    Args:
+        exported: folder of all SavedModels.
+        name: one of NAMES.
+        vae_fingerprint: of the VAE that it must belong to; None for any.
+
+    Returns:
+        The loaded module and the contents of its about.json.
+
+    Raises:
+        FileNotFoundError: it is not there; the script that makes it is named.
+        ValueError: it is damaged or belongs to another VAE.
+    """
+    about = read_about(exported, name)
+    if vae_fingerprint is not None and about["vae"] != vae_fingerprint:
+        raise ValueError(
+            f"{exported / name} belongs to VAE {about['vae']}, not {vae_fingerprint}: "
+            "run export_graphs.py again"
+        )
+    try:
+        return tf.saved_model.load(str(exported / name)), about
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise ValueError(
+            f"{exported / name} is damaged ({reason}): run export_graphs.py again"
+        ) from None
+
+
+def read_about(exported: Path, name: str) -> dict:
+    """Returns what a SavedModel says of itself. Raises as `load_graph`."""
+    path = exported / name / "about.json"
+    if not path.exists():
+        raise FileNotFoundError(f"no SavedModel in {exported / name}: run export_graphs.py first")
+    about = files.read_json(path)
+    if not isinstance(about, dict) or "vae" not in about:
+        raise ValueError(f"{path} is damaged: run export_graphs.py again")
+    return about

@@ -1,0 +1,126 @@
+"""Step 5 of 7: exports the trained networks as SavedModels, which the last two steps use.
+
+    python export_graphs.py --exported exported
+
+Each is loaded again and compared with its checkpoint on real tiles.
+"""
+
+import sys
+from pathlib import Path
+
+from cadl import console, files, graphs, metrics, refiner, shards, training
+from cadl.settings import Count, read_settings
+
+import numpy as np
+
+VAE_RUN: Path = Path("log/vae")  # the trained VAE
+REFINER_RUN: Path = Path("log/refiner")  # the trained refiner
+EXPORTED: Path = Path("exported")  # where the SavedModels go
+TILES: Path = Path("data/tiles")  # tiles to compare on
+
+COMPARED_TILES: Count = 16  # how many are compared, spread over all sources
+
+MAX_DIFFERENCE = 2e-3  # of a pixel in [0, 1]; other kernels round otherwise, no more
+
+
+@console.script
+def main(argv: list[str] | None = None) -> int:
+    """Exports, compares and returns the exit status."""
+    settings = read_settings(argv)
+    vae_model, vae_step, vae_record = training.load_vae(settings.vae_run)
+    refining, refiner_step, refiner_record = training.load_refiner(settings.refiner_run)
+    vae_fingerprint = training.fingerprint(vae_model)
+    if refiner_record["notes"]["vae"] != vae_fingerprint:
+        raise ValueError(
+            f"{settings.refiner_run} was trained on another VAE than {settings.vae_run}: "
+            "run train_refiner.py with more --steps"
+        )
+    tile_set = shards.load_tiles(settings.tiles)
+    about = {
+        "vae": vae_fingerprint,
+        "vae_step": vae_step,
+        "refiner": training.fingerprint(refining),
+        "refiner_step": refiner_step,
+        "validation_fraction": vae_record["settings"]["validation_fraction"],
+        "seed": vae_record["settings"]["seed"],
+        "detail_channels": refiner_record["architecture"]["detail_channels"],
+    }
+    with files.only_one(settings.exported):
+        for name, graph in (
+            ("vae", graphs.VaeGraph(vae_model)),
+            ("refiner", graphs.RefinerGraph(refining)),
+            ("stylizer", graphs.StylizerGraph(vae_model, refining)),
+        ):
+            graphs.save_graph(graph, settings.exported / name, about)
+            console.say(f"wrote {settings.exported / name}")
+        chosen = np.linspace(0, len(tile_set) - 1, settings.compared_tiles).astype(int)
+        compare(settings.exported, vae_model, refining, tile_set.select(np.unique(chosen)).pixels)
+    judge_refiner(settings.exported, tile_set, about)
+    console.finish(f"Wrote 3 SavedModels to {settings.exported}", "evaluate_embeddings.py")
+    return 0
+
+
+def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.ndarray) -> None:
+    """Prints the largest difference between SavedModels and checkpoints.
+
+    Raises:
+        RuntimeError: it is larger than rounding explains.
+    """
+    vae_graph, refiner_graph, stylizer = (
+        graphs.load_graph(exported, name)[0] for name in graphs.NAMES
+    )
+    tiles_in = pixels.astype(np.float32) / 255
+    z_mean, z_log_var = vae_model.encoder(tiles_in)
+    pictures = vae_model.decoder(z_mean)
+    differences = {"encode": 0.0, "decode": difference(vae_graph.decode(z_mean), pictures)}
+    encoded = vae_graph.encode(pixels)
+    for ours, theirs in ((z_mean, encoded["z_mean"]), (z_log_var, encoded["z_log_var"])):
+        differences["encode"] = max(differences["encode"], difference(ours, theirs))
+    for strength in (0.0, 1.0):
+        strengths = np.full(len(pixels), strength, np.float32)
+        refined = np.clip(refining(pictures, tiles_in, strengths), 0, 1)
+        graph_refined = refiner_graph.refine(pictures, pixels, strengths)
+        differences["refine"] = max(
+            differences.get("refine", 0.0), difference(graph_refined, refined)
+        )
+        stylized = np.asarray(stylizer.stylize(z_mean, pixels, strengths)) / 255
+        differences["stylize"] = max(
+            differences.get("stylize", 0.0), difference(stylized, refined) - 0.5 / 255
+        )
+    words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())
+    console.say(f"largest difference from the checkpoints on {len(pixels)} tiles: {words}")
+    worst = max(differences, key=differences.get)
+    if not differences[worst] <= MAX_DIFFERENCE * (10 if worst == "encode" else 1):
+        raise RuntimeError(
+            f"{worst} of {exported} differs from its checkpoint by {differences[worst]:.1e}: "
+            "report this with the versions of tensorflow and keras"
+        )
+
+
+def difference(a, b) -> float:
+    """Returns the largest absolute difference."""
+    return float(np.abs(np.asarray(a) - np.asarray(b)).max())
+
+
+def judge_refiner(exported: Path, tile_set: shards.TileSet, about: dict) -> None:
+    """Says whether the refiner beats the VAE alone on tiles that neither was trained on."""
+    _, held_out = tile_set.split(about["validation_fraction"], about["seed"])
+    if not len(held_out):
+        console.say("no tiles were held out: the refiner can't be judged on unseen ones")
+        return
+    pixels = tile_set.select(held_out[:64]).pixels
+    vae_graph, refiner_graph = (graphs.load_graph(exported, name)[0] for name in ("vae", "refiner"))
+    pictures = vae_graph.decode(vae_graph.encode(pixels)["z_mean"])
+    refined = refiner_graph.refine(pictures, pixels, np.zeros(len(pixels), np.float32))
+    tiles_in = pixels.astype(np.float32) / 255
+    before = metrics.psnr(tiles_in, np.asarray(pictures)).mean()
+    after = metrics.psnr(tiles_in, np.asarray(refined)).mean()
+    verdict = "better than" if after > before else "NOT better than: train it longer;"
+    console.say(
+        f"refined reconstructions of {len(pixels)} held-out tiles: {after:.2f} dB, "
+        f"{verdict} the VAE alone, {before:.2f} dB"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

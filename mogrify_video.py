@@ -1,0 +1,242 @@
+"""Step 7 of 7: paints videos in a painter's style, frame by frame, with their sound.
+
+    python mogrify_video.py --videos data/videos/clip.mp4 --style van-gogh --strength 1
+
+Writes out/<video>-<style>.mp4 and, beside it, a picture of several strengths and a JSON of all
+that is known of the conversion. A first pass encodes every frame; another strength or style uses
+it again. Stopped at any moment, the same command goes on where it was.
+"""
+
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Literal
+
+from cadl import console, conversion, embeddings, files, gallery, graphs, latents, shards, video
+from cadl.settings import Amount, Fraction, Range, read_settings, to_json
+from cadl.tiles import Crop
+
+import numpy as np
+
+VIDEOS: list[Path] = [Path("data/videos")]  # a video, several, or a folder of them
+STYLE: str = ""  # painting source, or a blend a:0.6,b:0.4; empty takes the first painter
+STRENGTH: Fraction = 1.0  # 0 reconstructs the video, 1 paints it
+STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "mean"  # how codes are moved
+
+CROP: str = "auto"  # black borders: auto, or top:left:bottom:right in pixels
+START_SECONDS: Amount = 0.0  # where to begin
+LENGTH_SECONDS: Amount = 0.0  # how much to convert; 0 is all
+SMOOTHING_SECONDS: Amount = 0.08  # codes are smoothed over time within a shot; 0 turns it off
+
+OUTPUT_SIZE: str = "source"  # source (cropped), tile (320x180), or width x height
+COMPARE: Literal["none", "inset", "side"] = "none"  # also show the original
+CRF: Annotated[int, Range(0, 51)] = 20  # quality of the H.264 file: less is better and larger
+PRESET: Literal["ultrafast", "superfast", "veryfast", "medium", "slow"] = "veryfast"  # of x264
+REPLACE: bool = False  # replace a finished output that was made with other settings
+
+EXPORTED: Path = Path("exported")  # SavedModels and embeddings
+OUT: Path = Path("out")  # where the videos go
+
+LADDER_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@console.script
+def main(argv: list[str] | None = None) -> int:
+    """Converts all videos and returns the exit status."""
+    settings = read_settings(argv)
+    crop = None if settings.crop == "auto" else Crop.parse(settings.crop)
+    size = parse_size(settings.output_size)
+    paths = find_videos(settings.videos)
+    vae_graph, about = graphs.load_graph(settings.exported, "vae")
+    stylizer, stylizer_about = graphs.load_graph(
+        settings.exported, "stylizer", vae_fingerprint=about["vae"]
+    )
+    sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
+    painters = {name: source for name, source in sources.items() if source.kind == "painting"}
+    if not painters:
+        raise ValueError(f"{settings.exported}/embeddings.npz holds no painter")
+    style = settings.style or next(iter(painters))
+    weights = latents.parse_style(style, list(painters))
+    if not settings.style and len(painters) > 1:
+        console.say(f"style {style}; --style also knows {', '.join(list(painters)[1:])}")
+
+    rows, failed = [], 0
+    for path in paths:
+        started = time.monotonic()
+        try:
+            target, frames, note = convert(
+                path, style, latents.blend(painters, weights), crop, size,
+                (vae_graph, stylizer, stylizer_about), settings,
+            )  # fmt: skip
+        except (ValueError, FileNotFoundError) as error:
+            if len(paths) == 1:
+                raise
+            console.warn(f"skipped {error}")
+            target, frames, note, failed = path.name, 0, "failed", failed + 1
+        rows.append([str(target), frames, time.monotonic() - started, note])
+    if len(rows) > 1:
+        console.say(console.table(["video", "frames", "seconds", "note"], rows))
+    if failed == len(paths):
+        raise ValueError("no video could be converted: see the warnings above")
+    console.finish(
+        f"{'Found' if all(row[3].startswith('was finished') for row in rows) else 'Wrote'} "
+        f"{', '.join(row[0] for row in rows if row[1])}"
+    )
+    return 1 if failed else 0
+
+
+def parse_size(text: str) -> str | tuple[int, int]:
+    """Reads OUTPUT_SIZE: a word, or width x height in even numbers."""
+    if text in ("source", "tile"):
+        return text
+    width, _, height = text.replace(" ", "").partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise ValueError(f"OUTPUT_SIZE {text!r} is not source, tile or width x height")
+    if int(width) % 2 or int(height) % 2 or not 2 <= int(width) <= 8192 >= int(height) >= 2:
+        raise ValueError(f"OUTPUT_SIZE {text}: both must be even, from 2 to 8192")
+    return int(width), int(height)
+
+
+def find_videos(given: list[Path]) -> list[Path]:
+    """Lists the videos given, and those in folders given.
+
+    Raises:
+        FileNotFoundError: something is not there, or there is no video in it.
+    """
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.is_file() and video.is_video(p))
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise FileNotFoundError(f"VIDEOS {path}: no such file or folder")
+    if not found:
+        raise FileNotFoundError(f"no videos in {', '.join(map(str, given))}")
+    return found
+
+
+def convert(
+    path: Path,
+    style: str,
+    painter: latents.Statistics,
+    crop: Crop | None,
+    size: str | tuple[int, int],
+    networks: tuple,
+    settings: SimpleNamespace,
+) -> tuple[Path, int, str]:
+    """Converts one video; returns the file written, its frames, and a remark."""
+    vae_graph, stylizer, about = networks
+    name = f"{shards.source_name(path.stem)}-{shards.source_name(style)}"
+    target = settings.out / f"{name}.mp4"
+    record_path = target.with_suffix(".json")
+    request = {
+        key: value
+        for key, value in to_json(settings).items()
+        if key not in ("videos", "exported", "out", "replace")
+    }
+    request |= {"style": style, "input": files.identity(path)}
+    request |= {"vae": about["vae"], "refiner": about["refiner"]}
+    if target.exists() and not settings.replace:
+        before = read_request(record_path)
+        if before == request:
+            console.say(f"{target} was finished before with the same settings")
+            return target, files.read_json(record_path)["frames"], "was finished before"
+        changed = sorted(key for key in request if before.get(key) != request[key])
+        raise ValueError(
+            f"{target} exists and was made with other {', '.join(changed)}: "
+            "give --replace yes or another --out"
+        )
+
+    work = settings.out / "work"
+    with files.only_one(work / name):
+        source = video.probe(path)
+        if crop is None:
+            crop = video.find_crop(source)
+        geometry = conversion.Geometry.of(source, crop, size, settings.compare)
+        say_plan(source, crop, geometry)
+        clip = conversion.Clip(
+            source, crop, geometry.tile_size, settings.start_seconds, settings.length_seconds
+        )
+        encoded = conversion.encode_video(
+            clip, vae_graph, about["vae"], work / shards.source_name(path.stem)
+        )
+        smoothed = latents.smooth(
+            encoded.latents,
+            encoded.shots,
+            frames=settings.smoothing_seconds * float(source.rate),
+        )
+        mapped = latents.map_latents(
+            smoothed,
+            encoded.statistics(),
+            painter,
+            style_map=settings.style_map,
+            strength=settings.strength,
+        )
+        draw_ladder(target, encoded, smoothed, painter, stylizer, geometry, settings)
+        report = conversion.write_video(
+            clip,
+            encoded,
+            mapped,
+            stylizer,
+            geometry,
+            target,
+            work / name,
+            strength=settings.strength,
+            compare=settings.compare,
+            crf=settings.crf,
+            preset=settings.preset,
+            request=request,
+        )
+        report |= {"request": request, "crop": str(crop), "shots": int(encoded.shots[-1]) + 1}
+        files.write_json(record_path, report)
+        conversion.clean_up(work / name)
+    console.say(
+        f"{target}: {report['frames']} frames of {geometry.output_size[0]}x"
+        f"{geometry.output_size[1]} at {source.rate} frames/s; sound: {report['sound']}; flicker "
+        f"{report['flicker_output']:.2f}, of the input {report['flicker_input']:.2f}"
+    )
+    return target, report["frames"], report["sound"]
+
+
+def read_request(record_path: Path) -> dict:
+    """Returns what a finished output was made with; empty if that is not known."""
+    try:
+        return files.read_json(record_path)["request"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def say_plan(source: video.Video, crop: Crop, geometry: conversion.Geometry) -> None:
+    """Says what will be read and written."""
+    console.say(
+        f"{source.path.name}: {source.width}x{source.height}, {len(source.times)} frames at "
+        f"{source.rate} frames/s{' (variable)' if source.variable_rate else ''}, crop {crop}, "
+        f"sound {'+'.join(source.audio_codecs) or 'none'}; output {geometry.output_size[0]}x"
+        f"{geometry.output_size[1]}"
+    )
+
+
+def draw_ladder(target, encoded, smoothed, painter, stylizer, geometry, settings) -> None:
+    """Shows a few frames at several strengths before the long part begins."""
+    rows = [list(geometry.cut(encoded.samples))]
+    for strength in LADDER_STRENGTHS:
+        mapped = latents.map_latents(
+            smoothed[encoded.sample_indices], encoded.statistics(), painter,
+            style_map=settings.style_map, strength=strength,
+        )  # fmt: skip
+        strengths = np.full(len(mapped), strength, np.float32)
+        rows.append(list(geometry.cut(stylizer.stylize(mapped, encoded.samples, strengths))))
+    sheet = gallery.contact_sheet(
+        rows,
+        title=f"{target.stem}, map {settings.style_map}",
+        row_labels=["original", *(f"strength {strength}" for strength in LADDER_STRENGTHS)],
+    )
+    path = target.with_name(f"{target.stem}-ladder.png")
+    gallery.save_picture(path, sheet)
+    console.say(f"wrote {path}: have a look while the video is made")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
