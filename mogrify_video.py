@@ -154,6 +154,8 @@ def convert(
         source = video.probe(path)
         if crop is None:
             crop = video.find_crop(source)
+        if size == "tile":
+            crop = source.cover_crop(crop)
         geometry = conversion.Geometry.of(source, crop, size, settings.compare)
         say_plan(source, crop, geometry)
         clip = conversion.Clip(

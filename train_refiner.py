@@ -342,7 +342,7 @@ def train(
 
 
 class Watch:
-    """Fixed video tiles on which a run is watched, at several strengths toward the first painter."""
+    """Fixed video tiles on which a run is watched, moved toward the first painter."""
 
     def __init__(
         self, tile_set: shards.TileSet, latents: np.ndarray, shifts: np.ndarray, vae_model

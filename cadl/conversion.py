@@ -49,7 +49,7 @@ class Geometry:
         output = shown if size == "source" else (tiles.WIDTH, tiles.HEIGHT)
         if not isinstance(size, str):
             output = size
-        picture = (tiles.WIDTH, tiles.HEIGHT) if size == "tile" else fitted
+        picture = fitted
         if compare == "side":
             picture, output = (2 * picture[0], picture[1]), (2 * output[0], output[1])
         return cls(fitted, picture, output)
@@ -258,7 +258,7 @@ def write_video(
                     sums += [metrics.flicker(chain[:, i]) * (len(chain) - 1) if len(chain) > 1
                              else 0.0 for i in range(2)]  # fmt: skip
                     before = pair[-1]
-                    writer.write(_compose(originals, drawn, geometry, compare))
+                    writer.write(_compose(originals, drawn, compare))
                     bar.update(len(drawn))
             files.write_json(path.with_suffix(".json"), {"flicker_sums": list(sums)})
             _check_time_left(started, bar.n - done, total - bar.n)
@@ -344,9 +344,7 @@ def _regular_times(clip: Clip, times: np.ndarray) -> np.ndarray | None:
     return times if irregular or clip.source.variable_rate else None
 
 
-def _compose(
-    originals: np.ndarray, drawn: np.ndarray, geometry: Geometry, compare: str
-) -> np.ndarray:
+def _compose(originals: np.ndarray, drawn: np.ndarray, compare: str) -> np.ndarray:
     if compare == "side":
         return np.concatenate([originals, drawn], axis=2)
     if compare == "inset":
@@ -356,8 +354,6 @@ def _compose(
         small = small.reshape(n, height // INSET, INSET, width // INSET, INSET, 3).mean((2, 4))
         drawn = drawn.copy()
         drawn[:, : height // INSET, : width // INSET] = small + 0.5
-    if geometry.picture_size == (tiles.WIDTH, tiles.HEIGHT) != geometry.tile_size:
-        return tiles.mirror_to_tile(drawn)
     return drawn
 
 

@@ -21,7 +21,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
         yield temporary
-        with open(temporary, "rb") as file:
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
@@ -36,7 +36,7 @@ def only_one(folder: Path) -> Iterator[None]:
         RuntimeError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w", encoding="utf-8") as file:
+    with (folder / ".lock").open("w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -71,7 +71,7 @@ def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
     """
     weights: dict[str, float] = {}
     for part in style.split(","):
-        name, colon, weight = part.strip().rpartition(":") if ":" in part else (part.strip(), "", 1)
+        name, _, weight = part.strip().rpartition(":") if ":" in part else (part.strip(), "", 1)
         try:
             weights[name] = float(weight)
         except ValueError:

@@ -6,10 +6,10 @@ leaves it few bits. Palette, light and large forms come from the VAE's codes, wh
 moved toward the painter; shapes come from the detail; strokes are learnt from the paintings.
 """
 
+from cadl.blocks import SpaceToDepth
+
 import keras
 from keras import layers, ops
-
-from cadl.blocks import SpaceToDepth
 
 BLOCK = 4  # the refiner works at a quarter of the resolution
 FEATURES = 48

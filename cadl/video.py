@@ -89,7 +89,7 @@ class Video:
         """Length from the first frame's start to the last frame's end."""
         return float(self.times[-1] - self.times[0] + 1 / self.rate)
 
-    def display_size(self, crop: Crop = Crop()) -> tuple[int, int]:
+    def display_size(self, crop: Crop) -> tuple[int, int]:
         """Returns width and height in square pixels after a crop, even, at least 2."""
         width, height = crop.size(self.width, self.height)
         shown = float(width * self.pixel_aspect)
