@@ -74,23 +74,29 @@ def find_borders(brightest: np.ndarray) -> Crop:
     lit = brightest > max(BLACK_LEVEL, 0.2 * np.median(brightest))
     if lit.mean() < 0.05:
         return Crop()
-    top, bottom = _dark_ends(lit)
-    rows = lit[top : lit.shape[0] - bottom]
-    left, right = _dark_ends(rows.T)
+    top, bottom = _dark_ends(lit, brightest)
+    rows = slice(top, len(lit) - bottom)
+    left, right = _dark_ends(lit[rows].T, brightest[rows].T)
     return Crop(top, left, bottom, right)
 
 
-def _dark_ends(lit: np.ndarray) -> tuple[int, int]:
+def _dark_ends(lit: np.ndarray, brightest: np.ndarray) -> tuple[int, int]:
     """Returns how many leading and trailing rows are black, even, 0 where the edge is not sharp."""
-    share = lit.mean(axis=1)
+    share, level = lit.mean(axis=1), brightest.mean(axis=1)
     bright = share > 0.5 * np.median(share[share > 0.02])
-    return _dark_start(share, bright), _dark_start(share[::-1], bright[::-1])
+    return (
+        _dark_start(share, level, bright),
+        _dark_start(share[::-1], level[::-1], bright[::-1]),
+    )
 
 
-def _dark_start(share: np.ndarray, bright: np.ndarray) -> int:
+def _dark_start(share: np.ndarray, level: np.ndarray, bright: np.ndarray) -> int:
     edge = int(np.argmax(bright))
-    blurred = (share[: max(edge - 2, 0)] >= 0.02).any()
-    if blurred or edge > MAX_BORDER * len(share):
+    if edge == 0 or edge > MAX_BORDER * len(share):
+        return 0
+    lit_before = (share[: max(edge - 2, 0)] >= 0.02).any()
+    step = level[min(edge + 1, len(level) - 1)] - level[max(edge - 3, 0)]
+    if lit_before or step < 0.3 * np.median(level):
         return 0
     return edge + edge % 2  # chroma is stored for pairs of rows: half a pair would bleed black
 

@@ -1,0 +1,140 @@
+from cadl import latents
+from cadl.latents import Statistics
+
+import numpy as np
+import pytest
+
+RNG = np.random.default_rng(3)
+
+
+def gaussian_source(codes, count, seed, kind="video"):
+    rng = np.random.default_rng(seed)
+    mix = rng.standard_normal((codes, codes)) / np.sqrt(codes) + np.eye(codes)
+    samples = (rng.standard_normal((count, codes)) @ mix + rng.standard_normal(codes)).astype("f4")
+    return samples, moments(samples, kind)
+
+
+def moments(samples, kind="video"):
+    total = latents.Moments(samples.shape[1])
+    for part in np.array_split(samples, 3):
+        total.add(part)
+    return total.statistics(kind)
+
+
+def test_moments_are_those_of_numpy():
+    samples, found = gaussian_source(5, 40, 0)
+    assert found.count == 40
+    np.testing.assert_allclose(found.mean, samples.mean(0), atol=1e-6)
+    np.testing.assert_allclose(found.covariance, np.cov(samples.T, bias=True), atol=1e-5)
+
+
+def test_no_latents_have_no_moments():
+    with pytest.raises(ValueError, match="no latents"):
+        latents.Moments(4).statistics("video")
+
+
+@pytest.mark.parametrize("style_map", latents.STYLE_MAPS)
+def test_strength_0_is_the_identity(style_map):
+    samples, video = gaussian_source(8, 60, 1)
+    _, painter = gaussian_source(8, 60, 2, "painting")
+    same = latents.map_latents(samples, video, painter, style_map=style_map, strength=0.0)
+    np.testing.assert_array_equal(same, samples)
+
+
+@pytest.mark.parametrize("style_map", ["mean", "diagonal", "gaussian"])
+def test_strength_1_matches_the_painters_mean(style_map):
+    samples, video = gaussian_source(8, 400, 1)
+    _, painter = gaussian_source(8, 400, 2, "painting")
+    moved = latents.map_latents(samples, video, painter, style_map=style_map, strength=1.0)
+    np.testing.assert_allclose(moved.mean(0), painter.mean, atol=1e-4)
+
+
+def test_the_diagonal_map_matches_spreads():
+    samples, video = gaussian_source(8, 400, 1)
+    _, painter = gaussian_source(8, 400, 2, "painting")
+    moved = latents.map_latents(samples, video, painter, style_map="diagonal", strength=1.0)
+    np.testing.assert_allclose(moved.var(0), np.diag(painter.covariance), rtol=1e-3)
+
+
+def test_the_gaussian_map_matches_covariances_of_many_samples():
+    samples, video = gaussian_source(4, 20000, 1)
+    _, painter = gaussian_source(4, 20000, 2, "painting")
+    moved = latents.map_latents(samples, video, painter, style_map="gaussian", strength=1.0)
+    error = np.abs(np.cov(moved.T, bias=True) - painter.covariance).max()
+    assert error < 0.1 * np.abs(painter.covariance).max()
+
+
+def test_the_ancestors_map_is_a_quarter_and_a_half():
+    samples, video = gaussian_source(4, 50, 1)
+    _, painter = gaussian_source(4, 50, 2, "painting")
+    moved = latents.map_latents(samples, video, painter, style_map="ancestor", strength=1.0)
+    wanted = samples - 0.25 * video.mean + 0.5 * painter.mean
+    np.testing.assert_allclose(moved, wanted, atol=1e-6)
+
+
+def test_an_unknown_map_is_named():
+    samples, video = gaussian_source(4, 50, 1)
+    with pytest.raises(ValueError, match="'median' is not one of mean"):
+        latents.map_latents(samples, video, video, style_map="median", strength=1.0)
+
+
+@pytest.mark.parametrize("style_map", latents.STYLE_MAPS)
+def test_a_constant_video_and_few_paintings_work(style_map):
+    samples = np.ones((10, 32), np.float32)
+    _, painter = gaussian_source(32, 5, 2, "painting")
+    moved = latents.map_latents(
+        samples, moments(samples), painter, style_map=style_map, strength=1.0
+    )
+    assert np.isfinite(moved).all() and np.ptp(moved, axis=0).max() < 1e-5
+
+
+def test_distance_falls_steadily_with_strength():
+    samples, video = gaussian_source(6, 300, 1)
+    _, painter = gaussian_source(6, 300, 2, "painting")
+    distances = []
+    for strength in (0, 0.25, 0.5, 0.75, 1):
+        moved = latents.map_latents(
+            samples, video, painter, style_map="diagonal", strength=strength
+        )
+        gap = moved.mean(0) - painter.mean
+        spread = np.sqrt(moved.var(0)) - np.sqrt(np.diag(painter.covariance))
+        distances.append(float(gap @ gap + spread @ spread))
+    assert (np.diff(distances) < 0).all()
+
+
+def test_a_blend_with_itself_is_itself():
+    painter = Statistics("painting", 9, RNG.standard_normal(4), np.diag(RNG.random(4)))
+    both = latents.blend({"a": painter, "b": painter}, {"a": 0.3, "b": 0.7})
+    np.testing.assert_allclose(both.mean, painter.mean)
+    np.testing.assert_allclose(both.covariance, painter.covariance)
+
+
+def test_styles_are_parsed_into_weights():
+    assert latents.parse_style("a", ["a", "b"]) == {"a": 1.0}
+    assert latents.parse_style("a:3,b:1", ["a", "b"]) == {"a": 0.75, "b": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [("c", "'c' is no painter: there are a, b"), ("a:x", "is not a weight"), ("a:0", "above 0")],
+)
+def test_bad_styles_are_refused(style, message):
+    with pytest.raises(ValueError, match=message):
+        latents.parse_style(style, ["a", "b"])
+
+
+def test_smoothing_stays_within_a_shot_and_has_no_delay():
+    codes = np.zeros((20, 1), np.float32)
+    codes[10:] = 1
+    shots = np.array([0] * 10 + [1] * 10)
+    np.testing.assert_array_equal(latents.smooth(codes, shots, frames=2.0), codes)
+    pulse = np.zeros((21, 1), np.float32)
+    pulse[10] = 1
+    smoothed = latents.smooth(pulse, np.zeros(21, int), frames=2.0)[:, 0]
+    np.testing.assert_allclose(smoothed, smoothed[::-1], atol=1e-7)
+    assert smoothed.argmax() == 10 and smoothed[10] < 0.25
+
+
+def test_no_smoothing_is_the_identity():
+    codes = RNG.standard_normal((9, 3)).astype("f4")
+    assert latents.smooth(codes, np.zeros(9, int), frames=0) is codes

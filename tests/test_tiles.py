@@ -1,0 +1,173 @@
+import io
+
+from cadl import tiles
+from cadl.tiles import Crop
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+
+def test_crop_reads_what_it_writes():
+    crop = Crop.parse("88:0:87:3")
+    assert crop == Crop(88, 0, 87, 3) and Crop.parse(str(crop)) == crop
+
+
+@pytest.mark.parametrize("text", ["", "1:2:3", "1:2:3:x", "-1:0:0:0", "1:2:3:4:5"])
+def test_a_malformed_crop_is_refused(text):
+    with pytest.raises(ValueError, match="is not top:left:bottom:right"):
+        Crop.parse(text)
+
+
+def test_a_crop_that_leaves_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"crop \(top=90, bottom=90\) leaves 0 of 180 rows"):
+        Crop(90, 0, 90, 0).size(320, 180)
+    with pytest.raises(ValueError, match="leaves 0 of 320 columns"):
+        Crop(0, 320, 0, 0).size(320, 180)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(1920, 1080), (1280, 544), (1080, 1920), (853, 480), (1, 1)]
+)
+def test_cover_crop_leaves_16_to_9(width, height):
+    left, rows = tiles.cover_crop(width, height).size(width, height)
+    assert abs(left - rows * 16 / 9) <= 1
+    assert left == width or rows == height
+
+
+def letterbox(top=0, bottom=0, left=0, right=0, level=200):
+    frame = np.full((360, 640), level, np.uint8)
+    frame[:top], frame[360 - bottom :] = 0, 0
+    frame[:, :left], frame[:, 640 - right :] = 0, 0
+    return frame
+
+
+def test_borders_are_found_to_the_row():
+    assert tiles.find_borders(letterbox(44, 44)) == Crop(44, 0, 44, 0)
+    assert tiles.find_borders(letterbox(left=80, right=80)) == Crop(0, 80, 0, 80)
+    assert tiles.find_borders(letterbox()) == Crop()
+
+
+def test_a_black_video_has_no_borders():
+    assert tiles.find_borders(np.zeros((360, 640), np.uint8)) == Crop()
+
+
+def test_a_night_scene_that_fades_into_the_dark_is_no_border():
+    frame = np.repeat(np.linspace(0, 120, 360)[:, None], 640, 1).astype(np.uint8)
+    assert tiles.find_borders(frame) == Crop()
+
+
+def test_one_lit_window_is_no_picture_between_borders():
+    frame = np.full((360, 640), 4, np.uint8)
+    frame[250:300, 200:320] = 250
+    assert tiles.find_borders(frame) == Crop()
+
+
+def test_a_wide_picture_gives_overlapping_tiles_that_cover_it():
+    ramp = np.zeros((180, 960, 3), np.uint8)
+    ramp[..., 0] = np.linspace(0, 255, 960)
+    cut = tiles.picture_tiles(Image.fromarray(ramp), 4)
+    assert [tile.shape for tile in cut] == [(180, 320, 3)] * 3
+    assert cut[0][0, 0, 0] == 0 and cut[-1][0, -1, 0] == 255
+
+
+def test_tiles_of_a_picture_are_bounded():
+    assert len(tiles.picture_tiles(Image.new("RGB", (320, 4000)), 3)) == 3
+    assert len(tiles.picture_tiles(Image.new("RGB", (320, 200)), 3)) == 1
+
+
+def test_a_circle_stays_round():
+    picture = Image.new("RGB", (800, 1000))
+    yy, xx = np.mgrid[:1000, :800]
+    disc = ((yy - 500) ** 2 + (xx - 400) ** 2 < 100**2)[..., None] * np.uint8([255, 255, 255])
+    picture = Image.fromarray(disc.astype(np.uint8))
+    middle = tiles.picture_tiles(picture, 1)[0][..., 0] > 128
+    wide, high = middle.any(0).sum(), middle.any(1).sum()
+    assert abs(int(wide) - int(high)) <= 1 and wide > 70
+
+
+def test_mirrored_margins_come_off_again():
+    frames = np.random.default_rng(0).integers(0, 255, (2, 136, 320, 3)).astype(np.uint8)
+    whole = tiles.mirror_to_tile(frames)
+    assert whole.shape == (2, 180, 320, 3)
+    assert (tiles.crop_from_tile(whole, 320, 136) == frames).all()
+    assert (whole[:, 21] == frames[:, 0]).all() and (whole[:, 20] == frames[:, 1]).all()
+
+
+def test_a_portrait_frame_is_mirrored_more_than_once():
+    frames = np.random.default_rng(0).integers(0, 255, (1, 180, 64, 3)).astype(np.uint8)
+    whole = tiles.mirror_to_tile(frames)
+    assert whole.shape == (1, 180, 320, 3)
+    assert (tiles.crop_from_tile(whole, 64, 180) == frames).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "fitted"),
+    [((1280, 544), (320, 136)), ((1080, 1920), (102, 180)), ((854, 480), (320, 180))],
+)
+def test_fit_keeps_proportions(size, fitted):
+    assert tiles.fit_size(*size) == fitted
+
+
+def test_float_and_back_is_exact():
+    values = np.arange(256, dtype=np.uint8)
+    assert (tiles.to_uint8(tiles.to_float(values)) == values).all()
+    assert (tiles.to_uint8(np.array([-1.0, 2.0])) == [0, 255]).all()
+
+
+def picture_file(tmp_path, picture, name, **options):
+    path = tmp_path / name
+    picture.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P", "1", "LA", "RGB"])
+def test_every_mode_becomes_rgb(tmp_path, mode):
+    picture = Image.new("RGB", (8, 8), "white").convert(mode)
+    name = "p.jpg" if mode == "CMYK" else "p.png"
+    loaded = tiles.load_picture(picture_file(tmp_path, picture, name))
+    assert loaded.mode == "RGB" and np.asarray(loaded).min() > 250
+
+
+def test_transparent_pixels_are_white(tmp_path):
+    path = picture_file(tmp_path, Image.new("RGBA", (8, 8), (255, 0, 0, 0)), "p.png")
+    assert (np.asarray(tiles.load_picture(path)) == 255).all()
+
+
+def test_16_bit_grey_keeps_its_brightness(tmp_path):
+    grey = Image.fromarray(np.full((8, 8), 32768, np.uint16))
+    loaded = tiles.load_picture(picture_file(tmp_path, grey, "p.png"))
+    assert abs(int(np.asarray(loaded)[0, 0, 0]) - 127) <= 1
+
+
+def test_exif_turns_a_picture_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = picture_file(tmp_path, Image.new("RGB", (30, 20)), "p.jpg", exif=exif)
+    assert tiles.load_picture(path).size == (20, 30)
+
+
+def test_an_icc_profile_is_honoured(tmp_path):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = Image.new("RGB", (8, 8), (10, 200, 30))
+    path = picture_file(tmp_path, picture, "p.png", icc_profile=lab)
+    assert np.abs(np.asarray(tiles.load_picture(path))[0, 0] - [10.0, 200, 30]).max() <= 1
+
+
+def test_damaged_pictures_are_named(tmp_path):
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(buffer, "png")
+    for name, data in (("cut.png", buffer.getvalue()[:900]), ("text.jpg", b"no picture")):
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=name):
+            tiles.load_picture(path)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path):
+    header = b"GIF89a" + (65535).to_bytes(2, "little") * 2 + bytes([0, 0, 0]) + b","
+    path = tmp_path / "bomb.gif"
+    path.write_bytes(header + bytes(4) + (65535).to_bytes(2, "little") * 2 + bytes([0, 2, 0, 59]))
+    with pytest.raises(ValueError, match="bomb.gif"):
+        tiles.load_picture(path)
