@@ -1,0 +1,264 @@
+from fractions import Fraction
+from pathlib import Path
+
+from cadl import tiles, video
+from cadl.tiles import Crop
+
+import numpy as np
+import pytest
+from conftest import FRAMES, RATE, make_clip
+
+
+@pytest.fixture(scope="module")
+def clip(media):
+    return video.probe(media.clip)
+
+
+def read_all(source, **options):
+    times = []
+    options = {"crop": Crop(), "size": (source.width, source.height), **options}
+    return np.stack(list(video.read_frames(source, times=times, **options))), times
+
+
+def test_a_clip_is_what_it_was_made_as(clip):
+    assert (clip.width, clip.height, clip.pixel_aspect) == (320, 176, 1)
+    assert clip.rate == RATE and not clip.variable_rate
+    assert clip.audio_codecs == ("aac",) and len(clip.times) == FRAMES
+    assert clip.seconds == pytest.approx(FRAMES / RATE, abs=1e-3)
+
+
+def test_every_frame_is_read_with_its_time(clip):
+    frames, times = read_all(clip)
+    assert frames.shape == (FRAMES, 176, 320, 3)
+    np.testing.assert_allclose(times, np.arange(FRAMES) / float(RATE), atol=1e-4)
+
+
+def test_reading_starts_at_the_frame_of_a_time(clip):
+    whole, _ = read_all(clip)
+    part, times = read_all(clip, start_seconds=20 / float(RATE), num_frames=5)
+    assert len(part) == 5 and len(times) == 5
+    assert (part == whole[20:25]).all()
+
+
+def test_borders_and_the_cut_are_found(clip):
+    assert video.find_crop(clip) == Crop(16, 0, 16, 0)
+    finder = video.ShotFinder()
+    frames, _ = read_all(clip)
+    shots = [finder.add(frame) for frame in frames]
+    assert shots == [0] * 36 + [1] * (FRAMES - 36)
+
+
+def test_frames_keep_their_colours(tmp_path):
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128], [240, 200, 40]])
+    frame = colours.astype(np.uint8).repeat(64, 0)[None].repeat(64, 0)
+    path = tmp_path / "bars.mp4"
+    size = (320, 64)
+    with video.FrameWriter(path, rate=Fraction(25), size=size, output_size=size, crf=1) as writer:
+        for _ in range(5):
+            writer.write(frame)
+    back, _ = read_all(video.probe(path))
+    middles = back[2][32, 32::64].astype(int)
+    assert np.abs(middles - colours).max() <= 4
+
+
+def test_variable_times_are_kept(tmp_path):
+    times = np.array([0.0, 0.04, 0.2, 0.25, 0.9])
+    path = tmp_path / "variable.mp4"
+    frames = np.random.default_rng(0).integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
+    with video.FrameWriter(
+        path, rate=Fraction(25), size=(64, 64), output_size=(64, 64), times=times
+    ) as writer:
+        writer.write(frames)
+    source = video.probe(path)
+    assert source.variable_rate
+    _, found = read_all(source)
+    np.testing.assert_allclose(found, times, atol=1e-4)
+
+
+def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(tmp_path, clip, ffmpeg, media):
+    frames, _ = read_all(clip)
+    segments = []
+    for number, start in enumerate(range(0, FRAMES, 25)):
+        segments.append(tmp_path / f"segment-{number:05d}.mp4")
+        with video.FrameWriter(
+            segments[-1], rate=RATE, size=(320, 176), output_size=(320, 176)
+        ) as writer:
+            writer.write(frames[start : start + 25])
+    durations = [float(n / RATE) for n in (25, 25, FRAMES - 50)]
+    joined = tmp_path / "it's joined.mp4"
+    assert video.join_segments(segments, joined, durations=durations, sound=clip) == "aac copied"
+    found = video.probe(joined)
+    assert found.rate == RATE and len(found.times) == FRAMES and not found.variable_rate
+
+    def sound(path):
+        return ffmpeg("-i", f"file:{path}", "-map", "0:a", "-c", "copy", "-f", "md5", "-")
+
+    assert sound(joined) == sound(media.clip)
+
+
+@pytest.fixture(scope="module")
+def variants(tmp_path_factory, ffmpeg):
+    """Equivalents of awkward files, made by ffmpeg itself."""
+    folder = tmp_path_factory.mktemp("variants")
+    base = folder / "base.mp4"
+    make_clip(base, ffmpeg, frames=24, bars=0, cut=99)
+    made = {
+        "rotated.mp4": ["-display_rotation", "90", "-i", base, "-c", "copy"],
+        "silent.mp4": ["-i", base, "-an", "-c", "copy"],
+        "wide-pixels.mp4": ["-i", base, "-vf", "setsar=2/1", "-c:a", "copy"],
+        "pcm.mkv": ["-i", base, "-c:v", "copy", "-c:a", "pcm_s16le"],
+        "two-tracks.mkv": ["-i", base, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy"],
+        "ten-bit.mkv": ["-i", base, "-an", "-c:v", "libx265", "-pix_fmt", "yuv420p10le",
+                        "-x265-params", "log-level=error"],
+        "yuv444.mkv": ["-i", base, "-an", "-c:v", "libx264", "-pix_fmt", "yuv444p"],
+        "odd.mkv": ["-i", base, "-an", "-vf", "crop=161:121", "-c:v", "ffv1"],
+        "interlaced.mkv": ["-i", base, "-an", "-vf", "setfield=tff", "-c:v", "libx264",
+                           "-flags", "+ildct", "-x264opts", "tff=1"],
+        "sound-only.mp4": ["-i", base, "-vn", "-c", "copy"],
+    }  # fmt: skip
+    for name, arguments in made.items():
+        ffmpeg(*arguments, folder / name)
+    (folder / "cut.mp4").write_bytes(base.read_bytes()[:2000])
+    (folder / "empty.webm").write_bytes(b"")
+    (folder / "playlist.m3u8.mp4").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n"
+    )
+    return folder
+
+
+def test_a_rotated_video_is_read_upright(variants):
+    source = video.probe(variants / "rotated.mp4")
+    assert (source.width, source.height) == (176, 320)
+    assert read_all(source)[0].shape == (24, 320, 176, 3)
+
+
+def test_wide_pixels_are_shown_wide(variants):
+    source = video.probe(variants / "wide-pixels.mp4")
+    assert source.pixel_aspect == 2 and source.display_size(Crop()) == (640, 176)
+    left, rows = source.cover_crop(Crop()).size(320, 176)
+    assert abs(2 * left / rows - 16 / 9) < 0.02
+
+
+@pytest.mark.parametrize("name", ["silent.mp4", "ten-bit.mkv", "yuv444.mkv", "interlaced.mkv"])
+def test_awkward_videos_give_all_their_frames(variants, name):
+    source = video.probe(variants / name)
+    frames, _ = read_all(source, size=(tiles.WIDTH, tiles.HEIGHT))
+    assert len(frames) == 24 and frames.std() > 20 and source.audio_codecs == ()
+
+
+def test_odd_sizes_become_even(variants):
+    source = video.probe(variants / "odd.mkv")
+    assert (source.width, source.height) == (161, 121)
+    assert source.display_size(Crop()) == (160, 120)
+
+
+def test_all_tracks_are_counted(variants):
+    assert video.probe(variants / "two-tracks.mkv").audio_codecs == ("aac", "aac")
+
+
+def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
+    source = video.probe(variants / "pcm.mkv")
+    segment = tmp_path / "segment-00000.mp4"
+    with video.FrameWriter(
+        segment, rate=source.rate, size=(320, 176), output_size=(320, 176)
+    ) as writer:
+        writer.write(read_all(source)[0])
+    target = tmp_path / "out.mp4"
+    said = video.join_segments([segment], target, durations=[24 / float(RATE)], sound=source)
+    assert said == "pcm_s16le re-encoded to AAC"
+    assert video.probe(target).audio_codecs == ("aac",)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("sound-only.mp4", "no video track"),
+        ("cut.mp4", "moov atom not found"),
+        ("empty.webm", "Invalid data"),
+        ("playlist.m3u8.mp4", "playlist.m3u8.mp4"),
+    ],
+)
+def test_what_is_no_video_is_refused_in_one_line(variants, name, reason):
+    with pytest.raises(ValueError, match=reason) as error:
+        video.probe(variants / name)
+    assert "\n" not in str(error.value) and name in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone.mp4"):
+        video.probe(tmp_path / "gone.mp4")
+
+
+def test_prefetch_keeps_order_and_passes_errors_on():
+    def numbers():
+        yield from range(5)
+        raise ValueError("the fifth")
+
+    seen = []
+    with pytest.raises(ValueError, match="the fifth"):
+        for number in video.prefetch(numbers(), 2):
+            seen.append(number)
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_prefetch_closes_its_source():
+    closed = []
+
+    def numbers():
+        try:
+            yield from range(1000)
+        finally:
+            closed.append(True)
+
+    stream = video.prefetch(numbers(), 2)
+    assert next(stream) == 0
+    stream.close()
+    assert closed == [True]
+
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+EXPECTED = {
+    "-video-with-dash-.mp4": (1, 1, 5),
+    "video-h264-yuv444-720p.mp4": (1280, 720, 280),
+    "video-failing-audio.mp4": (640, 360, 280),
+    "video-rotated-90-1080p.mp4": (1080, 1920, 45),
+    "video-truncated-at-100000-bytes.mp4": (1920, 1080, 6),
+    "video-non-square-pixels-sar2x1.mp4": (640, 360, 150),
+    "video-odd-dimensions-161x121.webm": (161, 121, 30),
+    "video-10bit-vp9-no-audio.webm": (426, 240, 72),
+    "video-iphone-dolbyvision-hevc10-rotated.mov": (720, 1280, 4),
+    "video-with-srt-subtitles.mkv": (1080, 720, 30),
+    "video-cinepak-15fps.avi": (320, 240, 68),
+    "audio-only.mp4": "no video track",
+    "audio-only-two-51-tracks.mp4": "no video track",
+    "zero-bytes.webm": "Invalid data",
+    "derived-truncated-no-moov.mp4": "moov atom not found",
+    "decompression-bomb.gif": "no frame could be decoded",
+}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data with awkward real files")
+@pytest.mark.parametrize("name", EXPECTED)
+def test_real_awkward_files(name):
+    path, expected = SHARED / "nasty" / name, EXPECTED[name]
+    if isinstance(expected, str):
+        with pytest.raises(ValueError, match=expected):
+            list(video.read_frames(video.probe(path), crop=Crop(), size=(320, 180)))
+        return
+    source = video.probe(path)
+    count = sum(1 for _ in video.read_frames(source, crop=Crop(), size=(320, 180)))
+    assert (source.width, source.height, count) == expected
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data with real videos")
+def test_the_borders_of_a_real_trailer_are_exact():
+    source = video.probe(SHARED / "videos" / "sintel-trailer-720p.mp4")
+    assert str(video.find_crop(source)) == "88:0:88:0"
+
+
+def test_no_ffmpeg_is_left_running(clip):
+    stream = video.read_frames(clip, crop=Crop(), size=(64, 36))
+    next(stream)
+    process = stream.gi_frame.f_locals["process"]
+    stream.close()
+    assert process.returncode is not None
