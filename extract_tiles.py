@@ -32,9 +32,7 @@ DROP_BLACK: Amount = 6  # frames whose mean is darker than this, of 255, are dro
 DROP_SAME: Amount = 1  # frames that differ less than this from the one kept before; 0 keeps all
 REMOVE_GONE: bool = False  # also remove tiles of sources that are no longer there
 
-PICTURE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"]
-)
+PICTURE_SUFFIXES = frozenset(".jpg .jpeg .jpe .png .webp .avif .tif .tiff .bmp .gif".split())
 
 
 @console.script

@@ -39,9 +39,10 @@ SEED: Index = 1  # of weights, order of tiles and noise
 
 DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 4  # detail code of a tile; 0 is a plain refiner
 STROKE_WEIGHT: Amount = 60.0  # of the texture statistics of the painter's tiles
-STRUCTURE_WEIGHT: Amount = 250.0  # of the video's local structure, which holds strokes back
-PALETTE_WEIGHT: Amount = 2.0  # of the colours that the moved codes ask for
-ADVERSARIAL_WEIGHT: Amount = 20.0  # of the discriminator; 0 leaves it out
+STRUCTURE_WEIGHT: Amount = 150.0  # of the video's local structure, which holds strokes back
+COLOUR_WEIGHT: Amount = 60.0  # of the palette of the painter's tiles
+PALETTE_WEIGHT: Amount = 0.3  # of the colours that the moved codes ask for, place by place
+ADVERSARIAL_WEIGHT: Amount = 30.0  # of the discriminator; 0 leaves it out
 
 CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
 PREVIEW_EVERY: Count = 250  # steps between previews
@@ -184,6 +185,8 @@ def make_step(
             share = tf.cast(tf.shape(strength)[0], tf.float32) / pairs
             strokes = refiner.stroke_loss(painted, paintings, batch["filters"][0])
             terms["stroke_loss"] = tf.reduce_mean(strength) * strokes * share
+            colours = refiner.colour_loss(painted, paintings, batch["filters"][0])
+            terms["colour_loss"] = tf.reduce_mean(strength) * colours * share
             fake_scores = discriminator(painted)
             adversarial = adversary.generator_loss(fake_scores, strength) * share
             terms["adversarial_loss"] = adversarial
@@ -193,6 +196,7 @@ def make_step(
                 + settings.palette_weight * terms["palette_loss"]
                 + settings.structure_weight * terms["structure_loss"]
                 + settings.stroke_weight * terms["stroke_loss"]
+                + settings.colour_weight * terms["colour_loss"]
                 + weights[0] * adversarial
             )
             if detail_channels:

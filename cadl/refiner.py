@@ -18,6 +18,8 @@ FULL_FEATURES = 12
 BLOCKS = 3
 DETAIL_NOISE = 0.25  # standard deviation of the noise on the detail code in training
 STROKE_STRIDE = 7  # every so-manieth filter response is sorted; prime to the width of a crop
+STROKE_BANDS = (0.5, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than grain
+STRUCTURE_SCALES = (4, 8)  # the video's structure is held at these sizes; below, strokes are free
 DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale in bounds
 ARCHITECTURE = {"features": [FEATURES, HALF_FEATURES, FULL_FEATURES], "blocks": BLOCKS}
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -163,8 +165,7 @@ def stroke_loss(pictures, paintings, filters):
     """Returns the sliced Wasserstein distance between the textures of two sets of tiles.
 
     Responses of random 7x7 filters over the bands of a Laplacian pyramid are sorted and compared
-    (Heitz et al. 2021, arXiv 2006.07229, on random features in place of a trained network's). The
-    lowest band is left out: palette is the codes' business.
+    (Heitz et al. 2021, arXiv 2006.07229, on random features in place of a trained network's).
 
     Args:
         pictures: float32 [N, h, w, 3].
@@ -175,25 +176,46 @@ def stroke_loss(pictures, paintings, filters):
         Scalar, mean over directions, summed over bands, each over the paintings' own spread.
     """
     filters = filters - ops.mean(filters, axis=(0, 1), keepdims=True)
+    bands = zip(STROKE_BANDS, pyramid(pictures, 3)[:-1], pyramid(paintings, 3)[:-1], strict=True)
+    return sum(
+        weight * _sliced_distance(ours, theirs, filters, STROKE_STRIDE)
+        for weight, ours, theirs in bands
+    )
+
+
+def colour_loss(pictures, paintings, filters):
+    """Returns the sliced Wasserstein distance between the colours of two sets of tiles.
+
+    As `stroke_loss`, on the colours of what the lowest band of the pyramid leaves.
+
+    Args:
+        pictures: float32 [N, h, w, 3].
+        paintings: float32 [N, h, w, 3].
+        filters: float32 [..., 3, D], new N(0, 1) numbers at every step.
+    """
+    filters = ops.reshape(filters, (-1, 1, 1, *filters.shape[-2:]))[0]
+    return _sliced_distance(shrink(pictures, 8) - 0.5, shrink(paintings, 8) - 0.5, filters, 1)
+
+
+def _sliced_distance(ours, theirs, filters, stride: int):
     filters = filters / ops.sqrt(ops.sum(ops.square(filters), axis=(0, 1, 2)))
-    total = 0.0
-    for ours, theirs in list(zip(pyramid(pictures, 3), pyramid(paintings, 3), strict=True))[:-1]:
-        responses = [
-            ops.reshape(ops.conv(band, filters, strides=1, padding="valid"), (-1, filters.shape[3]))
-            for band in (ours, theirs)
-        ]
-        ours, theirs = (ops.sort(response[::STROKE_STRIDE], axis=0) for response in responses)
-        spread = ops.mean(ops.abs(theirs)) + 1e-3
-        total = total + ops.mean(ops.abs(ours - theirs)) / spread
-    return total
+    ours, theirs = (
+        ops.sort(
+            ops.reshape(
+                ops.conv(band, filters, strides=1, padding="valid"), (-1, filters.shape[3])
+            )[::stride],
+            axis=0,
+        )
+        for band in (ours, theirs)
+    )
+    return ops.mean(ops.abs(ours - theirs)) / (ops.mean(ops.abs(theirs)) + 1e-3)
 
 
 def structure_loss(pictures, tiles_in):
     """Returns how much of the tiles' local structure is lost: 0 none, 1 all, 2 inverted.
 
-    One minus the local correlation of luminance in windows of 8 pixels, at half and quarter size:
-    the structure term of SSIM (Wang et al. 2004, eq. 10), which leaves brightness and contrast
-    free.
+    One minus the local correlation of luminance in windows of 8 pixels at reduced sizes: the
+    structure term of SSIM (Wang et al. 2004, eq. 10), which leaves brightness and contrast free.
 
     Args:
         pictures: float32 [N, h, w, 3].
@@ -203,7 +225,7 @@ def structure_loss(pictures, tiles_in):
         float32 [N].
     """
     total = 0.0
-    for factor in (2, 4):
+    for factor in STRUCTURE_SCALES:
         a, b = (
             shrink(ops.sum(x * ops.convert_to_tensor(LUMINANCE), -1, keepdims=True), factor)
             for x in (pictures, tiles_in)

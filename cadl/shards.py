@@ -121,7 +121,7 @@ def list_shards(folder: Path) -> list[Path]:
     for prefix, matches in sets.items():
         if len(matches) != int(matches[0][4]) or len({match[4] for match in matches}) != 1:
             raise ValueError(
-                f"{folder}/{prefix}: {len(matches)} shards of {matches[0][4]} are there: "
+                f"{folder}/{prefix}: {len(matches)} shards of {int(matches[0][4])} are there: "
                 "run extract_tiles.py again"
             )
     return shards

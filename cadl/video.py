@@ -25,26 +25,9 @@ import imageio_ffmpeg
 import numpy as np
 
 SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".wmv",
-        ".flv",
-        ".ogv",
-        ".3gp",
-        ".gif",
-    ]
+    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .gif".split()
 )
-MP4_AUDIO_CODECS = frozenset(["aac", "mp3", "ac3", "eac3", "opus", "alac"])
+MP4_AUDIO_CODECS = frozenset("aac mp3 ac3 eac3 opus alac".split())
 STANDARD_RATES = [
     Fraction(rate, base) for rate in (24, 25, 30, 48, 50, 60, 12, 15, 120) for base in (1,)
 ] + [Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)]

@@ -45,12 +45,12 @@ def make_clip(path: Path, ffmpeg, *, frames: int = FRAMES, bars: int = 16, cut: 
     silent = path.with_suffix(".silent.mp4")
     size = (320, 176)
     rng = np.random.default_rng(5)
-    worlds = rng.integers(60, 255, (2, 12, 60, 3)).astype(np.uint8)
+    worlds = rng.integers(60, 255, (2, 15, 60, 3)).astype(np.uint8)
     with video.FrameWriter(silent, rate=RATE, size=size, output_size=size, crf=12) as writer:
         for number in range(frames):
             world = worlds[int(number >= cut)].repeat(12, 0).repeat(12, 1)
             frame = np.zeros((176, 320, 3), np.uint8)
-            frame[bars:-bars] = world[: 176 - 2 * bars, 2 * number : 2 * number + 320]
+            frame[bars : 176 - bars] = world[: 176 - 2 * bars, 2 * number : 2 * number + 320]
             writer.write(frame)
     beep = "aevalsrc='0.5*sin(880*2*PI*t)*lt(mod(t,1),0.1)|0.2*sin(440*2*PI*t)':s=48000"
     ffmpeg(

@@ -111,7 +111,7 @@ def variants(tmp_path_factory, ffmpeg):
         "ten-bit.mkv": ["-i", base, "-an", "-c:v", "libx265", "-pix_fmt", "yuv420p10le",
                         "-x265-params", "log-level=error"],
         "yuv444.mkv": ["-i", base, "-an", "-c:v", "libx264", "-pix_fmt", "yuv444p"],
-        "odd.mkv": ["-i", base, "-an", "-vf", "crop=161:121", "-c:v", "ffv1"],
+        "odd.mkv": ["-i", base, "-an", "-vf", "format=yuv444p,crop=161:121", "-c:v", "ffv1"],
         "interlaced.mkv": ["-i", base, "-an", "-vf", "setfield=tff", "-c:v", "libx264",
                            "-flags", "+ildct", "-x264opts", "tff=1"],
         "sound-only.mp4": ["-i", base, "-vn", "-c", "copy"],

@@ -1,0 +1,168 @@
+"""Known answers of the networks and their losses: cadl/vae.py, refiner.py, adversary.py, blocks.py."""
+
+from cadl import adversary, blocks, refiner, tiles, vae
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+RNG = np.random.default_rng(0)
+PICTURES = RNG.random((2, *tiles.SHAPE)).astype(np.float32)
+CROPS = RNG.random((2, 96, 160, 3)).astype(np.float32)
+FILTERS = RNG.standard_normal((7, 7, 3, 16)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(1)
+    return vae.build_vae()
+
+
+@pytest.fixture(scope="module")
+def refining():
+    keras.utils.set_random_seed(1)
+    return refiner.Refining(4)
+
+
+def test_space_to_depth_and_back_is_the_identity():
+    there = blocks.SpaceToDepth(4)(PICTURES)
+    assert there.shape == (2, 45, 80, 48)
+    np.testing.assert_array_equal(blocks.DepthToSpace(4)(there), PICTURES)
+
+
+def test_space_to_depth_is_tensorflows():
+    ours = np.asarray(blocks.SpaceToDepth(2)(PICTURES))
+    np.testing.assert_array_equal(ours, tf.nn.space_to_depth(PICTURES, 2))
+
+
+def test_operations_of_one_convolution_are_counted():
+    pixels = keras.Input((10, 20, 3))
+    once = keras.Model(pixels, keras.layers.Conv2D(8, 3, padding="same")(pixels))
+    assert blocks.count_operations(once) == 2 * 3 * 3 * 3 * 8 * 10 * 20
+
+
+def test_all_networks_together_stay_within_3_gflop(model):
+    sized = refiner.Refining(4, tiles.SHAPE[:2])
+    parts = [model.encoder, model.decoder, sized.detail_encoder, sized.refiner]
+    assert sum(map(blocks.count_operations, parts)) < 3.0e9
+
+
+def test_the_vae_has_the_shapes_it_promises(model):
+    z_mean, z_log_var = model.encoder(PICTURES)
+    assert z_mean.shape == z_log_var.shape == (2, 512)
+    assert model.decoder(z_mean).shape == (2, 180, 320, 3)
+
+
+def test_kl_of_the_prior_is_zero():
+    assert float(ops.sum(vae.kl_per_code(np.zeros((1, 4)), np.zeros((1, 4))))) == 0
+
+
+def test_kl_of_known_gaussians():
+    found = vae.kl_per_code(np.array([[1.0]]), np.log(np.array([[4.0]])))
+    assert float(found[0, 0]) == pytest.approx(0.5 * (1 + 4 - 1 - np.log(4)))
+
+
+def test_log_var_is_bounded_and_0_stays_0():
+    bounded = np.asarray(vae.bound_log_var(ops.convert_to_tensor([-1e4, 0.0, 1e4])))
+    np.testing.assert_allclose(bounded, [-12, 0, 4], atol=1e-5)
+
+
+def test_sampling_without_noise_is_the_mean():
+    mean = RNG.standard_normal((2, 512)).astype(np.float32)
+    np.testing.assert_array_equal(vae.sample(mean, np.zeros((2, 512), "f4"), 0 * mean), mean)
+
+
+def test_the_loss_is_the_sum_of_its_terms():
+    mean, log_var = RNG.standard_normal((2, 2, 512)).astype(np.float32)
+    loss, terms = vae.vae_loss(PICTURES, PICTURES + 0.1, mean, log_var, beta=0.5)
+    np.testing.assert_allclose(terms["reconstruction_loss"], 0.01 * 180 * 320 * 3, rtol=1e-4)
+    wanted = np.asarray(terms["reconstruction_loss"]) + 0.5 * np.asarray(terms["kl_loss"])
+    np.testing.assert_allclose(loss, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_a_new_refiner_is_the_identity(refining, strength):
+    strengths = np.full(2, strength, np.float32)
+    np.testing.assert_array_equal(refining(PICTURES, PICTURES[::-1], strengths), PICTURES)
+
+
+def test_a_refiner_without_detail_works():
+    plain = refiner.Refining(0)
+    assert plain.detail_encoder is None
+    np.testing.assert_array_equal(plain(PICTURES, PICTURES, np.zeros(2, "f4")), PICTURES)
+
+
+def test_the_detail_code_sees_luminance_only(refining):
+    grey = np.repeat(PICTURES @ np.float32(refiner.LUMINANCE)[:, None], 3, axis=3)
+    ours, theirs = refining.detail_encoder(PICTURES), refining.detail_encoder(grey)
+    assert ours.shape == (2, 45, 80, 4)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_luminance_is_not_trained(refining):
+    assert all("luminance" not in v.path for v in refining.trainable_variables)
+
+
+def test_an_even_picture_stays_even_whatever_the_weights():
+    """No grid can show: equal features give equal pixels away from the edges."""
+    network = refiner.build_refiner(0)
+    rng = np.random.default_rng(3)
+    network.set_weights([0.3 * rng.standard_normal(w.shape) for w in network.get_weights()])
+    flat = np.full((1, 176, 320, 3), 0.4, np.float32)
+    drawn = np.asarray(network([flat, np.ones((1, 1), np.float32)]))[0, 60:116, 60:260]
+    assert np.ptp(drawn, axis=(0, 1)).max() < 1e-3 * np.abs(drawn).max()
+
+
+def test_a_pyramid_adds_up_to_its_picture():
+    *bands, rest = refiner.pyramid(ops.convert_to_tensor(CROPS), 3)
+    for band in bands[::-1]:
+        size = band.shape[1:3]
+        rest = band + ops.image.resize(rest, size, interpolation="bilinear")
+    np.testing.assert_allclose(rest, CROPS, atol=1e-5)
+
+
+def test_texture_and_colour_are_at_no_distance_from_themselves():
+    assert float(refiner.stroke_loss(CROPS, CROPS, FILTERS)) == 0
+    assert float(refiner.colour_loss(CROPS, CROPS, FILTERS)) == 0
+    flat = np.full_like(CROPS, 0.5)
+    assert float(refiner.stroke_loss(flat, CROPS, FILTERS)) > 0.5
+    assert float(refiner.colour_loss(flat, CROPS, FILTERS)) > 0.1
+
+
+def test_texture_leaves_colour_alone_and_colour_leaves_texture_alone():
+    moved = CROPS + np.float32([0.2, 0, -0.2])
+    assert float(refiner.stroke_loss(moved, CROPS, FILTERS)) < 1e-3
+    assert float(refiner.colour_loss(moved, CROPS, FILTERS)) > 0.1
+    mirrored = CROPS[:, :, ::-1]
+    assert float(refiner.colour_loss(mirrored, CROPS, FILTERS)) < 1e-3
+
+
+def test_structure_ignores_brightness_and_notices_inversion():
+    smooth = ops.image.resize(RNG.random((2, 12, 20, 3)).astype("f4"), (96, 160))
+    dim = 0.5 * smooth + 0.2
+    assert float(np.max(refiner.structure_loss(dim, smooth))) < 0.2
+    assert float(np.min(refiner.structure_loss(1 - smooth, smooth))) > 1
+
+
+def test_detail_kl_is_least_for_an_empty_code():
+    empty, full = np.zeros((1, 4, 4, 2), "f4"), np.ones((1, 4, 4, 2), "f4")
+    gap = float(refiner.detail_kl(full)[0] - refiner.detail_kl(empty)[0])
+    assert gap == pytest.approx(0.5 * 32)
+
+
+def test_sharp_loss_of_a_constant_error_is_its_square():
+    found = refiner.sharp_loss(CROPS, CROPS + 0.1)
+    np.testing.assert_allclose(found, 0.01 * 96 * 160 * 3, rtol=1e-3)
+
+
+def test_hinge_losses_of_known_scores():
+    real, fake = np.full((1, 2, 2, 1), 2.0), np.full((1, 2, 2, 1), -2.0)
+    assert float(adversary.discriminator_loss(real, fake)) == 0
+    assert float(adversary.discriminator_loss(fake, real)) == 6
+    assert float(adversary.generator_loss(fake, np.array([0.5]))) == 1
+
+
+def test_the_discriminator_scores_patches():
+    assert adversary.build_discriminator()(CROPS).shape == (2, 12, 20, 1)

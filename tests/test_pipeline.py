@@ -1,0 +1,331 @@
+"""The seven scripts in a row on real media, and what each says when something is wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+from cadl import embeddings, graphs, tiles, video
+from cadl.tiles import Crop
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+from conftest import FRAMES, RATE, ROOT
+from PIL import Image
+
+
+def test_every_script_says_what_to_run_next(project):
+    order = list(project.outputs)
+    for script, following in zip(order, order[1:], strict=False):
+        assert project.outputs[script].strip().endswith(f"Next: python {following}.py")
+    assert ".mp4" in project.outputs["mogrify_video"].strip().splitlines()[-1]
+
+
+def test_extraction_takes_every_third_frame_of_the_cropped_clip(project):
+    from cadl import shards
+
+    tile_set = shards.load_tiles(project.tiles)
+    assert list(tile_set.source_indices()) == ["night-streets", "übung-2", "my-clip-é"]
+    assert (tile_set.sources == "my-clip-é").sum() == FRAMES // 3
+    assert "16:0:16:0" in project.outputs["extract_tiles"]
+    clip = tile_set.pixels[tile_set.sources == "my-clip-é"]
+    assert clip[:, 0].mean() > 50  # no bar is left
+
+
+def test_unchanged_sources_are_not_extracted_again(project, scripts, capsys):
+    arguments = ["--paintings", project.media.paintings, "--videos", project.media.videos]
+    arguments += ["--tiles", project.tiles, "--frame-step", 3]
+    before = {path: path.stat().st_mtime_ns for path in project.tiles.glob("*.gz")}
+    assert scripts.extract_tiles.main(list(map(str, arguments))) == 0
+    assert capsys.readouterr().out.count("unchanged") == 3
+    assert {path: path.stat().st_mtime_ns for path in project.tiles.glob("*.gz")} == before
+
+
+def test_previews_open_as_pictures(project):
+    assert {path.stem for path in project.previews.iterdir()} == {
+        "night-streets", "übung-2", "my-clip-é",
+    }  # fmt: skip
+    for path in project.previews.iterdir():
+        assert np.asarray(Image.open(path)).std() > 10
+
+
+@pytest.mark.parametrize("name", ["vae_run", "refiner_run"])
+def test_a_run_leaves_previews_and_a_movie(project, name):
+    run = getattr(project, name)
+    previews = sorted(path.name for path in (run / "preview").iterdir())
+    assert previews[:3] == [f"step-{step:08d}.png" for step in (1, 2, 4)]
+    movie = imageio.mimread(run / "progress.mp4", memtest=False)
+    assert len(movie) == len(previews)
+
+
+def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
+    pixels = np.random.default_rng(0).integers(0, 255, (3, *tiles.SHAPE)).astype(np.uint8)
+    vae_graph, about = graphs.load_graph(project.exported, "vae")
+    refiner_graph, _ = graphs.load_graph(project.exported, "refiner")
+    stylizer, _ = graphs.load_graph(project.exported, "stylizer", vae_fingerprint=about["vae"])
+    encoded = vae_graph.encode(pixels)
+    assert encoded["z_mean"].shape == encoded["z_log_var"].shape == (3, 512)
+    pictures = vae_graph.decode(encoded["z_mean"])
+    strength = np.array([0.0, 0.5, 1.0], np.float32)
+    refined = np.asarray(refiner_graph.refine(pictures, pixels, strength))
+    drawn = np.asarray(stylizer.stylize(encoded["z_mean"], pixels, strength))
+    assert drawn.dtype == np.uint8 and drawn.shape == pixels.shape
+    np.testing.assert_allclose(drawn, refined * 255, atol=0.51)
+    assert "largest difference from the checkpoints" in project.outputs["export_graphs"]
+
+
+def test_embeddings_are_exact(project):
+    from cadl import shards
+
+    vae_graph, about = graphs.load_graph(project.exported, "vae")
+    sources = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
+    tile_set = shards.load_tiles(project.tiles)
+    own = tile_set.source_indices()["night-streets"]
+    codes = np.asarray(vae_graph.encode(tile_set.pixels[own])["z_mean"], np.float64)
+    found = sources["night-streets"]
+    assert (found.kind, found.count) == ("painting", len(own))
+    np.testing.assert_allclose(found.mean, codes.mean(0), atol=1e-4)
+    np.testing.assert_allclose(found.covariance, np.cov(codes.T, bias=True), atol=1e-3)
+
+
+def test_galleries_are_drawn(project):
+    names = {path.name for path in project.report.iterdir()}
+    assert {"codes-night-streets.png", "my-clip-é-to-night-streets.png"} <= names
+
+
+def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpeg):
+    path = project.out / "my-clip-é-night-streets.mp4"
+    made = video.probe(path)
+    assert made.rate == RATE and len(made.times) == FRAMES and not made.variable_rate
+    assert (made.width, made.height) == (320, 144)
+
+    def sound(of):
+        return ffmpeg("-i", f"file:{of}", "-map", "0:a", "-c", "copy", "-f", "md5", "-")
+
+    assert sound(path) == sound(project.media.clip)
+    frames = np.stack(list(video.read_frames(made, crop=Crop(), size=(320, 144))))
+    assert frames[:, 0].mean() > 20
+    record = json.loads(path.with_suffix(".json").read_text())
+    assert record["frames"] == FRAMES and record["sound"] == "aac copied"
+    assert record["flicker_input"] > 0 and record["flicker_output"] > 0
+    assert (project.out / "my-clip-é-night-streets-ladder.png").exists()
+
+
+def mogrify(project, *arguments, out=None):
+    out = out or project.out
+    return [
+        *map(str, ["--videos", project.media.clip, "--style", "night-streets", "--exported",
+                   project.exported, "--out", out, *arguments])
+    ]  # fmt: skip
+
+
+def test_a_finished_conversion_is_not_made_again_nor_silently_replaced(project, scripts, capsys):
+    path = project.out / "my-clip-é-night-streets.mp4"
+    before = path.stat().st_mtime_ns
+    assert scripts.mogrify_video.main(mogrify(project)) == 0
+    assert "was finished before" in capsys.readouterr().out
+    assert scripts.mogrify_video.main(mogrify(project, "--strength", 0.5)) == 1
+    assert "made with other strength" in capsys.readouterr().err
+    assert path.stat().st_mtime_ns == before
+
+
+def frame_hashes(ffmpeg, path):
+    return ffmpeg("-i", f"file:{path}", "-map", "0:v", "-f", "framemd5", "-")
+
+
+def test_a_killed_conversion_ends_in_the_same_frames(
+    project, scripts, tmp_path, ffmpeg, monkeypatch, capsys
+):
+    from cadl import conversion
+
+    monkeypatch.setattr(conversion, "SEGMENT_FRAMES", 16)
+    monkeypatch.setattr(conversion, "CHUNK_FRAMES", 24)
+    whole = mogrify(project, "--output-size", "tile", out=tmp_path / "whole")
+    assert scripts.mogrify_video.main(whole) == 0
+    out = tmp_path / "killed"
+    program = (
+        "import sys, os; sys.path.insert(0, sys.argv[1]); import mogrify_video\n"
+        "from cadl import conversion, files\n"
+        "conversion.SEGMENT_FRAMES, conversion.CHUNK_FRAMES = 16, 24\n"
+        "left = int(sys.argv[2]); rename = files.Path.replace\n"
+        "def count(self, target):\n"
+        "    global left\n"
+        "    left -= 1\n"
+        "    if left < 0: os.kill(os.getpid(), 9)\n"
+        "    return rename(self, target)\n"
+        "files.Path.replace = count\n"
+        "sys.exit(mogrify_video.main(sys.argv[3:]))\n"
+    )
+    for survived in (1, 3, 6):  # killed at a rename, in pass 1, in pass 2 and near the end
+        command = [sys.executable, "-c", program, str(ROOT), str(survived)]
+        command += mogrify(project, "--output-size", "tile", out=out)
+        finished = subprocess.run(command, capture_output=True, check=False)
+        assert finished.returncode == -9
+        assert not (out / "my-clip-é-night-streets.mp4").exists()
+    capsys.readouterr()
+    assert scripts.mogrify_video.main(mogrify(project, "--output-size", "tile", out=out)) == 0
+    said = capsys.readouterr().out
+    assert "going on after frame" in said and "first pass was done before" in said
+    name = "my-clip-é-night-streets.mp4"
+    assert frame_hashes(ffmpeg, out / name) == frame_hashes(ffmpeg, tmp_path / "whole" / name)
+    assert video.probe(out / name).width == 320 and video.probe(out / name).height == 180
+
+
+def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path):
+    arguments = ("--start-seconds", 0.5, "--length-seconds", 1, "--compare", "side")
+    assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
+    made = video.probe(tmp_path / "my-clip-é-night-streets.mp4")
+    assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
+    assert made.audio_codecs == ("aac",)
+
+
+def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
+    silent = tmp_path / "silent one.mp4"
+    ffmpeg("-i", f"file:{project.media.clip}", "-an", "-c", "copy", silent)
+    arguments = ["--videos", silent, "--style", "night-streets:0.6,übung-2:0.4", "--exported",
+                 project.exported, "--out", tmp_path / "out", "--style-map", "diagonal",
+                 "--strength", 0.5]  # fmt: skip
+    assert scripts.mogrify_video.main(list(map(str, arguments))) == 0
+    made = next((tmp_path / "out").glob("*.mp4"))
+    assert video.probe(made).audio_codecs == () and len(video.probe(made).times) == FRAMES
+
+
+def test_one_bad_video_does_not_stop_the_rest(project, scripts, tmp_path, capsys):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"nothing")
+    shutil.copy(project.media.clip, tmp_path / "videos" / "b.mp4")
+    arguments = ["--videos", tmp_path / "videos", "--style", "night-streets", "--exported",
+                 project.exported, "--out", tmp_path / "out", "--length-seconds", 0.5]  # fmt: skip
+    assert scripts.mogrify_video.main(list(map(str, arguments))) == 1
+    assert "skipped" in capsys.readouterr().err
+    assert (tmp_path / "out" / "b-night-streets.mp4").exists()
+
+
+ORDER = [
+    ("preview_tiles", ["--tiles"], "run extract_tiles.py first"),
+    ("train_vae", ["--tiles", "--run"], "run extract_tiles.py first"),
+    ("evaluate_embeddings", ["--exported"], "run export_graphs.py first"),
+    ("mogrify_video", ["--exported"], "run export_graphs.py first"),
+]
+
+
+@pytest.mark.parametrize(("script", "flags", "message"), ORDER)
+def test_a_script_out_of_order_names_the_one_to_run(
+    project, scripts, tmp_path, capsys, script, flags, message
+):
+    arguments = [item for flag in flags for item in (flag, str(tmp_path / "no"))]
+    if script == "mogrify_video":
+        arguments += ["--videos", str(project.media.clip)]
+    assert getattr(scripts, script).main(arguments) == 1
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len([line for line in errors if "error:" in line]) == 1 and message in errors[-1]
+
+
+def test_training_the_refiner_first_needs_a_vae(project, scripts, tmp_path, capsys):
+    arguments = ["--tiles", project.tiles, "--vae-run", tmp_path / "no", "--run", tmp_path / "r"]
+    assert scripts.train_refiner.main(list(map(str, arguments))) == 1
+    assert "run train_vae.py first" in capsys.readouterr().err
+
+
+def test_export_needs_a_refiner(project, scripts, tmp_path, capsys):
+    arguments = ["--vae-run", project.vae_run, "--refiner-run", tmp_path / "no", "--tiles",
+                 project.tiles, "--exported", tmp_path / "e"]  # fmt: skip
+    assert scripts.export_graphs.main(list(map(str, arguments))) == 1
+    assert "run train_refiner.py first" in capsys.readouterr().err
+
+
+def test_mogrify_needs_embeddings_of_the_same_vae(project, scripts, tmp_path, capsys):
+    exported = tmp_path / "exported"
+    shutil.copytree(project.exported, exported)
+    (exported / "embeddings.npz").unlink()
+    arguments = ["--videos", str(project.media.clip), "--exported", str(exported)]
+    assert scripts.mogrify_video.main(arguments) == 1
+    assert "run evaluate_embeddings.py first" in capsys.readouterr().err
+    sources = embeddings.load_embeddings(
+        project.exported / "embeddings.npz", graphs.read_about(exported, "vae")["vae"]
+    )
+    embeddings.save_embeddings(exported / "embeddings.npz", sources, "another")
+    assert scripts.mogrify_video.main(arguments) == 1
+    assert "belongs to VAE another" in capsys.readouterr().err
+    (exported / "embeddings.npz").write_bytes(b"PK nonsense")
+    assert scripts.mogrify_video.main(arguments) == 1
+    assert "embeddings.npz is damaged" in capsys.readouterr().err
+
+
+def test_graphs_of_different_vaes_are_not_mixed(project, scripts, tmp_path, capsys):
+    exported = tmp_path / "exported"
+    shutil.copytree(project.exported, exported)
+    about = json.loads((exported / "stylizer" / "about.json").read_text())
+    (exported / "stylizer" / "about.json").write_text(json.dumps({**about, "vae": "another"}))
+    arguments = ["--videos", str(project.media.clip), "--exported", str(exported)]
+    assert scripts.mogrify_video.main(arguments) == 1
+    assert "belongs to VAE another" in capsys.readouterr().err
+
+
+def test_an_unreadable_picture_is_skipped_and_counted(scripts, media, tmp_path, capsys):
+    folder = tmp_path / "paintings" / "mixed"
+    folder.mkdir(parents=True)
+    shutil.copy(next(media.paintings.rglob("*.png")), folder)
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "videos").mkdir()
+    arguments = ["--paintings", tmp_path / "paintings", "--videos", tmp_path / "videos",
+                 "--tiles", tmp_path / "tiles"]  # fmt: skip
+    assert scripts.extract_tiles.main(list(map(str, arguments))) == 0
+    captured = capsys.readouterr()
+    assert "bad.jpg" in captured.err and "mixed" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        ([], "PAINTINGS"),
+        (["paintings", "videos"], "no pictures in"),
+        (["paintings/bad/x.jpg", "videos"], "no tiles from bad"),
+    ],
+)
+def test_nothing_to_extract_is_an_error(scripts, tmp_path, capsys, make, message):
+    for name in make:
+        path = tmp_path / name
+        if path.suffix:
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"")
+        else:
+            path.mkdir(parents=True)
+    arguments = ["--paintings", tmp_path / "paintings", "--videos", tmp_path / "videos",
+                 "--tiles", tmp_path / "tiles"]  # fmt: skip
+    assert scripts.extract_tiles.main(list(map(str, arguments))) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_preview_names_a_damaged_shard(project, scripts, tmp_path, capsys):
+    folder = tmp_path / "tiles"
+    shutil.copytree(project.tiles, folder)
+    path = sorted(folder.glob("*.gz"))[0]
+    path.write_bytes(path.read_bytes()[:1000])
+    arguments = ["--tiles", str(folder), "--previews", str(tmp_path / "previews")]
+    assert scripts.preview_tiles.main(arguments) == 1
+    assert f"{path}, record 0: damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", ["train_vae", "mogrify_video"])
+def test_bad_flags_end_with_status_2(scripts, script, capsys):
+    with pytest.raises(SystemExit) as stop:
+        getattr(scripts, script).main(["--no-such-flag", "1"])
+    assert stop.value.code == 2 and "--no-such-flag" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--style", "picasso"], "'picasso' is no painter"),
+        (["--output-size", "13x7"], "both must be even"),
+        (["--output-size", "big"], "is not source, tile or width x height"),
+        (["--crop", "1:2"], "is not top:left:bottom:right"),
+        (["--crop", "100:0:100:0"], "leaves 0 of 176 rows"),
+        (["--start-seconds", "900"], "no frame could be decoded"),
+    ],
+)
+def test_wrong_values_of_mogrify_are_named(project, scripts, capsys, tmp_path, arguments, message):
+    assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 1
+    assert message in capsys.readouterr().err

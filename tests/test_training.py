@@ -1,0 +1,197 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+from cadl import training
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+
+SETTINGS = SimpleNamespace(steps=3)
+
+
+def open_run(folder, value=0.0, **changes):
+    folder.mkdir(exist_ok=True)
+    weight = tf.Variable(value)
+    options = {"script": "train_vae.py", "architecture": {"codes": 512}, **changes}
+    run = training.Run(folder, settings=SETTINGS, tracked={"weight": weight}, **options)
+    run.write_settings()
+    return run, weight
+
+
+def save(run, weight, step):
+    weight.assign(float(step))
+    run.step.assign(step)
+    run.save()
+
+
+def test_a_run_goes_on_from_its_newest_checkpoint(tmp_path):
+    run, weight = open_run(tmp_path)
+    assert run.resumed is None
+    for step in (1, 2):
+        save(run, weight, step)
+    run, weight = open_run(tmp_path)
+    assert int(run.step) == 2 and float(weight) == 2 and run.resumed.endswith("ckpt-2")
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[: len(data) // 2] = bytes(len(data) // 2)
+    path.write_bytes(bytes(data[: len(data) * 2 // 3]))
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
+    run, weight = open_run(tmp_path)
+    for step in (1, 2):
+        save(run, weight, step)
+    damage(tmp_path / "checkpoints" / "ckpt-2.data-00000-of-00001")
+    run, weight = open_run(tmp_path)
+    assert int(run.step) == 1 and float(weight) == 1
+    assert "ckpt-2 is damaged" in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_read_is_never_started_over(tmp_path):
+    run, weight = open_run(tmp_path)
+    save(run, weight, 1)
+    damage(tmp_path / "checkpoints" / "ckpt-1.index")
+    with pytest.raises(ValueError, match="none of the checkpoints in"):
+        open_run(tmp_path)
+
+
+def test_another_architecture_or_script_is_refused(tmp_path):
+    open_run(tmp_path)
+    with pytest.raises(ValueError, match="has codes 512, not 64"):
+        open_run(tmp_path, architecture={"codes": 64})
+    with pytest.raises(ValueError, match=r"is a run of train_vae.py: give --run"):
+        open_run(tmp_path, script="train_refiner.py")
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(ValueError, match="is not empty and not a run"):
+        open_run(tmp_path)
+
+
+def test_a_loss_that_is_no_number_is_named(tmp_path):
+    training.check_finite({"loss": 1.0}, 3, tmp_path)
+    with pytest.raises(RuntimeError, match="kl_loss is nan at step 3"):
+        training.check_finite({"loss": 1.0, "kl_loss": float("nan")}, 3, tmp_path)
+
+
+def test_the_rate_warms_up_and_falls():
+    rates = [training.learning_rate_at(step, 1.0) for step in (0, 99, 1999, 7999)]
+    assert rates == pytest.approx([0.01, 1, 1, 0.5])
+
+
+def test_previews_come_at_powers_of_two_and_then_regularly():
+    steps = [step for step in range(1, 31) if training.is_preview_step(step, 10)]
+    assert steps == [1, 2, 4, 8, 10, 20, 30]
+
+
+def test_gradients_are_clipped_at_twice_their_usual_norm():
+    weight = keras.Variable([0.0, 0.0])
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build([weight])
+    average = tf.Variable(5.0)
+    norm = training.apply_gradients(optimizer, [weight], [tf.constant([30.0, 40.0])], average)
+    assert float(norm) == pytest.approx(50)
+    np.testing.assert_allclose(weight.numpy(), [-6, -8], rtol=1e-5)
+    assert float(average) == pytest.approx(0.98 * 5 + 0.02 * 10)
+
+
+def test_averages_follow_the_model():
+    model, averaged = (keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]) for _ in "12")
+    model.set_weights([np.ones((1, 1)), np.ones(1)])
+    averaged.set_weights([np.zeros((1, 1)), np.zeros(1)])
+    training.make_averager(tf.distribute.get_strategy(), averaged, model)(tf.constant(100))
+    np.testing.assert_allclose(averaged.get_weights()[0], 4 / 11, rtol=1e-6)
+
+
+def train(project, run, steps):
+    return [
+        "--tiles", str(project.tiles), "--run", str(run), "--steps", str(steps), "--batch-size",
+        "2", "--checkpoint-every", "2", "--preview-every", "100", "--validation-fraction", "0.3",
+    ]  # fmt: skip
+
+
+def weights_of(run):
+    model, step, _ = training.load_vae(run)
+    return step, model.get_weights()
+
+
+def test_steps_then_kill_then_more_steps_equal_all_steps_in_one(project, scripts, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert scripts.train_vae.main(train(project, whole, 6)) == 0
+    command = [sys.executable, str(ROOT / "train_vae.py"), *train(project, killed, 5000)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while not (killed / "checkpoints" / "ckpt-2.index").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert scripts.train_vae.main(train(project, killed, 6)) == 0
+    (step, ours), (step2, theirs) = weights_of(whole), weights_of(killed)
+    assert step == step2 == 6
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_finished_run_says_so_and_a_larger_goal_goes_on(project, scripts, capsys):
+    arguments = train(project, project.vae_run, 6)
+    before = json.loads((project.vae_run / "settings.json").read_text())
+    assert scripts.train_vae.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "is done at step 6" in shown and "Next: python train_refiner.py" in shown
+    assert json.loads((project.vae_run / "settings.json").read_text()) == before
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(project, tmp_path):
+    command = [sys.executable, str(ROOT / "train_vae.py"), *train(project, tmp_path / "run", 5000)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run" / "checkpoints" / "ckpt-2.index").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "stopped: saved step" in errors and "Traceback" not in errors
+    assert not list((tmp_path / "run").glob(".part*"))
+
+
+def test_a_second_run_on_the_same_folder_is_refused(project, scripts, capsys):
+    from cadl import files
+
+    with files.only_one(project.vae_run):
+        assert scripts.train_vae.main(train(project, project.vae_run, 9)) == 1
+    assert "another run is writing" in capsys.readouterr().err
+
+
+def test_tensorboard_serves_the_curves_and_pictures(project):
+    import urllib.request
+
+    from tensorboard import program
+
+    board = program.TensorBoard()
+    board.configure(argv=[None, "--logdir", str(project.root / "log"), "--port", "0"])
+    url = board.launch()
+    deadline = time.monotonic() + 60
+
+    def fetch(path):
+        with urllib.request.urlopen(url + path) as answer:
+            return json.load(answer)
+
+    while not (tags := fetch("data/plugin/scalars/tags")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    wanted = {"loss", "reconstruction_loss", "kl_loss", "gradient_norm", "learning_rate"}
+    assert wanted | {"tiles_per_second", "psnr/train", "psnr/validation"} <= set(tags["vae"])
+    points = fetch("data/plugin/scalars/scalars?run=vae&tag=loss")
+    assert [point[1] for point in points] == [2, 4, 6]
+    assert "preview" in fetch("data/plugin/images/tags")["vae"]
