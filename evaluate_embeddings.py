@@ -23,6 +23,7 @@ MEASURED_TILES: Count = 256  # tiles a source that errors are measured on, at mo
 BATCH_SIZE: Count = 16  # tiles at a time
 SEED: Index = 1  # of the noise on codes
 
+STYLE_MAP = "gaussian"  # the default of mogrify_video.py
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -149,7 +150,7 @@ def draw_galleries(settings, tile_set, codes, sources, networks: Networks) -> No
             rows = {"tiles": pixels}
             for strength in STRENGTHS:
                 mapped = latents.map_latents(
-                    z, sources[name], sources[painter], style_map="mean", strength=strength
+                    z, sources[name], sources[painter], style_map=STYLE_MAP, strength=strength
                 )
                 rows[f"strength {strength}"] = networks.draw(mapped, pixels, strength)[1]
             title = f"{name} toward {painter}"

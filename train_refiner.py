@@ -16,6 +16,7 @@ from cadl import (
     console,
     files,
     gallery,
+    latents,
     metrics,
     refiner,
     shards,
@@ -40,8 +41,8 @@ SEED: Index = 1  # of weights, order of tiles and noise
 DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 4  # detail code of a tile; 0 is a plain refiner
 STROKE_WEIGHT: Amount = 60.0  # of the texture statistics of the painter's tiles
 STRUCTURE_WEIGHT: Amount = 150.0  # of the video's local structure, which holds strokes back
-COLOUR_WEIGHT: Amount = 60.0  # of the palette of the painter's tiles
-PALETTE_WEIGHT: Amount = 0.3  # of the colours that the moved codes ask for, place by place
+COLOUR_WEIGHT: Amount = 20.0  # of the palette of the painter's tiles
+PALETTE_WEIGHT: Amount = 1.0  # of the colours that the moved codes ask for, place by place
 ADVERSARIAL_WEIGHT: Amount = 30.0  # of the discriminator; 0 leaves it out
 
 CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
@@ -113,34 +114,51 @@ def main(argv: list[str] | None = None) -> int:
             )
             return 0
         run.write_settings()
-        latents = training.encode_tiles(vae_model, tile_set.pixels, "encode")
-        shifts = style_shifts(tile_set, latents)
+        codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
+        maps = style_maps(tile_set, codes)
         step_function = make_step(
-            strategy, vae_model, model, averaged, discriminator, optimizer, rival, rival_norm,
+            strategy, vae_model, maps, model, averaged, discriminator, optimizer, rival, rival_norm,
             run, settings,
         )  # fmt: skip
-        watch = Watch(tile_set, latents, shifts, vae_model)
+        watch = Watch(tile_set, codes, maps, vae_model)
         with run.going_on("add --steps to change the end"):
-            train(strategy, run, tile_set, indices, shifts, step_function, watch, model, averaged,
+            train(strategy, run, tile_set, indices, step_function, watch, model, averaged,
                   (optimizer, rival), settings)  # fmt: skip
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "export_graphs.py")
     return 0
 
 
-def style_shifts(tile_set: shards.TileSet, latents: np.ndarray) -> np.ndarray:
-    """Returns the difference of means from each source to each: float32 [sources, sources, codes].
+def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Works out the Gaussian map from each video to each painter, as mogrify_video.py will.
 
-    Row `video`, column `painter` is what strength 1 adds to the video's codes.
+    Returns:
+        Matrices, float32 [sources, sources, codes, codes], and offsets, float32 [sources, sources,
+        codes]: `z @ matrices[video, painter] + offsets[video, painter]` is what strength 1 makes
+        of z. Pairs that are not a video and a painter hold zeros.
     """
-    means = np.stack([latents[own].mean(axis=0) for own in tile_set.source_indices().values()])
-    return (means[None] - means[:, None]).astype(np.float32)
+    names = tile_set.source_indices()
+    found = []
+    for own in names.values():
+        moments = latents.Moments(codes.shape[1])
+        moments.add(codes[own])
+        found.append(moments.statistics(str(tile_set.kinds[own[0]])))
+    size = (len(names), len(names), codes.shape[1])
+    matrices, offsets = np.zeros((*size, codes.shape[1]), np.float32), np.zeros(size, np.float32)
+    for i, source in enumerate(found):
+        for j, painter in enumerate(found):
+            if source.kind == "video" and painter.kind == "painting":
+                matrices[i, j] = latents.monge_matrix(source, painter)
+                offsets[i, j] = painter.mean - source.mean @ matrices[i, j]
+    return matrices, offsets
 
 
 def make_step(
-    strategy, vae_model, model, averaged, discriminator, optimizer, rival, rival_norm, run, settings
-):
+    strategy, vae_model, maps, model, averaged, discriminator, optimizer, rival, rival_norm, run,
+    settings,
+):  # fmt: skip
     """Returns the compiled function that makes one training step from one batch."""
     detail_channels = settings.detail_channels
+    matrices, offsets = map(tf.constant, maps)
 
     def replica_step(batch: dict[str, tf.Tensor], weights: tf.Tensor) -> dict[str, tf.Tensor]:
         pairs = settings.batch_size // 2  # of a painting and a video tile, all replicas together
@@ -148,7 +166,10 @@ def make_step(
         z_mean, _ = vae_model.encoder(whole)
         paintings, videos = whole[0::2], whole[1::2]
         strength = batch["strength"][1::2]
-        moved = z_mean[1::2] + strength[:, None] * batch["shift"][1::2]
+        moved = z_mean[1::2]
+        goal = tf.einsum("nc,ncd->nd", moved, tf.gather_nd(matrices, batch["pair"][1::2]))
+        goal += tf.gather_nd(offsets, batch["pair"][1::2])
+        moved += strength[:, None] * (goal - moved)
         pictures = vae_model.decoder(tf.concat([z_mean, moved], 0))
 
         # Cut the same window out of everything: more tiles a second, and no fixed composition.
@@ -160,17 +181,23 @@ def make_step(
 
         targets, pictures = cut(whole), cut(pictures)
         paintings, videos = cut(paintings), cut(videos)
-        strengths = tf.concat([tf.zeros(tf.shape(whole)[0]), strength], 0)[:, None]
+        count = tf.shape(whole)[0]
+        strengths = tf.concat([tf.zeros(count), strength], 0)[:, None]
+        batch_grain = tf.concat([batch["grain"], batch["grain"][1::2]], 0)
         with tf.GradientTape() as tape:
             detail = noisy = None
             if detail_channels:
                 detail = model.detail_encoder(targets)
                 noisy = detail + refiner.DETAIL_NOISE * batch["noise"]
                 noisy = tf.concat([noisy, noisy[1::2]], 0)
-            refined = model.draw(pictures, noisy, strengths)
-            restored, painted = refined[: tf.shape(whole)[0]], refined[tf.shape(whole)[0] :]
-            plain = averaged.draw(pictures[tf.shape(whole)[0] :], None if noisy is None else
-                                  noisy[tf.shape(whole)[0] :], 0 * strength[:, None])  # fmt: skip
+            refined = model.draw(pictures, noisy, strengths, batch_grain)
+            restored, painted = refined[:count], refined[count:]
+            plain = averaged.draw(
+                pictures[count:],
+                None if noisy is None else noisy[count:],
+                0 * strength[:, None],
+                batch["grain"][1::2],
+            )
             plain = tf.stop_gradient(plain)
 
             terms = {}
@@ -244,9 +271,7 @@ def make_step(
     return step
 
 
-def make_batches(
-    tile_set: shards.TileSet, indices: np.ndarray, shifts: np.ndarray, first: int, settings
-):
+def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, settings):
     """Adds to each batch all random numbers of its step, drawn from (seed, step)."""
     names = list(tile_set.source_indices())
     kinds = {name: tile_set.kinds[tile_set.sources == name][0] for name in names}
@@ -261,19 +286,13 @@ def make_batches(
         last_step=settings.steps,
     )
     size = settings.batch_size // 2 * 2
-    noise_shape = (
-        size,
-        CROP_HEIGHT // refiner.BLOCK,
-        CROP_WIDTH // refiner.BLOCK,
-        settings.detail_channels,
-    )
+    shape = (size, CROP_HEIGHT // refiner.BLOCK, CROP_WIDTH // refiner.BLOCK)
 
     def complete(step: tf.Tensor, batch: tf.Tensor, sources: tf.Tensor) -> dict[str, tf.Tensor]:
         def seed(number: int) -> tuple:
             return settings.seed * 16 + number, step
 
         painters, videos = sources[0::2], sources[1::2]
-        shift = tf.gather_nd(shifts, tf.stack([videos, painters], 1))
         strength = tf.random.stateless_uniform((size,), seed(0))
         # A third of the tiles at full strength, which matters most.
         strength = tf.minimum(1.0, 1.5 * strength)
@@ -283,10 +302,11 @@ def make_batches(
         )
         return {
             "tiles": batch,
-            "shift": tf.repeat(shift, 2, axis=0),
+            "pair": tf.repeat(tf.stack([videos, painters], 1), 2, axis=0),
             "strength": strength,
             "corner": tf.tile(tf.stack([rows, columns])[None], (size, 1)),
-            "noise": tf.random.stateless_normal(noise_shape, seed(3)),
+            "noise": tf.random.stateless_normal((*shape, settings.detail_channels), seed(3)),
+            "grain": tf.random.stateless_normal((*shape, refiner.GRAIN_CHANNELS), seed(5)),
             "filters": tf.tile(
                 tf.random.stateless_normal((1, 7, 7, 3, 24), seed(4)), (size, 1, 1, 1, 1)
             ),
@@ -300,7 +320,6 @@ def train(
     run,
     tile_set,
     indices,
-    shifts,
     step_function,
     watch,
     model,
@@ -310,7 +329,7 @@ def train(
 ):
     """Runs the loop: take a batch, step, log, show, save."""
     first = int(run.step)
-    batches = make_batches(tile_set, indices, shifts, first, settings)
+    batches = make_batches(tile_set, indices, first, settings)
     batches = strategy.experimental_distribute_dataset(batches)
     update_averages = training.make_averager(strategy, averaged, model)
     meter = training.Meter()
@@ -348,27 +367,30 @@ def train(
 class Watch:
     """Fixed video tiles on which a run is watched, moved toward the first painter."""
 
-    def __init__(
-        self, tile_set: shards.TileSet, latents: np.ndarray, shifts: np.ndarray, vae_model
-    ):
+    def __init__(self, tile_set: shards.TileSet, codes: np.ndarray, maps: tuple, vae_model):
         """Picks the tiles and decodes their codes, which do not change while the refiner learns."""
         names = list(tile_set.source_indices())
         videos = np.flatnonzero(tile_set.kinds == "video")
         chosen = videos[np.linspace(0, len(videos) - 1, PREVIEW_TILES + 2).astype(int)[1:-1]]
         self._tiles = tile_set.select(chosen).pixels.astype(np.float32) / 255
-        shift = np.stack([shifts[names.index(tile_set.sources[i]), 0] for i in chosen])
+        matrices, offsets = maps
+        own = [names.index(tile_set.sources[i]) for i in chosen]
+        goal = np.stack(
+            [codes[i] @ matrices[v, 0] + offsets[v, 0] for i, v in zip(chosen, own, strict=True)]
+        )
         self._pictures = {
-            strength: np.asarray(vae_model.decoder(latents[chosen] + strength * shift))
+            strength: np.asarray(
+                vae_model.decoder(codes[chosen] + strength * (goal - codes[chosen]))
+            )
             for strength in PREVIEW_STRENGTHS
         }
         self._painter = names[0]
 
     def show(self, run: training.Run, model: keras.Model, step: int) -> None:
         """Logs measures and keeps a preview picture."""
-        detail = model.detail_encoder(self._tiles) if model.detail_encoder else None
         drawn = {
             strength: np.asarray(
-                model.draw(pictures, detail, np.full((len(pictures), 1), strength, np.float32))
+                model(pictures, self._tiles, np.full(len(pictures), strength, np.float32))
             )
             for strength, pictures in self._pictures.items()
         }

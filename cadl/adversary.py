@@ -8,7 +8,7 @@ arXiv 1801.04406).
 import keras
 from keras import layers, ops
 
-R1_WEIGHT = 1.0
+R1_WEIGHT = 0.3
 
 
 def build_discriminator() -> keras.Model:
@@ -18,10 +18,10 @@ def build_discriminator() -> keras.Model:
     """
     pixels = keras.Input((None, None, 3), name="tiles")
     x = layers.Rescaling(2.0, -1.0, name="centre")(pixels)
-    for i, width in enumerate((32, 64, 96)):  # [N, h/2, w/2, 32] ... [N, h/8, w/8, 96]
+    for i, width in enumerate((32, 64, 128)):  # [N, h/2, w/2, 32] ... [N, h/8, w/8, 128]
         x = layers.Conv2D(width, 4, strides=2, padding="same", name=f"down{i}")(x)
         x = layers.LeakyReLU(0.2, name=f"act{i}")(x)
-    x = layers.Conv2D(96, 3, padding="same", name="mix")(x)
+    x = layers.Conv2D(128, 3, padding="same", name="mix")(x)
     x = layers.LeakyReLU(0.2, name="act")(x)
     scores = layers.Conv2D(1, 1, dtype="float32", name="score")(x)
     return keras.Model(pixels, scores, name="discriminator")

@@ -136,14 +136,18 @@ def map_latents(
         gain = np.where(own > ACTIVE_VARIANCE**0.5, spread / np.maximum(own, 1e-6), 1.0)
         moved = painter.mean + (latents - video.mean) * np.minimum(gain, MAX_GAIN)
     elif style_map == "gaussian":
-        moved = painter.mean + (latents - video.mean) @ _monge_matrix(video, painter)
+        moved = painter.mean + (latents - video.mean) @ monge_matrix(video, painter)
     else:
         raise ValueError(f"style_map {style_map!r} is not one of {', '.join(STYLE_MAPS)}")
     return (latents + strength * (moved - latents)).astype(np.float32)
 
 
-def _monge_matrix(video: Statistics, painter: Statistics) -> np.ndarray:
-    """Returns A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2 with gains of at most MAX_GAIN."""
+def monge_matrix(video: Statistics, painter: Statistics) -> np.ndarray:
+    """Returns the linear part of the optimal map between two Gaussians: float64 [codes, codes].
+
+    A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2 of shrunk covariances A and B (Takatsu 2011), gains between
+    1 / MAX_GAIN and MAX_GAIN.
+    """
     a, b = _shrunk(video), _shrunk(painter)
     root, inverse_root = _power(a, 0.5), _power(a, -0.5)
     matrix = inverse_root @ _power(root @ b @ root, 0.5) @ inverse_root

@@ -3,12 +3,16 @@
 512 codes cannot hold the shapes of a picture never seen. So a detail encoder reads the tile's
 luminance into a few channels at a quarter of the resolution, with noise added in training that
 leaves it few bits. Palette, light and large forms come from the VAE's codes, which are what is
-moved toward the painter; shapes come from the detail; strokes are learnt from the paintings.
+moved toward the painter; shapes come from the detail; strokes are learnt from the paintings. A
+fixed grain gives strokes something to start from where the picture is even: without it the network
+rings there.
 """
 
+from cadl import tiles
 from cadl.blocks import SpaceToDepth
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 BLOCK = 4  # the refiner works at a quarter of the resolution
@@ -18,10 +22,16 @@ FULL_FEATURES = 12
 BLOCKS = 3
 DETAIL_NOISE = 0.25  # standard deviation of the noise on the detail code in training
 STROKE_STRIDE = 7  # every so-manieth filter response is sorted; prime to the width of a crop
-STROKE_BANDS = (0.5, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than grain
+GRAIN_CHANNELS = 2
+GRAIN_SEED = 5
+STROKE_BANDS = (0.25, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than grain
 STRUCTURE_SCALES = (4, 8)  # the video's structure is held at these sizes; below, strokes are free
 DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale in bounds
-ARCHITECTURE = {"features": [FEATURES, HALF_FEATURES, FULL_FEATURES], "blocks": BLOCKS}
+ARCHITECTURE = {
+    "features": [FEATURES, HALF_FEATURES, FULL_FEATURES],
+    "blocks": BLOCKS,
+    "grain_channels": GRAIN_CHANNELS,
+}
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -42,15 +52,35 @@ class Refining(keras.Model):
         self.refiner = build_refiner(detail_channels, size)
         self.built = True
 
-    def draw(self, pictures, detail, strength):
-        """Refines the VAE's pictures [N, h, w, 3] with a detail code or None, strength [N, 1]."""
-        inputs = [pictures, strength] if detail is None else [pictures, detail, strength]
+    def draw(self, pictures, detail, strength, grain):
+        """Refines the VAE's pictures.
+
+        Args:
+            pictures: float32 [N, h, w, 3].
+            detail: float32 [N, h/4, w/4, detail_channels], or None if there is none.
+            strength: float32 [N, 1].
+            grain: float32 [N, h/4, w/4, GRAIN_CHANNELS].
+        """
+        inputs = [pictures, strength, grain]
+        if detail is not None:
+            inputs.append(detail)
         return self.refiner([ops.convert_to_tensor(x) for x in inputs])
 
     def call(self, pictures, tiles_in, strength):
-        """Refines the VAE's pictures of tiles, both [N, h, w, 3], at a strength [N]."""
+        """Refines the VAE's pictures of whole tiles, [N, 180, 320, 3], at a strength [N]."""
         detail = self.detail_encoder(tiles_in) if self.detail_encoder else None
-        return self.draw(pictures, detail, ops.reshape(strength, (-1, 1)))
+        count = ops.shape(pictures)[0]
+        grain = ops.broadcast_to(fixed_grain()[None], (count, *fixed_grain().shape))
+        return self.draw(pictures, detail, ops.reshape(strength, (-1, 1)), grain)
+
+
+def fixed_grain() -> np.ndarray:
+    """Returns the grain of every whole tile, float32 [45, 80, GRAIN_CHANNELS], from N(0, 1).
+
+    It is the same in all frames: new grain in each would be flicker.
+    """
+    shape = (tiles.HEIGHT // BLOCK, tiles.WIDTH // BLOCK, GRAIN_CHANNELS)
+    return np.random.default_rng(GRAIN_SEED).standard_normal(shape).astype(np.float32)
 
 
 def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
@@ -78,9 +108,10 @@ def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> ke
 def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
     """Builds the network that refines the VAE's pictures.
 
-    Takes the VAE's tiles, float32 [N, h, w, 3]; the detail code, float32 [N, h/4, w/4,
-    detail_channels], left out if that is 0; and the strength, float32 [N, 1] in [0, 1]. Returns
-    tiles, float32 [N, h, w, 3], not clipped. New, it returns the VAE's tiles as they are.
+    Takes a list: the VAE's tiles, float32 [N, h, w, 3]; the strength, float32 [N, 1] in [0, 1];
+    grain, float32 [N, h/4, w/4, GRAIN_CHANNELS]; and the detail code, float32 [N, h/4, w/4,
+    detail_channels], left out if that is 0. Returns tiles, float32 [N, h, w, 3], not clipped. New,
+    it returns the VAE's tiles as they are.
 
     Two plain interpolations lead back to full size, each followed by a convolution: equal features
     give equal pixels, whatever the weights, so no grid can show (Odena et al. 2016,
@@ -88,14 +119,18 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     """
     picture = keras.Input((*size, 3), name="picture")
     strength = keras.Input((1,), name="strength")
-    inputs = [picture, strength]
+    quarter = tuple(side and side // BLOCK for side in size)
+    grain = keras.Input((*quarter, GRAIN_CHANNELS), name="grain")
+    inputs = [picture, strength, grain]
     x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
     x = layers.Rescaling(2.0, -1.0, name="centre")(x)
     if detail_channels:
-        detail_size = (side and side // BLOCK for side in size)
-        detail = keras.Input((*detail_size, detail_channels), name="detail")
-        inputs.insert(1, detail)
+        detail = keras.Input((*quarter, detail_channels), name="detail")
+        inputs.append(detail)
         x = layers.Concatenate(name="with_detail")([x, detail])
+    strength_map = layers.Reshape((1, 1, 1), name="strength_map")(strength)
+    grain = layers.Multiply(name="grain_by_strength")([grain, strength_map])
+    x = layers.Concatenate(name="with_grain")([x, grain])
     x = layers.Conv2D(FEATURES, 3, padding="same", name="stem")(x)
     style = layers.Dense(32, activation="silu", name="style")(strength)
     for i in range(BLOCKS):  # [N, h/4, w/4, 48]

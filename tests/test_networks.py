@@ -1,4 +1,4 @@
-"""Known answers of the networks and their losses: cadl/vae.py, refiner.py, adversary.py, blocks.py."""
+"""Known answers of the networks and their losses: vae, refiner, adversary and blocks."""
 
 from cadl import adversary, blocks, refiner, tiles, vae
 

@@ -1,5 +1,6 @@
 """The seven scripts in a row on real media, and what each says when something is wrong."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from PIL import Image
 
 def test_every_script_says_what_to_run_next(project):
     order = list(project.outputs)
-    for script, following in zip(order, order[1:], strict=False):
+    for script, following in itertools.pairwise(order):
         assert project.outputs[script].strip().endswith(f"Next: python {following}.py")
     assert ".mp4" in project.outputs["mogrify_video"].strip().splitlines()[-1]
 
