@@ -20,6 +20,7 @@ from cadl import (
     metrics,
     refiner,
     shards,
+    strokes,
     tiles,
     training,
 )
@@ -59,6 +60,8 @@ PREVIEW_TILES = 4
 def main(argv: list[str] | None = None) -> int:
     """Trains to the last step and returns the exit status."""
     settings = read_settings(argv)
+    if settings.batch_size % 2:
+        raise ValueError(f"BATCH_SIZE {settings.batch_size} must be even: half are paintings")
     console.say(show_settings(settings))
     training.make_deterministic(settings.seed)
     strategy = training.make_strategy()
@@ -117,8 +120,8 @@ def main(argv: list[str] | None = None) -> int:
         codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
         maps = style_maps(tile_set, codes)
         step_function = make_step(
-            strategy, vae_model, maps, model, averaged, discriminator, optimizer, rival, rival_norm,
-            run, settings,
+            strategy, vae_model, maps, model, averaged, discriminator, (optimizer, rival),
+            (run.norm_average, rival_norm), run, settings,
         )  # fmt: skip
         watch = Watch(tile_set, codes, maps, vae_model)
         with run.going_on("add --steps to change the end"):
@@ -153,115 +156,70 @@ def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray,
 
 
 def make_step(
-    strategy, vae_model, maps, model, averaged, discriminator, optimizer, rival, rival_norm, run,
-    settings,
-):  # fmt: skip
+    strategy, vae_model, maps, model, averaged, discriminator, optimizers, norms, run, settings
+):
     """Returns the compiled function that makes one training step from one batch."""
-    detail_channels = settings.detail_channels
+    weighted = {
+        "reconstruction_loss": 1.0,
+        "calm_loss": 1.0,
+        "palette_loss": settings.palette_weight,
+        "structure_loss": settings.structure_weight,
+        "stroke_loss": settings.stroke_weight,
+        "colour_loss": settings.colour_weight,
+        "detail_kl_loss": refiner.DETAIL_BETA,
+    }
     matrices, offsets = map(tf.constant, maps)
 
-    def replica_step(batch: dict[str, tf.Tensor], weights: tf.Tensor) -> dict[str, tf.Tensor]:
-        pairs = settings.batch_size // 2  # of a painting and a video tile, all replicas together
+    def replica_step(batch: dict, adversarial_weight: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Decode codes as they are and moved, and cut one window out of everything.
         whole = tf.cast(batch["tiles"], tf.float32) / 255
-        z_mean, _ = vae_model.encoder(whole)
-        paintings, videos = whole[0::2], whole[1::2]
         strength = batch["strength"][1::2]
-        moved = z_mean[1::2]
-        goal = tf.einsum("nc,ncd->nd", moved, tf.gather_nd(matrices, batch["pair"][1::2]))
-        goal += tf.gather_nd(offsets, batch["pair"][1::2])
-        moved += strength[:, None] * (goal - moved)
-        pictures = vae_model.decoder(tf.concat([z_mean, moved], 0))
-
-        # Cut the same window out of everything: more tiles a second, and no fixed composition.
-        top, left = batch["corner"][0, 0], batch["corner"][0, 1]
-
-        def cut(x: tf.Tensor) -> tf.Tensor:
-            window = x[:, top : top + CROP_HEIGHT, left : left + CROP_WIDTH]
-            return tf.ensure_shape(window, (None, CROP_HEIGHT, CROP_WIDTH, 3))
-
-        targets, pictures = cut(whole), cut(pictures)
-        paintings, videos = cut(paintings), cut(videos)
-        count = tf.shape(whole)[0]
+        z_mean, _ = vae_model.encoder(whole)
+        moved = move(z_mean[1::2], matrices, offsets, batch["pair"][1::2], strength)
+        pictures = cut(vae_model.decoder(tf.concat([z_mean, moved], 0)), batch["corner"])
+        targets = cut(whole, batch["corner"])
+        paintings, videos, count = targets[0::2], targets[1::2], tf.shape(whole)[0]
         strengths = tf.concat([tf.zeros(count), strength], 0)[:, None]
-        batch_grain = tf.concat([batch["grain"], batch["grain"][1::2]], 0)
+        grain = tf.concat([batch["grain"], batch["grain"][1::2]], 0)
+        share = tf.cast(count, tf.float32) / settings.batch_size  # of this replica
+
+        # Draw everything, and learn from it.
         with tf.GradientTape() as tape:
-            detail = noisy = None
-            if detail_channels:
+            detail = noisy = calm_detail = None
+            if model.detail_encoder:
                 detail = model.detail_encoder(targets)
                 noisy = detail + refiner.DETAIL_NOISE * batch["noise"]
                 noisy = tf.concat([noisy, noisy[1::2]], 0)
-            refined = model.draw(pictures, noisy, strengths, batch_grain)
+                calm_detail = noisy[count:]
+            refined = model.draw(pictures, noisy, strengths, grain)
             restored, painted = refined[:count], refined[count:]
             plain = averaged.draw(
-                pictures[count:],
-                None if noisy is None else noisy[count:],
-                0 * strength[:, None],
-                batch["grain"][1::2],
+                pictures[count:], calm_detail, tf.zeros_like(strengths[count:]), grain[count:]
             )
-            plain = tf.stop_gradient(plain)
-
-            terms = {}
-            restore = refiner.sharp_loss(targets, restored)
-            terms["reconstruction_loss"] = tf.reduce_sum(restore) / settings.batch_size
-            calm = refiner.sharp_loss(plain, painted) * (1 - strength) ** 2
-            terms["calm_loss"] = tf.reduce_sum(calm) / pairs
-            palette = tf.square(refiner.shrink(painted, 8) - refiner.shrink(plain, 8))
-            terms["palette_loss"] = 64 * tf.reduce_sum(palette) / pairs
-            structure = refiner.structure_loss(painted, videos)
-            terms["structure_loss"] = tf.reduce_sum(structure) / pairs
-            share = tf.cast(tf.shape(strength)[0], tf.float32) / pairs
-            strokes = refiner.stroke_loss(painted, paintings, batch["filters"][0])
-            terms["stroke_loss"] = tf.reduce_mean(strength) * strokes * share
-            colours = refiner.colour_loss(painted, paintings, batch["filters"][0])
-            terms["colour_loss"] = tf.reduce_mean(strength) * colours * share
-            fake_scores = discriminator(painted)
-            adversarial = adversary.generator_loss(fake_scores, strength) * share
-            terms["adversarial_loss"] = adversarial
-            loss = (
-                terms["reconstruction_loss"]
-                + terms["calm_loss"]
-                + settings.palette_weight * terms["palette_loss"]
-                + settings.structure_weight * terms["structure_loss"]
-                + settings.stroke_weight * terms["stroke_loss"]
-                + settings.colour_weight * terms["colour_loss"]
-                + weights[0] * adversarial
-            )
-            if detail_channels:
-                kl = tf.reduce_sum(refiner.detail_kl(detail)) / settings.batch_size
-                terms["detail_kl_loss"] = kl
-                loss += refiner.DETAIL_BETA * kl
-        gradients = tape.gradient(loss, model.trainable_variables)
+            terms = strokes.refining_terms(
+                targets=targets, restored=restored, videos=videos, plain=tf.stop_gradient(plain),
+                painted=painted, paintings=paintings, strength=strength,
+                filters=batch["filters"][0], detail=detail,
+            )  # fmt: skip
+            loss = sum(weighted[name] * term for name, term in terms.items())
+            if settings.adversarial_weight:
+                terms["adversarial_loss"] = adversary.generator_loss(
+                    discriminator(painted), strength
+                )
+                loss += adversarial_weight[0] * terms["adversarial_loss"]
+            shared_loss = loss * share
+        gradients = tape.gradient(shared_loss, model.trainable_variables)
         norm = training.apply_gradients(
-            optimizer, model.trainable_variables, gradients, run.norm_average
+            optimizers[0], model.trainable_variables, gradients, norms[0]
         )
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        terms |= {"loss": loss, "gradient_norm": norm / replicas}
+        terms |= {"loss": loss, "gradient_norm": norm}
         if settings.adversarial_weight:
-            with tf.GradientTape() as tape:
-                with tf.GradientTape() as inner:
-                    inner.watch(paintings)
-                    real_scores = discriminator(paintings)
-                    real_sum = tf.reduce_sum(tf.reduce_mean(real_scores, axis=(1, 2, 3)))
-                slope = inner.gradient(real_sum, paintings)
-                penalty = tf.reduce_mean(tf.reduce_sum(tf.square(slope), axis=(1, 2, 3)))
-                scores = discriminator(tf.stop_gradient(painted))
-                rival_loss = adversary.discriminator_loss(real_scores, scores)
-                rival_total = (rival_loss + adversary.R1_WEIGHT * penalty) * share
-            gradients = tape.gradient(rival_total, discriminator.trainable_variables)
-            training.apply_gradients(
-                rival, discriminator.trainable_variables, gradients, rival_norm
-            )
-            right = tf.reduce_mean(tf.cast(real_scores > 0, tf.float32))
-            right += tf.reduce_mean(tf.cast(scores < 0, tf.float32))
-            terms |= {
-                "discriminator_loss": rival_loss * share,
-                "discriminator_right": right / 2 / replicas,
-            }
-        return terms
+            terms |= train_rival(discriminator, optimizers[1], norms[1], paintings, painted, share)
+        return {name: term * share for name, term in terms.items()}
 
     @tf.function
-    def step(batch: dict[str, tf.Tensor], weights: tf.Tensor) -> dict[str, tf.Tensor]:
-        terms = strategy.run(replica_step, args=(batch, weights))
+    def step(batch: dict, adversarial_weight: tf.Tensor) -> dict[str, tf.Tensor]:
+        terms = strategy.run(replica_step, args=(batch, adversarial_weight))
         run.step.assign_add(1)
         return {
             name: strategy.reduce(tf.distribute.ReduceOp.SUM, term, axis=None)
@@ -269,6 +227,38 @@ def make_step(
         }
 
     return step
+
+
+def move(z, matrices, offsets, pairs, strength):
+    """Moves codes [N, codes] by the style map of each one's pair of sources."""
+    goal = tf.einsum("nc,ncd->nd", z, tf.gather_nd(matrices, pairs))
+    goal += tf.gather_nd(offsets, pairs)
+    return z + strength[:, None] * (goal - z)
+
+
+def cut(pictures: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
+    """Cuts the window at a corner out of tiles: more tiles a second, no fixed composition."""
+    top, left = corner[0, 0], corner[0, 1]
+    window = pictures[:, top : top + CROP_HEIGHT, left : left + CROP_WIDTH]
+    return tf.ensure_shape(window, (None, CROP_HEIGHT, CROP_WIDTH, 3))
+
+
+def train_rival(discriminator, optimizer, norm_average, paintings, painted, share) -> dict:
+    """Makes one step of the discriminator and returns its terms."""
+    with tf.GradientTape() as tape:
+        with tf.GradientTape() as inner:
+            inner.watch(paintings)
+            real_scores = discriminator(paintings)
+            summed = tf.reduce_sum(tf.reduce_mean(real_scores, axis=(1, 2, 3)))
+        slope = inner.gradient(summed, paintings)
+        penalty = tf.reduce_mean(tf.reduce_sum(tf.square(slope), axis=(1, 2, 3)))
+        fake_scores = discriminator(tf.stop_gradient(painted))
+        loss = adversary.discriminator_loss(real_scores, fake_scores)
+        total = (loss + adversary.R1_WEIGHT * penalty) * share
+    variables = discriminator.trainable_variables
+    training.apply_gradients(optimizer, variables, tape.gradient(total, variables), norm_average)
+    right = [tf.reduce_mean(tf.cast(s > 0, tf.float32)) for s in (real_scores, -fake_scores)]
+    return {"discriminator_loss": loss, "discriminator_right": sum(right) / 2}
 
 
 def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, settings):
@@ -280,12 +270,12 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
     batches = shards.training_batches(
         tile_set,
         indices,
-        batch_size=settings.batch_size // 2 * 2,
+        batch_size=settings.batch_size,
         seed=settings.seed,
         first_step=first,
         last_step=settings.steps,
     )
-    size = settings.batch_size // 2 * 2
+    size = settings.batch_size
     shape = (size, CROP_HEIGHT // refiner.BLOCK, CROP_WIDTH // refiner.BLOCK)
 
     def complete(step: tf.Tensor, batch: tf.Tensor, sources: tf.Tensor) -> dict[str, tf.Tensor]:

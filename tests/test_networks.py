@@ -1,6 +1,6 @@
 """Known answers of the networks and their losses: vae, refiner, adversary and blocks."""
 
-from cadl import adversary, blocks, refiner, tiles, vae
+from cadl import adversary, blocks, refiner, strokes, tiles, vae
 
 import keras
 import numpy as np
@@ -101,6 +101,19 @@ def test_the_detail_code_sees_luminance_only(refining):
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+def test_grain_is_left_out_at_strength_0_and_used_above(refining):
+    network = refiner.Refining(0, tiles.SHAPE[:2])
+    rng = np.random.default_rng(3)
+    network.refiner.set_weights(
+        [0.1 * rng.standard_normal(w.shape) for w in network.refiner.get_weights()]
+    )
+    grains = [rng.standard_normal((2, 45, 80, refiner.GRAIN_CHANNELS)) for _ in range(2)]
+    for strength, same in ((0.0, True), (1.0, False)):
+        strengths = np.full((2, 1), strength, np.float32)
+        ours, theirs = (network.draw(PICTURES, None, strengths, g.astype("f4")) for g in grains)
+        assert np.allclose(ours, theirs, atol=1e-5) == same
+
+
 def test_luminance_is_not_trained(refining):
     assert all("luminance" not in v.path for v in refining.trainable_variables)
 
@@ -111,12 +124,13 @@ def test_an_even_picture_stays_even_whatever_the_weights():
     rng = np.random.default_rng(3)
     network.set_weights([0.3 * rng.standard_normal(w.shape) for w in network.get_weights()])
     flat = np.full((1, 176, 320, 3), 0.4, np.float32)
-    drawn = np.asarray(network([flat, np.ones((1, 1), np.float32)]))[0, 60:116, 60:260]
+    grain = np.zeros((1, 44, 80, refiner.GRAIN_CHANNELS), np.float32)
+    drawn = np.asarray(network([flat, np.ones((1, 1), np.float32), grain]))[0, 60:116, 60:260]
     assert np.ptp(drawn, axis=(0, 1)).max() < 1e-3 * np.abs(drawn).max()
 
 
 def test_a_pyramid_adds_up_to_its_picture():
-    *bands, rest = refiner.pyramid(ops.convert_to_tensor(CROPS), 3)
+    *bands, rest = strokes.pyramid(ops.convert_to_tensor(CROPS), 3)
     for band in bands[::-1]:
         size = band.shape[1:3]
         rest = band + ops.image.resize(rest, size, interpolation="bilinear")
@@ -124,26 +138,26 @@ def test_a_pyramid_adds_up_to_its_picture():
 
 
 def test_texture_and_colour_are_at_no_distance_from_themselves():
-    assert float(refiner.stroke_loss(CROPS, CROPS, FILTERS)) == 0
-    assert float(refiner.colour_loss(CROPS, CROPS, FILTERS)) == 0
+    assert float(strokes.stroke_loss(CROPS, CROPS, FILTERS)) == 0
+    assert float(strokes.colour_loss(CROPS, CROPS, FILTERS)) == 0
     flat = np.full_like(CROPS, 0.5)
-    assert float(refiner.stroke_loss(flat, CROPS, FILTERS)) > 0.5
-    assert float(refiner.colour_loss(flat, CROPS, FILTERS)) > 0.1
+    assert float(strokes.stroke_loss(flat, CROPS, FILTERS)) > 0.5
+    assert float(strokes.colour_loss(flat, CROPS, FILTERS)) > 0.1
 
 
 def test_texture_leaves_colour_alone_and_colour_leaves_texture_alone():
     moved = CROPS + np.float32([0.2, 0, -0.2])
-    assert float(refiner.stroke_loss(moved, CROPS, FILTERS)) < 1e-3
-    assert float(refiner.colour_loss(moved, CROPS, FILTERS)) > 0.1
+    assert float(strokes.stroke_loss(moved, CROPS, FILTERS)) < 1e-3
+    assert float(strokes.colour_loss(moved, CROPS, FILTERS)) > 0.1
     mirrored = CROPS[:, :, ::-1]
-    assert float(refiner.colour_loss(mirrored, CROPS, FILTERS)) < 1e-3
+    assert float(strokes.colour_loss(mirrored, CROPS, FILTERS)) < 1e-3
 
 
 def test_structure_ignores_brightness_and_notices_inversion():
     smooth = ops.image.resize(RNG.random((2, 12, 20, 3)).astype("f4"), (96, 160))
     dim = 0.5 * smooth + 0.2
-    assert float(np.max(refiner.structure_loss(dim, smooth))) < 0.2
-    assert float(np.min(refiner.structure_loss(1 - smooth, smooth))) > 1
+    assert float(np.max(strokes.structure_loss(dim, smooth))) < 0.2
+    assert float(np.min(strokes.structure_loss(1 - smooth, smooth))) > 1
 
 
 def test_detail_kl_is_least_for_an_empty_code():
@@ -153,7 +167,7 @@ def test_detail_kl_is_least_for_an_empty_code():
 
 
 def test_sharp_loss_of_a_constant_error_is_its_square():
-    found = refiner.sharp_loss(CROPS, CROPS + 0.1)
+    found = strokes.sharp_loss(CROPS, CROPS + 0.1)
     np.testing.assert_allclose(found, 0.01 * 96 * 160 * 3, rtol=1e-3)
 
 
