@@ -30,10 +30,10 @@ lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-# One line a claim; add --full to a script for the long form.
+# The second one uses the networks of `make demo`.
 bench: setup
-	$(RUN) benchmarks/bench_training.py
-	$(RUN) benchmarks/bench_conversion.py
+	$(RUN) -m benchmarks.bench_training
+	$(RUN) -m benchmarks.bench_conversion
 
 clean:
 	rm -rf .venv demo .pytest_cache .ruff_cache

@@ -1,6 +1,6 @@
 """Claim: a conversion keeps up with the video.
 
-    python benchmarks/bench_conversion.py --videos clip.mp4 --exported exported
+    python -m benchmarks.bench_conversion --videos clip.mp4 --exported exported
 
 Converts a video with mogrify_video.py, start-up included, and drives the same networks as in 2017
 on some of its frames: one frame at a time, two calls a frame, resized in Python, no overlap.
@@ -13,14 +13,13 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 from cadl import graphs, tiles, video
 from cadl.settings import Count, read_settings
 
 import numpy as np
 from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
 
 VIDEOS: Path = ROOT / "demo/data/videos/night-walk.mp4"  # the video to convert
 EXPORTED: Path = ROOT / "demo/exported"  # SavedModels and embeddings

@@ -1,20 +1,17 @@
 """Claim: the VAE trains several times as many tiles a second as the network of 2017.
 
-    python benchmarks/bench_training.py
+    python -m benchmarks.bench_training
 
 Both networks take steps in turn, on the same batch, in the same process.
 """
 
 import sys
 import time
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent)]
-
+from benchmarks import ancestor
 from cadl import blocks, tiles, vae
 from cadl.settings import Count, read_settings
 
-import ancestor
 import keras
 import numpy as np
 import tensorflow as tf
