@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadl import tiles
+from cadl import console, tiles
 
 import numpy as np
 import tensorflow as tf
@@ -212,7 +212,7 @@ def load_tiles(folder: Path) -> TileSet:
     """
     columns: list[tuple[str, str, str, str]] = []
     file = tempfile.TemporaryFile(prefix="tiles-")
-    for shard in list_shards(folder):
+    for shard in console.progress(list_shards(folder), unit="shard", label="load tiles"):
         for tile in read_shard(shard):
             file.write(tile.pixels.tobytes())
             place = tile.path if tile.kind == "painting" else f"shot {tile.shot}"

@@ -1,0 +1,129 @@
+"""cadl/console.py, files.py, gallery.py, conversion.py's geometry, and the samples."""
+
+import errno
+
+from cadl import console, conversion, files, gallery, video
+from cadl.tiles import Crop
+from data import make_samples
+
+import numpy as np
+import pytest
+
+
+def test_an_expected_fault_is_one_line_and_status_1(capsys):
+    @console.script
+    def main(argv):
+        raise ValueError("colour 'x' is\nno colour")
+
+    assert main([]) == 1
+    assert capsys.readouterr().err == "test_small_parts.py: error: colour 'x' is no colour\n"
+
+
+def test_a_full_disk_says_what_to_do(capsys):
+    @console.script
+    def main(argv):
+        raise OSError(errno.ENOSPC, "No space left on device", "tiles")
+
+    assert main([]) == 1
+    assert "no space left on the disk while writing tiles: make room" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback():
+    @console.script
+    def main(argv):
+        return {}["missing"]
+
+    with pytest.raises(KeyError):
+        main([])
+
+
+def test_ctrl_c_ends_with_status_130(capsys):
+    @console.script
+    def main(argv):
+        raise KeyboardInterrupt("saved step 3")
+
+    assert main([]) == 130
+    assert "stopped: saved step 3" in capsys.readouterr().err
+
+
+def test_tables_are_aligned():
+    text = console.table(["name", "n"], [["a", 1], ["long", 20]])
+    assert text.splitlines() == ["name   n", "----  --", "a      1", "long  20"]
+
+
+def test_durations():
+    assert [console.duration(s) for s in (0, 61, 3600)] == ["0:00:00", "0:01:01", "1:00:00"]
+
+
+def test_a_file_is_whole_or_as_before(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), files.whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    with files.whole_file(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def test_damaged_json_is_named(tmp_path):
+    path = tmp_path / "a.json"
+    files.write_json(path, {"é": [1]})
+    assert files.read_json(path) == {"é": [1]}
+    path.write_text("{")
+    with pytest.raises(ValueError, match="a.json is damaged"):
+        files.read_json(path)
+
+
+def test_hashes_tell_parts_apart():
+    assert files.hash_of(["ab", "c"]) == files.hash_of([b"ab", b"c"]) != files.hash_of(["a", "bc"])
+
+
+def test_a_contact_sheet_shows_tiles_as_they_are():
+    tiles_in = [np.full((18, 32, 3), level, np.uint8) for level in (0, 100, 255)]
+    sheet = np.asarray(gallery.contact_sheet([tiles_in, tiles_in[:1]], title="t"))
+    assert sheet[40, 20].tolist() == [0, 0, 0] and sheet[40, 96].tolist() == [255] * 3
+    assert sheet[40, 58].tolist() == [100] * 3
+
+
+def source_video(width, height, aspect=1):
+    return video.Video(
+        "x", width, height, aspect, 24, False, np.arange(4) / 24, (), (), None
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size", "compare", "tile_size", "output"),
+    [
+        ("source", "none", (320, 136), (1280, 544)),
+        ("source", "side", (320, 136), (2560, 544)),
+        ((640, 480), "none", (320, 136), (640, 480)),
+    ],
+)
+def test_sizes_on_the_way(size, compare, tile_size, output):
+    crop = Crop(88, 0, 88, 0)
+    found = conversion.Geometry.of(source_video(1280, 720), crop, size, compare)
+    assert (found.tile_size, found.output_size) == (tile_size, output)
+
+
+def test_an_inset_is_a_small_original_in_the_corner():
+    originals, drawn = (np.full((1, 40, 80, 3), level, np.uint8) for level in (200, 10))
+    both = conversion._compose(originals, drawn, "inset")
+    assert both[0, 0, 0, 0] == 200 and both[0, 9, 19, 0] == 200
+    assert both[0, 10, 0, 0] == 10 and both[0, 0, 20, 0] == 10
+
+
+def test_batches_never_reach_over_a_boundary():
+    frames = [np.zeros((2, 2, 3), np.uint8)] * 45
+    sizes = [len(batch) for batch in conversion._batches(iter(frames), 20)]
+    assert sizes == [8, 8, 4, 8, 8, 4, 5]
+
+
+def test_samples_are_the_same_every_time():
+    once, again = (
+        np.asarray(make_samples.paint(make_samples.Scene(4).draw(160, 90, 0.1), 4)) for _ in "12"
+    )
+    assert (once == again).all() and once.std() > 20
+    other = np.asarray(make_samples.paint(make_samples.Scene(5).draw(160, 90, 0.1), 5))
+    assert np.abs(once.astype(int) - other).mean() > 10
