@@ -12,13 +12,15 @@ R1_WEIGHT = 0.3
 
 
 def build_discriminator() -> keras.Model:
-    """Builds the network from tiles, float32 [N, h, w, 3], to a score a patch, [N, h/8, w/8, 1].
+    """Builds the network from tiles, float32 [N, h, w, 3], to a score a patch, [N, h/16, w/16, 1].
 
-    A patch is 38 pixels wide: strokes, not compositions.
+    It sees tiles at half their size, in patches 76 pixels wide: strokes, neither compositions nor
+    grain. At full size it taught the refiner to sparkle.
     """
     pixels = keras.Input((None, None, 3), name="tiles")
     x = layers.Rescaling(2.0, -1.0, name="centre")(pixels)
-    for i, width in enumerate((32, 64, 128)):  # [N, h/2, w/2, 32] ... [N, h/8, w/8, 128]
+    x = layers.AveragePooling2D(2, name="half")(x)
+    for i, width in enumerate((32, 64, 128)):  # [N, h/4, w/4, 32] ... [N, h/16, w/16, 128]
         x = layers.Conv2D(width, 4, strides=2, padding="same", name=f"down{i}")(x)
         x = layers.LeakyReLU(0.2, name=f"act{i}")(x)
     x = layers.Conv2D(128, 3, padding="same", name="mix")(x)

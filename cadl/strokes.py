@@ -11,7 +11,7 @@ from keras import ops
 
 STROKE_STRIDE = 7  # every so-manieth filter response is sorted; prime to the width of a crop
 STRUCTURE_SCALES = (4, 8)  # the video's structure is held at these sizes; below, strokes are free
-STROKE_BANDS = (0.25, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than grain
+STROKE_BANDS = (0.1, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than grain
 
 
 def pyramid(pictures, levels: int) -> list:
