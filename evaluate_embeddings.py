@@ -3,7 +3,8 @@
     python evaluate_embeddings.py --report out/embeddings
 
 Writes exported/embeddings.npz, which mogrify_video.py needs, and pictures: reconstructions before
-and after the refiner, video tiles moved toward each painter, codes with noise and reversed.
+and after the refiner, video tiles moved toward each painter, codes with noise and reversed. Tiles
+extracted after export_graphs.py ran count as never seen.
 """
 
 import sys
@@ -46,7 +47,10 @@ def main(argv: list[str] | None = None) -> int:
     train, held_out = tile_set.split(about["validation_fraction"], about["seed"])
     rows = []
     for name, own in tile_set.source_indices().items():
-        for label, members in (("trained", train), ("held out", held_out)):
+        groups = {"trained": train, "held out": held_out}
+        if name not in about["sources"]:
+            groups = {"never seen": own}
+        for label, members in groups.items():
             chosen = spread(own[np.isin(own, members)], settings.measured_tiles)
             if len(chosen):
                 measured = networks.measure(tile_set.pixels[chosen], codes[chosen])

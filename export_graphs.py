@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         "refiner_step": refiner_step,
         "validation_fraction": vae_record["settings"]["validation_fraction"],
         "seed": vae_record["settings"]["seed"],
+        "sources": list(tile_set.source_indices()),
         "detail_channels": refiner_record["architecture"]["detail_channels"],
     }
     with files.only_one(settings.exported):

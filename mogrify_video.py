@@ -130,7 +130,6 @@ def convert(
     vae_graph, stylizer, about = networks
     name = f"{shards.source_name(path.stem)}-{shards.source_name(style)}"
     target = settings.out / f"{name}.mp4"
-    record_path = target.with_suffix(".json")
     request = {
         key: value
         for key, value in to_json(settings).items()
@@ -139,15 +138,7 @@ def convert(
     request |= {"style": style, "input": files.identity(path)}
     request |= {"vae": about["vae"], "refiner": about["refiner"]}
     if target.exists() and not settings.replace:
-        before = read_request(record_path)
-        if before == request:
-            console.say(f"{target} was finished before with the same settings")
-            return target, files.read_json(record_path)["frames"], "was finished before"
-        changed = sorted(key for key in request if before.get(key) != request[key])
-        raise ValueError(
-            f"{target} exists and was made with other {', '.join(changed)}: "
-            "give --replace yes or another --out"
-        )
+        return target, frames_made_before(target, request), "was finished before"
 
     work = settings.out / "work"
     with files.only_one(work / name):
@@ -192,7 +183,7 @@ def convert(
             request=request,
         )
         report |= {"request": request, "crop": str(crop), "shots": int(encoded.shots[-1]) + 1}
-        files.write_json(record_path, report)
+        files.write_json(target.with_suffix(".json"), report)
         conversion.clean_up(work / name)
     console.say(
         f"{target}: {report['frames']} frames of {geometry.output_size[0]}x"
@@ -202,12 +193,25 @@ def convert(
     return target, report["frames"], report["sound"]
 
 
-def read_request(record_path: Path) -> dict:
-    """Returns what a finished output was made with; empty if that is not known."""
+def frames_made_before(target: Path, request: dict) -> int:
+    """Returns the frames of a finished output.
+
+    Raises:
+        ValueError: it was made with other settings, another input or another model.
+    """
     try:
-        return files.read_json(record_path)["request"]
+        record = files.read_json(target.with_suffix(".json"))
+        before, frames = record["request"], record["frames"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return {}
+        before, frames = {}, 0
+    changed = sorted(key for key in request if before.get(key) != request[key])
+    if changed:
+        raise ValueError(
+            f"{target} exists and was made with other {', '.join(changed)}: "
+            "give --replace yes or another --out"
+        )
+    console.say(f"{target} was finished before with the same settings")
+    return frames
 
 
 def say_plan(source: video.Video, crop: Crop, geometry: conversion.Geometry) -> None:

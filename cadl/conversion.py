@@ -235,34 +235,48 @@ def write_video(
     if done:
         console.say(f"going on after frame {done} of {total}")
     with console.progress(total=total, initial=done, unit="frame", label="pass 2") as bar:
-        for number, frames in _segments(clip, mapped, stylizer, geometry, folder, strength):
+        for number, batches in _segments(clip, mapped, stylizer, geometry, folder, strength):
             path = folder / f"segment-{number:05d}.mp4"
-            first = number * SEGMENT_FRAMES
-            stamps = None
-            if times is not None:
-                part = times[first : first + SEGMENT_FRAMES]
-                stamps = part - part[0]
-            sums = np.zeros(2)
-            with (
-                files.whole_file(path) as temporary,
-                video.FrameWriter(
+            first, last = number * SEGMENT_FRAMES, min((number + 1) * SEGMENT_FRAMES, total)
+            stamps = None if times is None else times[first:last] - times[first]
+            with files.whole_file(path) as temporary:
+                writer = video.FrameWriter(
                     temporary, rate=clip.source.rate, size=geometry.picture_size,
                     output_size=geometry.output_size, crf=crf, preset=preset, times=stamps,
-                ) as writer,
-            ):  # fmt: skip
-                before = None
-                for originals, drawn in frames:
-                    originals, drawn = geometry.cut(originals), geometry.cut(drawn)
-                    pair = np.stack([originals, drawn], 1)
-                    chain = pair if before is None else np.concatenate([before[None], pair])
-                    sums += [metrics.flicker(chain[:, i]) * (len(chain) - 1) if len(chain) > 1
-                             else 0.0 for i in range(2)]  # fmt: skip
-                    before = pair[-1]
-                    writer.write(_compose(originals, drawn, compare))
-                    bar.update(len(drawn))
-            files.write_json(path.with_suffix(".json"), {"flicker_sums": list(sums)})
-            _check_time_left(started, bar.n - done, total - bar.n)
+                )  # fmt: skip
+                flicker = Flicker()
+                with writer:
+                    for originals, drawn in batches:
+                        originals, drawn = geometry.cut(originals), geometry.cut(drawn)
+                        flicker.add(originals, drawn)
+                        writer.write(_compose(originals, drawn, compare))
+                        bar.update(len(drawn))
+                if flicker.frames != last - first:
+                    raise ValueError(
+                        f"{clip.source.path} gave {first + flicker.frames} frames in the second "
+                        f"pass and {total} in the first: was it changed meanwhile?"
+                    )
+                files.write_json(path.with_suffix(".json"), {"flicker_sums": flicker.sums})
+            _say_time_left(started, bar.n - done, total - bar.n)
     return _join(clip, encoded, times, geometry, target, folder, total)
+
+
+class Flicker:
+    """Sums of differences between neighbouring frames, of a video and of what was made of it."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.sums = [0.0, 0.0]
+        self._last: tuple[np.ndarray, np.ndarray] | None = None
+
+    def add(self, originals: np.ndarray, drawn: np.ndarray) -> None:
+        """Adds frames of both, uint8 [N, height, width, 3]."""
+        for i, frames in enumerate((originals, drawn)):
+            chain = frames if self._last is None else np.concatenate([self._last[i][None], frames])
+            if len(chain) > 1:
+                self.sums[i] += metrics.flicker(chain) * (len(chain) - 1)
+        self._last = originals[-1], drawn[-1]
+        self.frames += len(drawn)
 
 
 def _begin_segments(folder: Path, request: dict) -> None:
@@ -357,7 +371,7 @@ def _compose(originals: np.ndarray, drawn: np.ndarray, compare: str) -> np.ndarr
     return drawn
 
 
-def _check_time_left(started: float, made: int, left: int) -> None:
+def _say_time_left(started: float, made: int, left: int) -> None:
     """Says once, after the first segment, how long the rest will take."""
     if made == SEGMENT_FRAMES and left > SEGMENT_FRAMES:
         seconds = (time.monotonic() - started) / made * left
