@@ -74,8 +74,7 @@ def main(argv: list[str] | None = None) -> int:
                             settings.drop_same,
                         )  # fmt: skip
                     if not writer.count:
-                        raise_later = f"{kind} {name}: no usable tile in {paths[0].parent}"
-                        console.warn(raise_later)
+                        console.warn(f"{kind} {name}: no usable tile in {paths[0].parent}")
                 if row["tiles"]:
                     manifest = {"request": request, "result": row}
                     files.write_json(manifest_path(settings.tiles, kind, name), manifest)
@@ -224,11 +223,10 @@ def load_manifest(folder: Path, kind: str, name: str) -> dict | None:
     """Returns what a source's tiles were made from, None if they must be made again."""
     try:
         manifest = files.read_json(manifest_path(folder, kind, name))
-    except (FileNotFoundError, ValueError):
+        wanted = -(-manifest["result"]["tiles"] // shards.TILES_PER_SHARD)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    found = shards.shards_of(folder, f"{kind}-{name}")
-    wanted = -(-manifest["result"]["tiles"] // shards.TILES_PER_SHARD)
-    return manifest if len(found) == wanted else None
+    return manifest if len(shards.shards_of(folder, f"{kind}-{name}")) == wanted else None
 
 
 def remove_gone(folder: Path, known: set[str], remove: bool) -> None:

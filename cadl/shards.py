@@ -48,7 +48,8 @@ def source_name(name: str) -> str:
 class ShardWriter:
     """Writes one source's tiles; its shards appear together, and only if the block succeeds.
 
-    Use as a context manager. Shards of an earlier extraction of the source are replaced.
+    Use as a context manager. Shards of an earlier extraction of the source are replaced, unless
+    there are no tiles to replace them with.
     """
 
     def __init__(self, folder: Path, kind: str, source: str):
@@ -79,7 +80,7 @@ class ShardWriter:
         try:
             with _as_os_error(self._folder):
                 self._close()
-            if kind is None:
+            if kind is None and self.count:
                 self._publish()
         finally:
             for path in self._temporary:

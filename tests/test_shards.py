@@ -59,6 +59,13 @@ def test_an_interrupted_writer_leaves_the_old_shards(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_writer_without_tiles_leaves_the_old_shards(tmp_path):
+    write(tmp_path, 2)
+    with shards.ShardWriter(tmp_path, "video", "clip"):
+        pass
+    assert len(list(shards.read_shard(shards.list_shards(tmp_path)[0]))) == 2
+
+
 def test_a_tile_of_another_size_is_not_written(tmp_path):
     small = shards.Tile(np.zeros((90, 160, 3), np.uint8), "video", "clip", 0, 0.0, 0, "")
     with pytest.raises(ValueError, match="not"), shards.ShardWriter(tmp_path, "video", "c") as w:

@@ -1,0 +1,71 @@
+"""Draws the README's pictures from finished conversions.
+
+    python -m docs.make_figures --originals sintel.mp4,bunny.mp4 --painted out/a.mp4,out/b.mp4
+
+Writes docs/teaser.jpg (frames of each original above the same frames painted), docs/strip.jpg
+(frames of the first one that follow each other) and docs/ladder-<n>.jpg from the ladder pictures
+that mogrify_video.py left beside the painted videos.
+"""
+
+import sys
+from pathlib import Path
+
+from cadl import console, gallery, video
+from cadl.settings import Count, read_settings
+from cadl.tiles import Crop
+
+import numpy as np
+from PIL import Image
+
+ORIGINALS: list[Path] = []  # videos as they were
+PAINTED: list[Path] = []  # the same videos as mogrify_video.py made them, in the same order
+DOCS: Path = Path("docs")  # where the pictures go
+FRAMES: Count = 3  # frames of each video in the teaser
+STRIP_AT: Count = 300  # first frame of the strip
+
+STRIP_FRAMES = 4
+WIDTH = 427
+
+
+@console.script
+def main(argv: list[str] | None = None) -> int:
+    """Draws all pictures and returns the exit status."""
+    settings = read_settings(argv)
+    if not settings.painted or len(settings.originals) != len(settings.painted):
+        raise ValueError("give as many --originals as --painted, at least one of each")
+    above, below = [], []
+    for number, paths in enumerate(zip(settings.originals, settings.painted, strict=True)):
+        sources = [video.probe(path) for path in paths]
+        total = min(len(source.times) for source in sources)
+        wanted = ((np.arange(settings.frames) + 0.6) * total / settings.frames).astype(int)
+        above += frames_at(sources[0], video.find_crop(sources[0]), wanted)
+        below += frames_at(sources[1], Crop(), wanted)
+        ladder = Image.open(paths[1].with_name(f"{paths[1].stem}-ladder.png")).convert("RGB")
+        ladder.thumbnail((1280, 1280), Image.Resampling.LANCZOS)
+        gallery.save_picture(settings.docs / f"ladder-{number + 1}.jpg", ladder)
+        if number == 0:
+            first = min(settings.strip_at, total - STRIP_FRAMES)
+            following = frames_at(sources[1], Crop(), first + np.arange(STRIP_FRAMES))
+            gallery.save_picture(settings.docs / "strip.jpg", gallery.contact_sheet([following]))
+    gallery.save_picture(settings.docs / "teaser.jpg", teaser(above, below, settings.frames))
+    console.finish(f"Wrote the README's pictures to {settings.docs}")
+    return 0
+
+
+def teaser(above: list[np.ndarray], below: list[np.ndarray], frames: int) -> Image.Image:
+    """Sets pairs of rows below each other."""
+    rows = []
+    for start in range(0, len(above), frames):
+        rows += [above[start : start + frames], below[start : start + frames]]
+    return gallery.contact_sheet(rows)
+
+
+def frames_at(source: video.Video, crop: Crop, wanted: np.ndarray) -> list[np.ndarray]:
+    """Reads some frames at the width of the pictures, cut to 16:9."""
+    frames = video.read_frames(source, crop=source.cover_crop(crop), size=(WIDTH, WIDTH * 9 // 16))
+    places = set(map(int, wanted))
+    return [frame for number, frame in enumerate(frames) if number in places]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
