@@ -44,6 +44,7 @@ STROKE_WEIGHT: Amount = 60.0  # of the texture statistics of the painter's tiles
 STRUCTURE_WEIGHT: Amount = 300.0  # of the video's local structure, which holds strokes back
 COLOUR_WEIGHT: Amount = 20.0  # of the palette of the painter's tiles
 PALETTE_WEIGHT: Amount = 1.0  # of the colours that the moved codes ask for, place by place
+SPECKLE_WEIGHT: Amount = 1.0  # against strokes of stray hues
 ADVERSARIAL_WEIGHT: Amount = 15.0  # of the discriminator; 0 leaves it out
 
 CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
@@ -163,6 +164,7 @@ def make_step(
         "reconstruction_loss": 1.0,
         "calm_loss": 1.0,
         "palette_loss": settings.palette_weight,
+        "speckle_loss": settings.speckle_weight,
         "structure_loss": settings.structure_weight,
         "stroke_loss": settings.stroke_weight,
         "colour_loss": settings.colour_weight,

@@ -136,6 +136,10 @@ def refining_terms(
 ) -> dict:
     """Returns the terms of the refiner's loss, each a mean over the tiles it is about.
 
+    Beside the losses above: `calm_loss` holds low strengths near the restored picture,
+    `palette_loss` keeps the colours of the moved codes at an eighth of the resolution, and
+    `speckle_loss` keeps hues at half of it: strokes differ in light more than in hue.
+
     Args:
         targets: float32 [N, h, w, 3], tiles to restore.
         restored: the same, drawn at strength 0.
@@ -147,12 +151,15 @@ def refining_terms(
         filters: float32 [7, 7, 3, D], new N(0, 1) numbers at every step.
         detail: detail code of the targets, None without one.
     """
-    palette = ops.square(shrink(painted, 8) - shrink(plain, 8))
+    palette = ops.sum(ops.square(shrink(painted, 8) - shrink(plain, 8)), axis=(1, 2, 3))
+    speckle = shrink(painted - plain, 2)
+    speckle = ops.square(speckle - ops.mean(speckle, axis=-1, keepdims=True))
     mean_strength = ops.mean(strength)
     terms = {
         "reconstruction_loss": ops.mean(sharp_loss(targets, restored)),
         "calm_loss": ops.mean(sharp_loss(plain, painted) * (1 - strength) ** 2),
-        "palette_loss": 64 * ops.mean(ops.sum(palette, axis=(1, 2, 3))),
+        "palette_loss": 64 * ops.mean(palette),
+        "speckle_loss": 4 * ops.mean(ops.sum(speckle, axis=(1, 2, 3))),
         "structure_loss": ops.mean(structure_loss(painted, videos)),
         "stroke_loss": mean_strength * stroke_loss(painted, paintings, filters),
         "colour_loss": mean_strength * colour_loss(painted, paintings, filters),
