@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from cadl import console, embeddings, gallery, graphs, latents, metrics, shards
-from cadl.settings import Count, Index, read_settings
+from cadl.settings import Count, Seed, read_settings
 
 import numpy as np
 
@@ -22,7 +22,7 @@ REPORT: Path = Path("out/embeddings")  # where the pictures go
 TILES_PER_GALLERY: Count = 4  # tiles in a row of a gallery
 MEASURED_TILES: Count = 256  # tiles a source that errors are measured on, at most
 BATCH_SIZE: Count = 16  # tiles at a time
-SEED: Index = 1  # of the noise on codes
+SEED: Seed = 1  # of the noise on codes
 
 STYLE_MAP = "gaussian"  # the default of mogrify_video.py
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -109,7 +109,8 @@ def judge_refiner(exported: Path, tile_set: shards.TileSet, about: dict) -> None
     if not len(held_out):
         console.say("no tiles were held out: the refiner can't be judged on unseen ones")
         return
-    pixels = tile_set.select(held_out[:64]).pixels
+    spread = np.linspace(0, len(held_out) - 1, min(len(held_out), 64)).astype(int)
+    pixels = tile_set.select(held_out[spread]).pixels
     vae_graph, refiner_graph = (graphs.load_graph(exported, name)[0] for name in ("vae", "refiner"))
     pictures = vae_graph.decode(vae_graph.encode(pixels)["z_mean"])
     refined = refiner_graph.refine(pictures, pixels, np.zeros(len(pixels), np.float32))

@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
                     files.write_json(manifest_path(settings.tiles, kind, name), manifest)
             row["seconds"] = time.monotonic() - started
             rows.append((name, kind, row))
-        remove_gone(settings.tiles, known, settings.remove_gone)
+        remove_gone(settings.tiles, {source[:2] for source in sources}, settings.remove_gone)
 
     header = ["source", "kind", "files", "skipped", "tiles", "dropped", "crop", "seconds", "note"]
     cells = [
@@ -118,14 +118,17 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
         pictures = sorted(
             path
             for path in candidates
-            if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("._")
+            if path.suffix.lower() in PICTURE_SUFFIXES
+            and path.is_file()
+            and not path.name.startswith(".")
         )
         if pictures:
             sources.append(("painting", shards.source_name(folder.name), pictures))
         elif folder != paintings:
             console.warn(f"{folder} holds no pictures")
-    found = sorted(path for path in videos.rglob("*") if path.is_file() and video.is_video(path))
-    sources += [("video", shards.source_name(path.stem), [path]) for path in found]
+    sources += [
+        ("video", shards.source_name(path.stem), [path]) for path in video.find_videos(videos)
+    ]
     if not sources:
         raise FileNotFoundError(f"no pictures in {paintings} and no videos in {videos}")
     names: dict[str, Path] = {}
@@ -208,7 +211,8 @@ def extract_video(
         if count < 0.95 * len(source_video.times):
             console.warn(f"{path}: breaks off after {count} of {len(source_video.times)} frames")
     except (ValueError, FileNotFoundError) as error:
-        console.warn(f"skipped {error}")
+        named = str(error) if str(path) in str(error) else f"{path}: {error}"
+        console.warn(f"skipped {named}")
         row["skipped"] = 1
     row["tiles"] = writer.count
     return row
@@ -229,19 +233,17 @@ def load_manifest(folder: Path, kind: str, name: str) -> dict | None:
     return manifest if len(shards.shards_of(folder, f"{kind}-{name}")) == wanted else None
 
 
-def remove_gone(folder: Path, known: set[str], remove: bool) -> None:
+def remove_gone(folder: Path, known: set[tuple[str, str]], remove: bool) -> None:
     """Removes tiles of sources that are no longer there, or says that they stay."""
-    for path in sorted(folder.glob("*.json")):
-        kind, _, name = path.stem.partition("-")
-        if name in known:
+    matches = [shards.NAME.fullmatch(path.name) for path in folder.glob("*.tfrecord.gz")]
+    for kind, name in sorted({(match[1], match[2]) for match in matches if match} - known):
+        if not remove:
+            console.warn(f"{kind} {name} is gone, its tiles stay; --remove-gone yes removes them")
             continue
-        if remove:
-            path.unlink()
-            for shard in shards.shards_of(folder, f"{kind}-{name}"):
-                shard.unlink()
-            console.say(f"removed the tiles of {name}, which is gone")
-        else:
-            console.warn(f"{name} is gone, its tiles stay; --remove-gone yes removes them")
+        manifest_path(folder, kind, name).unlink(missing_ok=True)
+        for shard in shards.shards_of(folder, f"{kind}-{name}"):
+            shard.unlink()
+        console.say(f"removed the tiles of {kind} {name}, which is gone")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ that is known of the conversion. A first pass encodes every frame; another stren
 it again. Stopped at any moment, the same command goes on where it was.
 """
 
+import errno
 import sys
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ START_SECONDS: Amount = 0.0  # where to begin
 LENGTH_SECONDS: Amount = 0.0  # how much to convert; 0 is all
 SMOOTHING_SECONDS: Amount = 0.08  # codes are smoothed over time within a shot; 0 turns it off
 
-OUTPUT_SIZE: str = "source"  # source (cropped), tile (320x180), or width x height
+OUTPUT_SIZE: str = "source"  # source (cropped), tile (320x180), or width x height, cut to fit
 COMPARE: Literal["none", "inset", "side"] = "none"  # also show the original
 CRF: Annotated[int, Range(0, 51)] = 20  # quality of the H.264 file: less is better and larger
 PRESET: Literal["ultrafast", "superfast", "veryfast", "medium", "slow"] = "veryfast"  # of x264
@@ -69,7 +70,9 @@ def main(argv: list[str] | None = None) -> int:
                 path, style, latents.blend(painters, weights), crop, size,
                 (vae_graph, stylizer, stylizer_about), settings,
             )  # fmt: skip
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
             if len(paths) == 1:
                 raise
             console.warn(f"skipped {error}")
@@ -107,13 +110,18 @@ def find_videos(given: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.is_file() and video.is_video(p))
+            found += video.find_videos(path)
         elif path.is_file():
             found.append(path)
         else:
             raise FileNotFoundError(f"VIDEOS {path}: no such file or folder")
     if not found:
         raise FileNotFoundError(f"no videos in {', '.join(map(str, given))}")
+    names: dict[str, Path] = {}
+    for path in found:
+        other = names.setdefault(shards.source_name(path.stem), path)
+        if other != path:
+            raise ValueError(f"{other} and {path} would be written under one name: rename one")
     return found
 
 
@@ -137,16 +145,28 @@ def convert(
     }
     request |= {"style": style, "input": files.identity(path)}
     request |= {"vae": about["vae"], "refiner": about["refiner"]}
-    if target.exists() and not settings.replace:
-        return target, frames_made_before(target, request), "was finished before"
-
+    request |= {
+        "painter": files.hash_of([painter.mean.tobytes(), painter.covariance.tobytes()]),
+        "segment_frames": conversion.SEGMENT_FRAMES,
+    }
     work = settings.out / "work"
+    if not conversion.is_joined(work / name, request):
+        frames = frames_made_before(target, request, settings.replace)
+        if frames:
+            return target, frames, "was finished before"
     with files.only_one(work / name):
         source = video.probe(path)
         if crop is None:
             crop = video.find_crop(source)
+        if settings.start_seconds >= source.times[0] + source.seconds:
+            raise ValueError(
+                f"START_SECONDS {settings.start_seconds:g} is past the end of {path} "
+                f"({source.seconds:.1f} s)"
+            )
         if size == "tile":
             crop = source.cover_crop(crop)
+        elif size != "source":
+            crop = source.cover_crop(crop, size)
         geometry = conversion.Geometry.of(source, crop, size, settings.compare)
         say_plan(source, crop, geometry)
         clip = conversion.Clip(
@@ -168,6 +188,7 @@ def convert(
             strength=settings.strength,
         )
         draw_ladder(target, encoded, smoothed, painter, stylizer, geometry, settings)
+        target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
         report = conversion.write_video(
             clip,
             encoded,
@@ -193,25 +214,29 @@ def convert(
     return target, report["frames"], report["sound"]
 
 
-def frames_made_before(target: Path, request: dict) -> int:
-    """Returns the frames of a finished output.
+def frames_made_before(target: Path, request: dict, replace: bool) -> int:
+    """Returns the frames of an output that is finished, 0 if it is to be made.
 
     Raises:
         ValueError: it was made with other settings, another input or another model.
     """
+    if not target.exists():
+        return 0
     try:
         record = files.read_json(target.with_suffix(".json"))
         before, frames = record["request"], record["frames"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         before, frames = {}, 0
+    if before == request:
+        console.say(f"{target} was finished before with the same settings")
+        return frames
+    if replace:
+        return 0
     changed = sorted(key for key in request if before.get(key) != request[key])
-    if changed:
-        raise ValueError(
-            f"{target} exists and was made with other {', '.join(changed)}: "
-            "give --replace yes or another --out"
-        )
-    console.say(f"{target} was finished before with the same settings")
-    return frames
+    raise ValueError(
+        f"{target} exists and was made with other {', '.join(changed)}: "
+        "give --replace yes or another --out"
+    )
 
 
 def say_plan(source: video.Video, crop: Crop, geometry: conversion.Geometry) -> None:

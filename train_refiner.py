@@ -24,7 +24,7 @@ from cadl import (
     tiles,
     training,
 )
-from cadl.settings import Amount, Count, Index, Range, Rate, read_settings, show_settings
+from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ RUN: Path = Path("log/refiner")  # checkpoints, TensorBoard, previews, progress.
 STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes about 6 000
 BATCH_SIZE: Annotated[int, Range(2)] = 8  # tiles a step, half paintings; less if memory runs out
 LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
-SEED: Index = 1  # of weights, order of tiles and noise
+SEED: Seed = 1  # of weights, order of tiles and noise
 
 DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 4  # detail code of a tile; 0 is a plain refiner
 STROKE_WEIGHT: Amount = 60.0  # of the texture statistics of the painter's tiles
@@ -68,6 +68,11 @@ def main(argv: list[str] | None = None) -> int:
     strategy = training.make_strategy()
     console.say(training.describe_devices(strategy))
     tile_set = shards.load_tiles(settings.tiles)
+    if len(set(tile_set.kinds)) < 2:
+        raise ValueError(
+            f"{settings.tiles} holds tiles of one kind only: the refiner needs paintings and "
+            "videos, see extract_tiles.py"
+        )
     with strategy.scope():
         vae_model, vae_step, vae_record = training.load_vae(settings.vae_run)
         vae_fingerprint = training.fingerprint(vae_model)
@@ -117,7 +122,7 @@ def main(argv: list[str] | None = None) -> int:
                 "export_graphs.py",
             )
             return 0
-        run.write_settings()
+        run.begin()
         codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
         maps = style_maps(tile_set, codes)
         step_function = make_step(
@@ -125,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
             (run.norm_average, rival_norm), run, settings,
         )  # fmt: skip
         watch = Watch(tile_set, codes, maps, vae_model)
-        with run.going_on("add --steps to change the end"):
+        with run.stoppable():
             train(strategy, run, tile_set, indices, step_function, watch, model, averaged,
                   (optimizer, rival), settings)  # fmt: skip
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "export_graphs.py")
@@ -136,23 +141,22 @@ def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray,
     """Works out the Gaussian map from each video to each painter, as mogrify_video.py will.
 
     Returns:
-        Matrices, float32 [sources, sources, codes, codes], and offsets, float32 [sources, sources,
+        Matrices, float32 [videos, painters, codes, codes], and offsets, float32 [videos, painters,
         codes]: `z @ matrices[video, painter] + offsets[video, painter]` is what strength 1 makes
-        of z. Pairs that are not a video and a painter hold zeros.
+        of z.
     """
-    names = tile_set.source_indices()
-    found = []
-    for own in names.values():
+    found: dict[str, list[latents.Statistics]] = {"painting": [], "video": []}
+    for own in tile_set.source_indices().values():
         moments = latents.Moments(codes.shape[1])
         moments.add(codes[own])
-        found.append(moments.statistics(str(tile_set.kinds[own[0]])))
-    size = (len(names), len(names), codes.shape[1])
+        kind = str(tile_set.kinds[own[0]])
+        found[kind].append(moments.statistics(kind))
+    size = (len(found["video"]), len(found["painting"]), codes.shape[1])
     matrices, offsets = np.zeros((*size, codes.shape[1]), np.float32), np.zeros(size, np.float32)
-    for i, source in enumerate(found):
-        for j, painter in enumerate(found):
-            if source.kind == "video" and painter.kind == "painting":
-                matrices[i, j] = latents.monge_matrix(source, painter)
-                offsets[i, j] = painter.mean - source.mean @ matrices[i, j]
+    for i, source in enumerate(console.progress(found["video"], label="style maps")):
+        for j, painter in enumerate(found["painting"]):
+            matrices[i, j] = latents.monge_matrix(source, painter)
+            offsets[i, j] = painter.mean - source.mean @ matrices[i, j]
     return matrices, offsets
 
 
@@ -265,10 +269,6 @@ def train_rival(discriminator, optimizer, norm_average, paintings, painted, shar
 
 def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, settings):
     """Adds to each batch all random numbers of its step, drawn from (seed, step)."""
-    names = list(tile_set.source_indices())
-    kinds = {name: tile_set.kinds[tile_set.sources == name][0] for name in names}
-    if len(set(kinds.values())) < 2:
-        raise ValueError("the refiner needs tiles of paintings and of videos: see extract_tiles.py")
     batches = shards.training_batches(
         tile_set,
         indices,
@@ -280,11 +280,13 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
     size = settings.batch_size
     shape = (size, CROP_HEIGHT // refiner.BLOCK, CROP_WIDTH // refiner.BLOCK)
 
+    num_painters = len(set(tile_set.sources[tile_set.kinds == "painting"]))
+
     def complete(step: tf.Tensor, batch: tf.Tensor, sources: tf.Tensor) -> dict[str, tf.Tensor]:
         def seed(number: int) -> tuple:
             return settings.seed * 16 + number, step
 
-        painters, videos = sources[0::2], sources[1::2]
+        painters, videos = sources[0::2], sources[1::2] - num_painters
         strength = tf.random.stateless_uniform((size,), seed(0))
         # A third of the tiles at full strength, which matters most.
         strength = tf.minimum(1.0, 1.5 * strength)
@@ -354,6 +356,8 @@ def train(
         # Save.
         if step % settings.checkpoint_every == 0 or step == settings.steps:
             run.save()
+        if run.stopping:
+            break
 
 
 class Watch:
@@ -366,7 +370,7 @@ class Watch:
         chosen = videos[np.linspace(0, len(videos) - 1, PREVIEW_TILES + 2).astype(int)[1:-1]]
         self._tiles = tile_set.select(chosen).pixels.astype(np.float32) / 255
         matrices, offsets = maps
-        own = [names.index(tile_set.sources[i]) for i in chosen]
+        own = [names.index(tile_set.sources[i]) - len(names) for i in chosen]  # videos are last
         goal = np.stack(
             [codes[i] @ matrices[v, 0] + offsets[v, 0] for i, v in zip(chosen, own, strict=True)]
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cadl import console, files, gallery, metrics, shards, training, vae
-from cadl.settings import Amount, Count, Index, Range, Rate, read_settings, show_settings
+from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes about 7 00
 BATCH_SIZE: Count = 8  # tiles a step; less if memory runs out
 LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
 BETA: Amount = 0.05  # weight of the KL term: more gives smoother codes and a blurrier picture
-SEED: Index = 1  # of weights, order of tiles and noise
+SEED: Seed = 1  # of weights, order of tiles and noise
 
 VALIDATION_FRACTION: Annotated[float, Range(0, 0.5)] = 0.05  # whole shots and paintings held out
 CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
@@ -73,10 +73,10 @@ def main(argv: list[str] | None = None) -> int:
                 "train_refiner.py",
             )
             return 0
-        run.write_settings()
+        run.begin()
         watch = Watch(tile_set, train_indices, validation_indices)
         step_function = make_step(strategy, model, optimizer, run, settings)
-        with run.going_on("add --steps to change the end"):
+        with run.stoppable():
             train(strategy, run, tile_set, train_indices, step_function, watch, model,
                   averaged, optimizer, settings)  # fmt: skip
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "train_refiner.py")
@@ -158,6 +158,8 @@ def train(
         # Save.
         if step % settings.checkpoint_every == 0 or step == settings.steps:
             run.save()
+        if run.stopping:
+            break
 
 
 class Watch:

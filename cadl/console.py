@@ -5,7 +5,6 @@ import errno
 import functools
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -109,21 +108,6 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
-class Every:
-    """Says yes at most once a given number of seconds."""
-
-    def __init__(self, seconds: float):
-        self._seconds = seconds
-        self._last = time.monotonic()
-
-    def due(self) -> bool:
-        """Returns True if the time has passed, and starts anew."""
-        if time.monotonic() - self._last < self._seconds:
-            return False
-        self._last = time.monotonic()
-        return True
-
-
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
@@ -143,12 +127,14 @@ def _is_expected(error: Exception) -> bool:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"no space left on the disk while writing {error.filename or 'output'}: make room "
-        "and run the same command again"
+        return (
+            f"no space left on the disk while writing {error.filename or 'output'}: make room "
+            "and run the same command again"
+        )
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     if type(error).__name__ == "ResourceExhaustedError" or isinstance(error, MemoryError):
-        return "out of memory: try a smaller --batch-size (half of the present one)"
+        return "out of memory: close other programs, or halve --batch-size if there is one"
     return " ".join(str(error).split())
 
 

@@ -74,7 +74,9 @@ class Clip:
         """Bound on the frames; None for all to the end."""
         if not self.length_seconds:
             return None
-        return max(1, round(self.length_seconds * float(self.source.rate)))
+        end = self.start_seconds + self.length_seconds - 1e-6
+        times = self.source.times - self.source.times[0]
+        return max(1, int(((times >= self.start_seconds - 1e-6) & (times < end)).sum()))
 
     @property
     def expected_frames(self) -> int:
@@ -178,6 +180,8 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
                     close_chunk()
         if chunk:
             close_chunk()
+    if len(shots) < 0.95 * expected:
+        console.warn(f"{clip.source.path}: breaks off after {len(shots)} of {expected} frames")
     keep = slice(1, None) if len(samples) > SAMPLES else slice(None)
     chunks = sorted(folder.glob("chunk-?????.npy"))
     with files.whole_file(finished) as temporary, temporary.open("wb") as file:
@@ -291,6 +295,17 @@ def _begin_segments(folder: Path, request: dict) -> None:
         for old in folder.glob("segment-*"):
             old.unlink()
         files.write_json(path, request)
+
+
+def is_joined(folder: Path, request: dict) -> bool:
+    """Returns True if a conversion was killed after its video was joined, before its record.
+
+    Its segments are still there, so that joining them once more costs little.
+    """
+    try:
+        return files.read_json(folder / "request.json") == request
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def _segment_length(path: Path, total: int) -> int:
@@ -407,7 +422,9 @@ def _join(
             sound=clip.source,
             sound_start=clip.start_seconds,
             sound_seconds=length if cut else None,
-            delay_seconds=max(0.0, float(encoded.times[0])) if not clip.start_seconds else 0.0,
+            delay_seconds=max(
+                0.0, float(encoded.times[0] if clip.start_seconds else clip.source.times[0])
+            ),
         )
     if sound.startswith("left out"):
         console.warn(f"{target}: sound {sound}")

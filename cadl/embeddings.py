@@ -1,6 +1,7 @@
 """embeddings.npz: the statistics of every source, bound to the VAE that they were made with."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 from cadl import files
@@ -42,7 +43,7 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
                     data["covariances"], strict=True,
                 )
             }  # fmt: skip
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}): run evaluate_embeddings.py again") from None
     if found != vae_fingerprint:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     the disk before the rename; after an error it is removed and `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_parts_of_the_dead(path)
     temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
         yield temporary
@@ -44,10 +46,18 @@ def only_one(folder: Path) -> Iterator[None]:
         yield
 
 
+def _remove_parts_of_the_dead(path: Path) -> None:
+    """Removes temporaries of `path` whose process was killed."""
+    for stale in path.parent.glob(f".part-*-{glob.escape(path.name)}"):
+        owner = stale.name.split("-")[1]
+        if owner.isdigit() and Path("/proc").is_dir() and not Path("/proc", owner).exists():
+            stale.unlink(missing_ok=True)
+
+
 def write_json(path: Path, contents: Any) -> None:
     """Writes `contents` whole or not at all."""
     with whole_file(path) as temporary:
-        text = json.dumps(contents, indent=1, ensure_ascii=False)
+        text = json.dumps(contents, indent=1, ensure_ascii=True)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
@@ -67,7 +77,7 @@ def hash_of(parts: Iterable[bytes | str]) -> str:
     """Returns 16 hexadecimal digits that stand for the parts in their order."""
     digest = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()[:16]
 

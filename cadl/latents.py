@@ -78,8 +78,8 @@ def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
             raise ValueError(f"STYLE {style}: {weight!r} is not a weight") from None
         if name not in painters:
             raise ValueError(f"STYLE {name!r} is no painter: there are {', '.join(painters)}")
-        if not weights[name] > 0:
-            raise ValueError(f"STYLE {style}: weights must be above 0")
+        if not 0 < weights[name] < np.inf:
+            raise ValueError(f"STYLE {style}: weights must be above 0 and finite")
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
 

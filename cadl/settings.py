@@ -38,7 +38,7 @@ class Range:
 
 
 Count = Annotated[int, Range(1)]
-Index = Annotated[int, Range(0)]
+Seed = Annotated[int, Range(0, 2**32 - 1)]
 Fraction = Annotated[float, Range(0, 1)]
 Amount = Annotated[float, Range(0, 1e12)]
 Rate = Annotated[float, Range(1e-8, 10)]
@@ -220,6 +220,8 @@ def _to_path(value: Any, _: tuple) -> Path:
 
 def _to_list(value: Any, arguments: tuple) -> list:
     items = value.split(",") if isinstance(value, str) else value
+    if isinstance(value, str) and arguments[0] is Path and Path(value).exists():
+        items = [value]  # a comma in the name of a file that is there
     if isinstance(items, Path):
         items = [items]
     return [_convert(arguments[0], item) for item in items if str(item)]

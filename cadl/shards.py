@@ -3,6 +3,7 @@
 import contextlib
 import re
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,8 @@ class Tile:
 
 def source_name(name: str) -> str:
     """Turns a folder's or file's name into a source's: lower case, dashes for the rest."""
-    return re.sub(r"[\W_]+", "-", name.lower()).strip("-") or "unnamed"
+    name = unicodedata.normalize("NFC", name).lower()
+    return re.sub(r"[\W_]+", "-", name).strip("-") or "unnamed"
 
 
 class ShardWriter:
@@ -205,14 +207,14 @@ class TileSet:
 
 
 def load_tiles(folder: Path) -> TileSet:
-    """Decompresses all tiles of a folder once, into a temporary file of 173 kB a tile.
+    """Decompresses all tiles of a folder once, into a temporary file there of 173 kB a tile.
 
     Raises:
         FileNotFoundError: there are no tiles.
         ValueError: a shard is missing or damaged.
     """
     columns: list[tuple[str, str, str, str]] = []
-    file = tempfile.TemporaryFile(prefix="tiles-")
+    file = tempfile.TemporaryFile(prefix=".tiles-", dir=folder)
     for shard in console.progress(list_shards(folder), unit="shard", label="load tiles"):
         for tile in read_shard(shard):
             file.write(tile.pixels.tobytes())
@@ -294,7 +296,7 @@ def _as_os_error(folder: Path) -> Iterator[None]:
     """TensorFlow reports a full disk as an error of its own kind."""
     try:
         yield
-    except (tf.errors.ResourceExhaustedError, tf.errors.OpError) as error:
+    except tf.errors.ResourceExhaustedError as error:
         raise OSError(28, "No space left on device", str(folder)) from error
 
 

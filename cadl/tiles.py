@@ -1,7 +1,9 @@
 """Tile geometry: how a picture or a frame of any shape becomes tiles of 320x180 and back."""
 
 import math
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +16,12 @@ HEIGHT = 180
 CHANNELS = 3
 SHAPE = (HEIGHT, WIDTH, CHANNELS)
 
-MAX_PICTURE_PIXELS = 250_000_000
+MAX_PICTURE_PIXELS = 150_000_000
+# What Pillow raises at one damaged file or another.
+PICTURE_ERRORS = (
+    OSError, ValueError, SyntaxError, IndexError, TypeError, KeyError, EOFError, OverflowError,
+    struct.error, zlib.error,
+)  # fmt: skip
 BLACK_LEVEL = 24
 MAX_BORDER = 0.4
 
@@ -101,10 +108,10 @@ def _dark_start(share: np.ndarray, level: np.ndarray, bright: np.ndarray) -> int
     return edge + edge % 2  # chroma is stored for pairs of rows: half a pair would bleed black
 
 
-def cover_crop(width: int, height: int) -> Crop:
-    """Returns what to cut off a frame, centred, so that 16:9 is left without squashing."""
-    wanted_width = min(width, round(height * WIDTH / HEIGHT))
-    wanted_height = min(height, round(width * HEIGHT / WIDTH))
+def cover_crop(width: int, height: int, shape: tuple[int, int] = (WIDTH, HEIGHT)) -> Crop:
+    """Returns what to cut off a frame, centred, so that a shape is left without squashing."""
+    wanted_width = min(width, max(1, round(height * shape[0] / shape[1])))
+    wanted_height = min(height, max(1, round(width * shape[1] / shape[0])))
     left, top = (width - wanted_width) // 2, (height - wanted_height) // 2
     return Crop(top, left, height - wanted_height - top, width - wanted_width - left)
 
@@ -208,7 +215,7 @@ def load_picture(path: Path) -> Image.Image:
                 return _to_srgb(_upright(picture))
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too large: {error}") from None
-    except (OSError, ValueError, SyntaxError, IndexError, TypeError) as error:
+    except PICTURE_ERRORS as error:
         raise ValueError(f"{path}: {str(error) or type(error).__name__}") from None
 
 

@@ -6,6 +6,7 @@ Both trainers keep their loop in sight and take the parts from here.
 import contextlib
 import math
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,6 +126,7 @@ class Run:
 
     Attributes:
         step: int64 variable, number of finished steps, saved with the rest.
+        stopping: the loop should end after this step.
         norm_average: for `apply_gradients`, likewise.
     """
 
@@ -153,6 +155,7 @@ class Run:
                 else; or checkpoints of which none can be read.
         """
         self.folder = folder
+        self.stopping = False
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.norm_average = tf.Variable(
             0.0, trainable=False, aggregation=tf.VariableAggregation.MEAN, name="norm_average"
@@ -176,12 +179,13 @@ class Run:
             step_counter=self.step,
         )
         self.resumed = restore_newest(self._checkpoint, folder)
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._writer = tf.summary.create_noop_writer()
 
     def save(self) -> None:
         """Writes a checkpoint whole, and the progress movie up to now."""
         with files_on_full_disk(self.folder):
             self._manager.save(checkpoint_number=self.step)
+        self._write_settings()  # after the checkpoint that it describes
         self._writer.flush()
         self.write_movie()
 
@@ -218,26 +222,49 @@ class Run:
                 movie.append_data(np.asarray(Image.open(path).convert("RGB")))
 
     @contextlib.contextmanager
-    def going_on(self, hint: str) -> Iterator[None]:
-        """Saves the run if the block is interrupted, and says how to go on."""
+    def stoppable(self) -> Iterator[None]:
+        """Lets Ctrl-C and SIGTERM end the block's loop between two steps, by `stopping`.
+
+        A step cut in half could not be gone on with to the bit. A second Ctrl-C stops at once,
+        unsaved.
+
+        Raises:
+            KeyboardInterrupt: at the end of a stopped block, which is saved; it says how to go on.
+        """
+
+        def stop(*_: Any) -> None:
+            if self.stopping:
+                raise KeyboardInterrupt("not saved; the same command goes on from a checkpoint")
+            self.stopping = True
+
+        before = {}
+        with contextlib.suppress(ValueError):  # signals are the main thread's
+            before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
-        except KeyboardInterrupt:
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+            self._writer.flush()
+        if self.stopping:
             self.save()
             raise KeyboardInterrupt(
-                f"saved step {int(self.step)}; the same command goes on from there ({hint})"
-            ) from None
-        finally:
-            self._writer.flush()
+                f"saved step {int(self.step)}; the same command goes on from there"
+            )
 
-    def write_settings(self) -> None:
-        """Writes settings.json: what this run is and was last started with."""
+    def begin(self) -> None:
+        """Makes the folder a run, if it is none yet, and opens TensorBoard's file."""
+        if not (self.folder / "settings.json").exists():
+            self._write_settings()
+        self._writer = tf.summary.create_file_writer(str(self.folder))
+
+    def _write_settings(self) -> None:
         files.write_json(self.folder / "settings.json", self._record)
 
     def _check_folder(self, script: str, architecture: dict[str, Any]) -> dict[str, Any]:
         path = self.folder / "settings.json"
         if not path.exists():
-            if any(entry.name != ".lock" for entry in self.folder.iterdir()):
+            if any(not entry.name.startswith(".") for entry in self.folder.iterdir()):
                 raise ValueError(
                     f"{self.folder} is not empty and not a run of {script}: give --run"
                 )
@@ -266,7 +293,8 @@ def restore_newest(checkpoint: tf.train.Checkpoint, folder: Path) -> str | None:
     state = tf.train.get_checkpoint_state(str(folder / "checkpoints"))
     paths = list(state.all_model_checkpoint_paths) if state else []
     stray = [str(path)[: -len(".index")] for path in (folder / "checkpoints").glob("*.index")]
-    for path in reversed(paths or sorted(stray)):
+    stray.sort(key=lambda path: int(path.rpartition("-")[2]))
+    for path in reversed(paths or stray):
         try:
             reader = tf.train.load_checkpoint(path)
             for name in reader.get_variable_to_shape_map():

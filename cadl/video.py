@@ -4,6 +4,7 @@ ffmpeg crops, scales and converts; Python sees RGB frames of the size it asked f
 """
 
 import contextlib
+import errno
 import functools
 import math
 import queue
@@ -28,11 +29,11 @@ SUFFIXES = frozenset(
     ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .gif".split()
 )
 MP4_AUDIO_CODECS = frozenset("aac mp3 ac3 eac3 opus alac".split())
-STANDARD_RATES = [
-    Fraction(rate, base) for rate in (24, 25, 30, 48, 50, 60, 12, 15, 120) for base in (1,)
-] + [Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)]
+STANDARD_RATES = [Fraction(rate) for rate in (24, 25, 30, 48, 50, 60, 12, 15, 120)]
+STANDARD_RATES += [Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)]
 
 VARIABLE_TIMESCALE = 90_000
+MISSING_STAMP = -(2**62)  # what ffmpeg prints where a packet has no presentation time
 CUT_THRESHOLD = 0.09
 CUT_RATIO = 3.0
 
@@ -78,11 +79,11 @@ class Video:
         shown = float(width * self.pixel_aspect)
         return max(2, int(shown + 0.5) // 2 * 2), max(2, height // 2 * 2)
 
-    def cover_crop(self, crop: Crop) -> Crop:
-        """Widens a crop, centred, until what it leaves is shown as 16:9."""
+    def cover_crop(self, crop: Crop, shape: tuple[int, int] = (tiles.WIDTH, tiles.HEIGHT)) -> Crop:
+        """Widens a crop, centred, until what it leaves is shown in a shape, as 16:9."""
         width, height = crop.size(self.width, self.height)
         shown = max(1, round(width * self.pixel_aspect))
-        more = tiles.cover_crop(shown, height)
+        more = tiles.cover_crop(shown, height, shape)
         left = min(round(more.left / self.pixel_aspect), (width - 1) // 2)
         right = min(round(more.right / self.pixel_aspect), (width - 1) // 2)
         return Crop(
@@ -90,9 +91,13 @@ class Video:
         )
 
 
-def is_video(path: Path) -> bool:
-    """Returns True if the file's name ends like a video's."""
-    return path.suffix.lower() in SUFFIXES
+def find_videos(folder: Path) -> list[Path]:
+    """Lists the files below a folder that are named like videos, hidden ones left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    )
 
 
 def probe(path: Path) -> Video:
@@ -105,7 +110,7 @@ def probe(path: Path) -> Video:
     if not path.is_file():
         raise FileNotFoundError(2, "no such video file", str(path))
     header, _ = _framehash(path, "-frames:v", "1")
-    packets, log = _framehash(path, "-c", "copy")
+    packets, log = _framehash(path, "-map", "0:a?", "-c", "copy")
     if "dimensions 0" not in header or not packets["times"]:
         raise ValueError(f"{path}: no readable video in it: {_reason(log)}")
     width, height = map(int, header["dimensions 0"].split("x"))
@@ -154,8 +159,8 @@ def read_frames(
         size: width and height wanted.
         start_seconds: where to begin.
         num_frames: how many at most; None for all.
-        times: gets the exact time of each frame, in seconds from the file's start, when the
-            last frame has been read.
+        times: gets the exact time of each frame, in seconds from the file's start or, if given,
+            from `start_seconds`, when the last frame has been read.
 
     Yields:
         uint8 [height, width, 3], RGB.
@@ -179,9 +184,9 @@ def read_frames(
             *(["-ss", f"{start_seconds:.6f}"] if start_seconds else []),
             *_input(video.path),
             *("-map", "0:V:0", "-vf", ",".join([*video.filters, window, scale])),
-            *("-fps_mode", "passthrough", "-pix_fmt", "rgb24"),
+            *("-fps_mode", "passthrough", "-enc_time_base", "filter", "-pix_fmt", "rgb24"),
             *(["-frames:v", str(num_frames)] if num_frames is not None else []),
-            *("-stats_enc_pre", str(stamps), "-stats_enc_pre_fmt", "{ptsi} {tbi}"),
+            *("-stats_enc_pre", str(stamps), "-stats_enc_pre_fmt", "{pts} {tb}"),
             *("-f", "rawvideo", "pipe:1"),
         ]
         count = 0
@@ -280,8 +285,7 @@ class FrameWriter:
         if times is not None:
             timescale = VARIABLE_TIMESCALE
             ticks = np.round(np.asarray(times) * timescale).astype(int)
-            stamp = "+".join(f"eq(N\\,{n})*{tick}" for n, tick in enumerate(ticks))
-            stamp = f"settb=1/{timescale},setpts={stamp},"
+            stamp = f"settb=1/{timescale},setpts={_pick(ticks.tolist())},"
         scale = f"scale={output_size[0]}:{output_size[1]}:flags=lanczos+accurate_rnd"
         self._path = path
         self._stack = contextlib.ExitStack()
@@ -309,7 +313,7 @@ class FrameWriter:
             self._process.stdin.write(np.ascontiguousarray(frames).data)
         except BrokenPipeError:
             self._process.wait()
-            raise OSError(f"{self._path}: {_reason(self._log())}") from None
+            raise _write_error(self._path, self._log()) from None
 
     def __exit__(self, kind: Any, *_: Any) -> None:
         try:
@@ -317,7 +321,7 @@ class FrameWriter:
                 with contextlib.suppress(BrokenPipeError):
                     self._process.stdin.close()
                 if self._process.wait():
-                    raise OSError(f"{self._path}: {_reason(self._log())}")
+                    raise _write_error(self._path, self._log())
         finally:
             self._stack.close()
 
@@ -362,8 +366,10 @@ def join_segments(
         *("-f", "concat", "-i", _url(listing)),
     ]
     ending = ["-c:v", "copy", "-movflags", "+faststart", "-f", "mp4", "-y", _url(output)]
+    # Reading the source's picture too keeps the start of both in formats whose clock may jump.
+    listening = ["-map", "1:V:0", "-c", "copy", "-f", "null", "-"]
     if sound is None or not sound.audio_codecs:
-        _run([*picture, "-map", "0:v:0", *ending])
+        _run([*picture, "-map", "0:v:0", *ending], output)
         return "no sound in the source"
     cut = [*(["-ss", f"{sound_start:.6f}"] if sound_start else [])]
     cut += [*(["-t", f"{sound_seconds:.6f}"] if sound_seconds is not None else [])]
@@ -376,13 +382,13 @@ def join_segments(
     names = "+".join(sound.audio_codecs)
     for words, options in attempts:
         try:
-            _run([*picture, *tracks, *options, *ending])
+            _run([*picture, *tracks, *options, *ending, *listening], output)
             return f"{names} {words}"
         except OSError as error:
-            problem = str(error)
-            if "No space left" in problem:
+            if error.errno == errno.ENOSPC:
                 raise
-    _run([*picture, "-map", "0:v:0", *ending])
+            problem = str(error)
+    _run([*picture, "-map", "0:v:0", *ending], output)
     return f"left out: {names} can't be read ({problem})"
 
 
@@ -468,10 +474,27 @@ def _running(command: list[str], **pipes: Any) -> Iterator[tuple[subprocess.Pope
             process.wait()
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], output: Path) -> None:
     finished = subprocess.run(command, capture_output=True, check=False)
     if finished.returncode:
-        raise OSError(_reason(finished.stderr.decode("utf-8", "replace")))
+        raise _write_error(output, finished.stderr.decode("utf-8", "replace"))
+
+
+def _write_error(path: Path, log: str) -> OSError:
+    if "No space left" in log:
+        return OSError(errno.ENOSPC, "No space left on device", str(path))
+    return OSError(f"{path}: {_reason(log)}")
+
+
+def _pick(ticks: list[int], first: int = 0) -> str:
+    """Writes the tick of frame N as a binary search: a long sum is too deep for ffmpeg."""
+    if len(ticks) == 1:
+        return str(ticks[0])
+    half = len(ticks) // 2
+    return (
+        f"if(lt(N\\,{first + half})\\,{_pick(ticks[:half], first)}\\,"
+        f"{_pick(ticks[half:], first + half)})"
+    )
 
 
 def _reason(log: str) -> str:
@@ -485,7 +508,7 @@ def _reason(log: str) -> str:
 
 
 def _framehash(path: Path, *options: str) -> tuple[dict[str, Any], str]:
-    """Returns a stream's header and packet times, and ffmpeg's log."""
+    """Returns the first video track's header and packet times, and ffmpeg's log."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", *_input(path)]
     command += ["-map", "0:V:0", *options, "-f", "framehash", "-hash", "adler32", "pipe:1"]
     finished = subprocess.run(command, capture_output=True, check=False)
@@ -494,9 +517,11 @@ def _framehash(path: Path, *options: str) -> tuple[dict[str, Any], str]:
         if line.startswith("#"):
             name, _, value = line[1:].partition(": ")
             header[name] = value
-        else:
-            stamp = line.split(",")[2].strip()
-            header["times"].append(int(stamp))
+        elif line.startswith("0,"):
+            _, dts, pts, *_ = line.split(",")
+            header["times"].append((int(pts), int(dts)))
+    which = 1 if any(pts < MISSING_STAMP for pts, _ in header["times"]) else 0
+    header["times"] = [stamps[which] for stamps in header["times"]]
     return header, finished.stderr.decode("utf-8", "replace")
 
 
@@ -519,6 +544,8 @@ def _frame_rate(times: np.ndarray, tick: Fraction) -> tuple[Fraction, bool]:
     tolerance = 1.5 * float(tick)
     exact_ticks = Fraction(round(step / tick), 1)
     candidates = [1 / (exact_ticks * tick)] if exact_ticks else []
+    if tick >= Fraction(1, 200) and np.ptp(np.diff(times)) < 1e-9:  # ticks of whole frames
+        return candidates[0], False
     if tick >= Fraction(1, 2000):  # Matroska's milliseconds round the true rate away
         candidates = STANDARD_RATES + candidates
         tolerance = 1.2 * float(tick)

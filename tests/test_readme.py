@@ -28,6 +28,10 @@ def test_pictures_that_the_readme_shows_are_there():
         assert (ROOT / path).is_file()
 
 
+def test_no_figure_is_left_open():
+    assert not re.findall(r"@[A-Z_]+@", README)
+
+
 def test_help_is_quick_to_read_and_free_of_chatter():
     command = [sys.executable, str(ROOT / "extract_tiles.py"), "--help"]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -49,6 +49,12 @@ def test_flags_override_and_convert(script):
     assert values.pairs == {"a": 1, "b": 2} and values.word == "gaussian"
 
 
+def test_a_file_with_a_comma_in_its_name_is_one_file(script, tmp_path):
+    path = tmp_path / "Hello, World.mp4"
+    path.touch()
+    assert settings.read_settings(["--many", str(path)], script()).many == [path]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

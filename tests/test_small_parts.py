@@ -25,7 +25,10 @@ def test_a_full_disk_says_what_to_do(capsys):
         raise OSError(errno.ENOSPC, "No space left on device", "tiles")
 
     assert main([]) == 1
-    assert "no space left on the disk while writing tiles: make room" in capsys.readouterr().err
+    assert (
+        "no space left on the disk while writing tiles: make room and run the"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_bug_keeps_its_traceback():

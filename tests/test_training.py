@@ -22,7 +22,7 @@ def open_run(folder, value=0.0, **changes):
     weight = tf.Variable(value)
     options = {"script": "train_vae.py", "architecture": {"codes": 512}, **changes}
     run = training.Run(folder, settings=SETTINGS, tracked={"weight": weight}, **options)
-    run.write_settings()
+    run.begin()
     return run, weight
 
 

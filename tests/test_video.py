@@ -75,6 +75,24 @@ def test_variable_times_are_kept(tmp_path):
     np.testing.assert_allclose(found, times, atol=1e-4)
 
 
+def test_variable_times_are_kept_over_long_segments(tmp_path):
+    times = np.cumsum(np.random.default_rng(1).uniform(0.02, 0.06, 250)) - 0.02
+    times -= times[0]
+    segments, durations = [], []
+    for number, (first, last) in enumerate(((0, 130), (130, 250))):
+        segments.append(tmp_path / f"segment-{number:05d}.mp4")
+        durations.append(float(np.append(times, times[-1] + 0.04)[last] - times[first]))
+        with video.FrameWriter(
+            segments[-1], rate=Fraction(25), size=(64, 64), output_size=(64, 64),
+            times=times[first:last] - times[first],
+        ) as writer:  # fmt: skip
+            writer.write(np.full((last - first, 64, 64, 3), 90, np.uint8))
+    joined = tmp_path / "joined.mp4"
+    video.join_segments(segments, joined, durations=durations)
+    _, found = read_all(video.probe(joined))
+    np.testing.assert_allclose(found, times, atol=1e-4)
+
+
 def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(tmp_path, clip, ffmpeg, media):
     frames, _ = read_all(clip)
     segments = []
@@ -115,6 +133,9 @@ def variants(tmp_path_factory, ffmpeg):
         "interlaced.mkv": ["-i", base, "-an", "-vf", "setfield=tff", "-c:v", "libx264",
                            "-flags", "+ildct", "-x264opts", "tff=1"],
         "sound-only.mp4": ["-i", base, "-vn", "-c", "copy"],
+        "b-frames.avi": ["-i", base, "-an", "-c:v", "mpeg4", "-bf", "2", "-r", "25"],
+        "late-sound.ts": ["-i", base, "-itsoffset", "0.4", "-i", base, "-map", "0:v", "-map",
+                          "1:a", "-c", "copy"],
     }  # fmt: skip
     for name, arguments in made.items():
         ffmpeg(*arguments, folder / name)
@@ -144,6 +165,43 @@ def test_awkward_videos_give_all_their_frames(variants, name):
     source = video.probe(variants / name)
     frames, _ = read_all(source, size=(tiles.WIDTH, tiles.HEIGHT))
     assert len(frames) == 24 and frames.std() > 20 and source.audio_codecs == ()
+
+
+def test_frames_without_presentation_times_are_timed(variants):
+    source = video.probe(variants / "b-frames.avi")
+    frames, times = read_all(source)
+    assert source.rate == 25 and not source.variable_rate
+    assert len(source.times) == len(frames) == len(times)
+    np.testing.assert_allclose(np.diff(times), 0.04, atol=1e-3)
+
+
+def first_times(ffmpeg, path):
+    """Returns when picture and sound of a file begin."""
+    found = {}
+    for track in ("v", "a"):
+        lines = ffmpeg("-copyts", "-i", f"file:{path}", "-map", "0", "-c", "copy", "-f",
+                       "framehash", "-hash", "adler32", "-").splitlines()  # fmt: skip
+        number = {"v": "0", "a": "1"}[track]
+        tick = Fraction(next(x for x in lines if x.startswith(f"#tb {number}")).split(": ")[1])
+        stamps = [int(x.split(",")[2]) for x in lines if x.startswith(f"{number},")]
+        found[track] = float(min(s for s in stamps if s >= -10) * tick)
+    return found
+
+
+def test_sound_keeps_its_distance_to_the_picture(variants, tmp_path, ffmpeg):
+    source = video.probe(variants / "late-sound.ts")
+    segment = tmp_path / "segment-00000.mp4"
+    with video.FrameWriter(
+        segment, rate=source.rate, size=(320, 176), output_size=(320, 176)
+    ) as writer:
+        writer.write(read_all(source)[0])
+    target = tmp_path / "out.mp4"
+    video.join_segments(
+        [segment], target, durations=[24 / float(RATE)], sound=source,
+        delay_seconds=max(0.0, float(source.times[0])),
+    )  # fmt: skip
+    before, after = (first_times(ffmpeg, path) for path in (source.path, target))
+    assert after["a"] - after["v"] == pytest.approx(before["a"] - before["v"], abs=0.03)
 
 
 def test_odd_sizes_become_even(variants):
