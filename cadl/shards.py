@@ -4,6 +4,7 @@ import contextlib
 import re
 import tempfile
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,9 +196,10 @@ class TileSet:
     def split(self, validation_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Splits into indices for training and for validation, by whole groups of each source."""
         held_out = np.zeros(len(self), bool)
-        for number, indices in enumerate(self.source_indices().values()):
+        for name, indices in self.source_indices().items():
             groups = list(dict.fromkeys(self.groups[indices]))
-            np.random.default_rng([seed, number]).shuffle(groups)
+            # By name, so that a source that is added later changes nothing for the others.
+            np.random.default_rng([seed, zlib.crc32(name.encode())]).shuffle(groups)
             wanted = validation_fraction * len(indices)
             for group in groups[:-1]:  # something is always left to train on
                 members = indices[self.groups[indices] == group]

@@ -190,3 +190,13 @@ def test_every_tile_is_seen_once_a_round(tile_set):
                 if (own == picture).all() or (own[:, ::-1] == picture).all():
                     seen.add(int(number))
     assert seen == set(train.tolist())
+
+
+def test_a_new_source_leaves_the_held_out_tiles_of_the_others(tmp_path):
+    write(tmp_path, 12, "video", "clip")
+    before = shards.load_tiles(tmp_path)
+    held_out = set(before.labels[before.split(0.3, seed=1)[1]])
+    write(tmp_path, 6, "painting", "aaa")
+    after = shards.load_tiles(tmp_path)
+    chosen = after.split(0.3, seed=1)[1]
+    assert set(after.labels[chosen[after.sources[chosen] == "clip"]]) == held_out
