@@ -24,7 +24,7 @@ MEASURED_TILES: Count = 256  # tiles a source that errors are measured on, at mo
 BATCH_SIZE: Count = 16  # tiles at a time
 SEED: Seed = 1  # of the noise on codes
 
-STYLE_MAP = "gaussian"  # the default of mogrify_video.py
+STYLE_MAP = "diagonal"  # the default of mogrify_video.py
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 

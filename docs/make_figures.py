@@ -20,7 +20,7 @@ from PIL import Image
 ORIGINALS: list[Path] = []  # videos as they were
 PAINTED: list[Path] = []  # the same videos as mogrify_video.py made them, in the same order
 DOCS: Path = Path("docs")  # where the pictures go
-FRAMES: Count = 3  # frames of each video in the teaser
+FRAMES: list[float] = [0.15, 0.45, 0.65]  # which frames of each video, as parts of its length
 STRIP_AT: Count = 300  # first frame of the strip
 
 STRIP_FRAMES = 4
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     for number, paths in enumerate(zip(settings.originals, settings.painted, strict=True)):
         sources = [video.probe(path) for path in paths]
         total = min(len(source.times) for source in sources)
-        wanted = ((np.arange(settings.frames) + 0.6) * total / settings.frames).astype(int)
+        wanted = (np.array(settings.frames) * total).astype(int)
         above += frames_at(sources[0], video.find_crop(sources[0]), wanted)
         below += frames_at(sources[1], Crop(), wanted)
         ladder = Image.open(paths[1].with_name(f"{paths[1].stem}-ladder.png")).convert("RGB")
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
             first = min(settings.strip_at, total - STRIP_FRAMES)
             following = frames_at(sources[1], Crop(), first + np.arange(STRIP_FRAMES))
             gallery.save_picture(settings.docs / "strip.jpg", gallery.contact_sheet([following]))
-    gallery.save_picture(settings.docs / "teaser.jpg", teaser(above, below, settings.frames))
+    gallery.save_picture(settings.docs / "teaser.jpg", teaser(above, below, len(settings.frames)))
     console.finish(f"Wrote the README's pictures to {settings.docs}")
     return 0
 
