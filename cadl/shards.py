@@ -216,8 +216,9 @@ def load_tiles(folder: Path) -> TileSet:
         ValueError: a shard is missing or damaged.
     """
     columns: list[tuple[str, str, str, str]] = []
+    found = list_shards(folder)
     file = tempfile.TemporaryFile(prefix=".tiles-", dir=folder)
-    for shard in console.progress(list_shards(folder), unit="shard", label="load tiles"):
+    for shard in console.progress(found, unit="shard", label="load tiles"):
         for tile in read_shard(shard):
             file.write(tile.pixels.tobytes())
             place = tile.path if tile.kind == "painting" else f"shot {tile.shot}"
