@@ -46,16 +46,20 @@ def main(argv: list[str] | None = None) -> int:
         "sources": list(tile_set.source_indices()),
         "detail_channels": refiner_record["architecture"]["detail_channels"],
     }
+    staged = settings.exported / ".new"  # takes the old ones' place only if it compares well
     with files.only_one(settings.exported):
         for name, graph in (
             ("vae", graphs.VaeGraph(vae_model)),
             ("refiner", graphs.RefinerGraph(refining)),
             ("stylizer", graphs.StylizerGraph(vae_model, refining)),
         ):
-            graphs.save_graph(graph, settings.exported / name, about)
-            console.say(f"wrote {settings.exported / name}")
+            graphs.save_graph(graph, staged / name, about)
         chosen = np.linspace(0, len(tile_set) - 1, settings.compared_tiles).astype(int)
-        compare(settings.exported, vae_model, refining, tile_set.select(np.unique(chosen)).pixels)
+        compare(staged, vae_model, refining, tile_set.select(np.unique(chosen)).pixels)
+        for name in graphs.NAMES:
+            graphs.replace_folder(staged / name, settings.exported / name)
+            console.say(f"wrote {settings.exported / name}")
+        staged.rmdir()
     judge_refiner(settings.exported, tile_set, about)
     console.finish(f"Wrote 3 SavedModels to {settings.exported}", "evaluate_embeddings.py")
     return 0

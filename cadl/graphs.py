@@ -83,14 +83,19 @@ def save_graph(graph: tf.Module, folder: Path, about: dict) -> None:
     try:
         tf.saved_model.save(graph, str(temporary))
         files.write_json(temporary / "about.json", about)
-        old = folder.with_name(f".old-{folder.name}")
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        replace_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Renames `new` to `folder`, in place of what was there."""
+    old = folder.with_name(f".old-{folder.name}")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_graph(exported: Path, name: str, *, vae_fingerprint: str | None = None) -> tuple:
