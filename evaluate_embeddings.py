@@ -10,7 +10,7 @@ extracted after export_graphs.py ran count as never seen.
 import sys
 from pathlib import Path
 
-from cadl import console, embeddings, gallery, graphs, latents, metrics, shards
+from cadl import console, embeddings, gallery, graphs, latents, metrics, shards, tiles
 from cadl.settings import Count, Seed, read_settings
 
 import numpy as np
@@ -120,7 +120,7 @@ class Networks:
         sums = np.zeros(6)
         for start in range(0, len(codes), self._batch_size):
             part = slice(start, start + self._batch_size)
-            originals = pixels[part].astype(np.float32) / 255
+            originals = tiles.to_float(pixels[part])
             grey = metrics.luminance(originals)
             for i, drawn in enumerate(self.draw(codes[part], pixels[part], 0.0)):
                 own = metrics.luminance(drawn)

@@ -8,7 +8,7 @@ Each is loaded again and compared with its checkpoint on real tiles.
 import sys
 from pathlib import Path
 
-from cadl import console, files, graphs, metrics, refiner, shards, training
+from cadl import console, files, graphs, metrics, refiner, shards, tiles, training
 from cadl.settings import Count, read_settings
 
 import numpy as np
@@ -74,7 +74,7 @@ def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.nd
     vae_graph, refiner_graph, stylizer = (
         graphs.load_graph(exported, name)[0] for name in graphs.NAMES
     )
-    tiles_in = pixels.astype(np.float32) / 255
+    tiles_in = tiles.to_float(pixels)
     z_mean, z_log_var = vae_model.encoder(tiles_in)
     pictures = vae_model.decoder(z_mean)
     differences = {"encode": 0.0, "decode": difference(vae_graph.decode(z_mean), pictures)}
@@ -118,7 +118,7 @@ def judge_refiner(exported: Path, tile_set: shards.TileSet, about: dict) -> None
     vae_graph, refiner_graph = (graphs.load_graph(exported, name)[0] for name in ("vae", "refiner"))
     pictures = vae_graph.decode(vae_graph.encode(pixels)["z_mean"])
     refined = refiner_graph.refine(pictures, pixels, np.zeros(len(pixels), np.float32))
-    tiles_in = pixels.astype(np.float32) / 255
+    tiles_in = tiles.to_float(pixels)
     before = metrics.psnr(tiles_in, np.asarray(pictures)).mean()
     after = metrics.psnr(tiles_in, np.asarray(refined)).mean()
     verdict = "better than" if after > before else "NOT better than: train it longer;"

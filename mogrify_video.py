@@ -150,7 +150,8 @@ def convert(
         "segment_frames": conversion.SEGMENT_FRAMES,
     }
     work = settings.out / "work"
-    if not conversion.is_joined(work / name, request):
+    unrecorded = not target.with_suffix(".json").exists()
+    if not (unrecorded and conversion.is_joined(work / name, request)):
         frames = frames_made_before(target, request, settings.replace)
         if frames:
             return target, frames, "was finished before"

@@ -368,7 +368,7 @@ class Watch:
         names = list(tile_set.source_indices())
         videos = np.flatnonzero(tile_set.kinds == "video")
         chosen = videos[np.linspace(0, len(videos) - 1, PREVIEW_TILES + 2).astype(int)[1:-1]]
-        self._tiles = tile_set.select(chosen).pixels.astype(np.float32) / 255
+        self._tiles = tiles.to_float(tile_set.select(chosen).pixels)
         matrices, offsets = maps
         own = [names.index(tile_set.sources[i]) - len(names) for i in chosen]  # videos are last
         goal = np.stack(

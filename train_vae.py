@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cadl import console, files, gallery, metrics, shards, training, vae
+from cadl import console, files, gallery, metrics, shards, tiles, training, vae
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 
 import keras
@@ -186,7 +186,7 @@ class Watch:
         """Logs measures and keeps a preview picture."""
         values = {}
         for name, chosen in self._sets.items():
-            tiles_in = chosen.pixels.astype(np.float32) / 255
+            tiles_in = tiles.to_float(chosen.pixels)
             z_mean, z_log_var = (
                 training.in_batches(lambda part, i=i: model.encoder(part)[i], tiles_in)
                 for i in range(2)
@@ -209,7 +209,7 @@ class Watch:
             console.say(
                 f"step {step}: " + ", ".join(f"{name} {values[name]:.2f} dB" for name in shown)
             )
-        tiles_in = self._preview.pixels.astype(np.float32) / 255
+        tiles_in = tiles.to_float(self._preview.pixels)
         reconstruction = np.asarray(model.decoder(model.encoder(tiles_in)[0]))
         sheet = gallery.contact_sheet(
             [list(tiles_in[i : i + 3]) for i in (0, 3)]

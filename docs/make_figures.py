@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         above += frames_at(sources[0], video.find_crop(sources[0]), wanted)
         below += frames_at(sources[1], Crop(), wanted)
         ladder = Image.open(paths[1].with_name(f"{paths[1].stem}-ladder.png")).convert("RGB")
-        ladder.thumbnail((1280, 1280), Image.Resampling.LANCZOS)
+        ladder.thumbnail((960, 1280), Image.Resampling.LANCZOS)
         gallery.save_picture(settings.docs / f"ladder-{number + 1}.jpg", ladder)
         if number == 0:
             first = min(settings.strip_at, total - STRIP_FRAMES)
