@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     tile_set = shards.load_tiles(settings.tiles)
     codes = encode(vae_graph, tile_set, settings.batch_size)
     sources = {
-        name: statistics(codes[own], str(tile_set.kinds[own[0]]))
+        name: latents.statistics_of(codes[own], str(tile_set.kinds[own[0]]))
         for name, own in tile_set.source_indices().items()
     }
     embeddings.save_embeddings(settings.exported / "embeddings.npz", sources, about["vae"])
@@ -79,13 +79,6 @@ def encode(vae_graph, tile_set: shards.TileSet, batch_size: int) -> np.ndarray:
             for start in console.progress(starts, unit="batch", label="encode")
         ]
     )
-
-
-def statistics(codes: np.ndarray, kind: str) -> latents.Statistics:
-    """Returns the exact moments of a source's codes."""
-    moments = latents.Moments(codes.shape[1])
-    moments.add(codes)
-    return moments.statistics(kind)
 
 
 def spread(indices: np.ndarray, at_most: int) -> np.ndarray:

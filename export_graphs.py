@@ -27,8 +27,10 @@ MAX_DIFFERENCE = 2e-3  # of a pixel in [0, 1]; other kernels round otherwise, no
 def main(argv: list[str] | None = None) -> int:
     """Exports, compares and returns the exit status."""
     settings = read_settings(argv)
-    vae_model, vae_step, vae_record = training.load_vae(settings.vae_run)
     refining, refiner_step, refiner_record = training.load_refiner(settings.refiner_run)
+    vae_model, vae_step, vae_record = training.load_vae(
+        settings.vae_run, refiner_record["settings"]["vae_weights"]
+    )
     vae_fingerprint = training.fingerprint(vae_model)
     if refiner_record["notes"]["vae"] != vae_fingerprint:
         raise ValueError(
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         "refiner_step": refiner_step,
         "validation_fraction": vae_record["settings"]["validation_fraction"],
         "seed": vae_record["settings"]["seed"],
-        "sources": list(tile_set.source_indices()),
+        "sources": vae_record["notes"]["sources"],
         "detail_channels": refiner_record["architecture"]["detail_channels"],
     }
     staged = settings.exported / ".new"  # takes the old ones' place only if it compares well

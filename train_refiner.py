@@ -8,16 +8,18 @@ a painter. The VAE stays as it is. Stop and go on as with train_vae.py.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cadl import (
     adversary,
     blocks,
     console,
-    files,
+    devices,
     gallery,
+    grain,
     latents,
     metrics,
+    optimizer,
     refiner,
     shards,
     strokes,
@@ -32,6 +34,7 @@ import tensorflow as tf
 
 TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py
 VAE_RUN: Path = Path("log/vae")  # the trained VAE
+VAE_WEIGHTS: Literal["latest", "best"] = "latest"  # its weights: newest, or best on held-out tiles
 RUN: Path = Path("log/refiner")  # checkpoints, TensorBoard, previews, progress.mp4
 
 STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes about 6 000
@@ -39,6 +42,7 @@ BATCH_SIZE: Annotated[int, Range(2)] = 8  # tiles a step, half paintings; less i
 LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
 SEED: Seed = 1  # of weights, order of tiles and noise
 
+LOSS: Literal["strokes", "ancestor"] = "strokes"  # what is learnt; ancestor is the loss of 2017
 DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 4  # detail code of a tile; 0 is a plain refiner
 STROKE_WEIGHT: Amount = 60.0  # of the texture statistics of the painter's tiles
 STRUCTURE_WEIGHT: Amount = 300.0  # of the video's local structure, which holds strokes back
@@ -64,9 +68,9 @@ def main(argv: list[str] | None = None) -> int:
     if settings.batch_size % 2:
         raise ValueError(f"BATCH_SIZE {settings.batch_size} must be even: half are paintings")
     console.say(show_settings(settings))
-    training.make_deterministic(settings.seed)
-    strategy = training.make_strategy()
-    console.say(training.describe_devices(strategy))
+    devices.make_deterministic(settings.seed)
+    strategy = devices.make_strategy()
+    console.say(devices.describe(strategy))
     tile_set = shards.load_tiles(settings.tiles)
     if len(set(tile_set.kinds)) < 2:
         raise ValueError(
@@ -74,18 +78,17 @@ def main(argv: list[str] | None = None) -> int:
             "videos, see extract_tiles.py"
         )
     with strategy.scope():
-        vae_model, vae_step, vae_record = training.load_vae(settings.vae_run)
+        vae_model, vae_step, vae_record = training.load_vae(settings.vae_run, settings.vae_weights)
         vae_fingerprint = training.fingerprint(vae_model)
         model, averaged = (refiner.Refining(settings.detail_channels) for _ in range(2))
         averaged.set_weights(model.get_weights())
         discriminator = adversary.build_discriminator()
-        optimizer = keras.optimizers.Adam(settings.learning_rate, beta_1=0.5, beta_2=0.99)
-        optimizer.build(model.trainable_variables)
-        rival = keras.optimizers.Adam(settings.learning_rate, beta_1=0.5, beta_2=0.99)
-        rival.build(discriminator.trainable_variables)
-        rival_norm = tf.Variable(
-            0.0, trainable=False, aggregation=tf.VariableAggregation.MEAN, name="rival_norm"
+        adam, rival = (
+            optimizer.Adam(settings.learning_rate, beta_1=0.5, beta_2=0.99) for _ in range(2)
         )
+        adam.build(model.trainable_variables)
+        rival.build(discriminator.trainable_variables)
+        balance = adversary.Balance()
     sized = refiner.Refining(settings.detail_channels, (tiles.HEIGHT, tiles.WIDTH))
     operations = blocks.count_operations(sized) / 1e9
     console.say(f"VAE of step {vae_step}; the refiner takes {operations:.2f} GFLOP a tile")
@@ -93,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
         vae_record["settings"]["validation_fraction"], vae_record["settings"]["seed"]
     )
 
-    with files.only_one(settings.run):
+    with training.one_writer(settings.run):
         run = training.Run(
             settings.run,
             script="train_refiner.py",
@@ -103,10 +106,10 @@ def main(argv: list[str] | None = None) -> int:
             tracked={
                 "model": model,
                 "averaged": averaged,
-                "optimizer": optimizer,
+                "optimizer": adam,
                 "discriminator": discriminator,
+                "balance": balance,
                 "rival": rival,
-                "rival_norm": rival_norm,
             },
         )
         if run.resumed:
@@ -126,13 +129,12 @@ def main(argv: list[str] | None = None) -> int:
         codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
         maps = style_maps(tile_set, codes)
         step_function = make_step(
-            strategy, vae_model, maps, model, averaged, discriminator, (optimizer, rival),
-            (run.norm_average, rival_norm), run, settings,
+            strategy, vae_model, maps, model, averaged, discriminator, (adam, rival), run, settings
         )  # fmt: skip
         watch = Watch(tile_set, codes, maps, vae_model)
         with run.stoppable():
             train(strategy, run, tile_set, indices, step_function, watch, model, averaged,
-                  (optimizer, rival), settings)  # fmt: skip
+                  (adam, rival), balance, settings)  # fmt: skip
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "export_graphs.py")
     return 0
 
@@ -147,10 +149,8 @@ def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray,
     """
     found: dict[str, list[latents.Statistics]] = {"painting": [], "video": []}
     for own in tile_set.source_indices().values():
-        moments = latents.Moments(codes.shape[1])
-        moments.add(codes[own])
         kind = str(tile_set.kinds[own[0]])
-        found[kind].append(moments.statistics(kind))
+        found[kind].append(latents.statistics_of(codes[own], kind))
     size = (len(found["video"]), len(found["painting"]), codes.shape[1])
     matrices, offsets = np.zeros((*size, codes.shape[1]), np.float32), np.zeros(size, np.float32)
     for i, source in enumerate(console.progress(found["video"], label="style maps")):
@@ -160,9 +160,7 @@ def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray,
     return matrices, offsets
 
 
-def make_step(
-    strategy, vae_model, maps, model, averaged, discriminator, optimizers, norms, run, settings
-):
+def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimizers, run, settings):
     """Returns the compiled function that makes one training step from one batch."""
     weighted = {
         "reconstruction_loss": 1.0,
@@ -173,7 +171,10 @@ def make_step(
         "stroke_loss": settings.stroke_weight,
         "colour_loss": settings.colour_weight,
         "detail_kl_loss": refiner.DETAIL_BETA,
+        "nearer_loss": 0.6,
+        "further_loss": 0.4,
     }
+    adversarial = settings.loss == "strokes" and settings.adversarial_weight > 0
     matrices, offsets = map(tf.constant, maps)
 
     def replica_step(batch: dict, adversarial_weight: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -182,45 +183,54 @@ def make_step(
         strength = batch["strength"][1::2]
         z_mean, _ = vae_model.encoder(whole)
         moved = move(z_mean[1::2], matrices, offsets, batch["pair"][1::2], strength)
-        pictures = cut(vae_model.decoder(tf.concat([z_mean, moved], 0)), batch["corner"])
-        targets = cut(whole, batch["corner"])
-        paintings, videos, count = targets[0::2], targets[1::2], tf.shape(whole)[0]
+        decoded = vae_model.decoder(tf.concat([z_mean, moved], 0))
+        originals = tf.concat([whole, whole[1::2]], 0)
+        count = tf.shape(whole)[0]
         strengths = tf.concat([tf.zeros(count), strength], 0)[:, None]
-        grain = tf.concat([batch["grain"], batch["grain"][1::2]], 0)
+        corner = batch["corner"]
+        pictures, targets = cut(decoded, corner), cut(whole, corner)
+        guide = originals if model.detail_encoder else decoded
+        lines = grain.draw_lines(batch["grain"])
+        laid = grain.lay(
+            tf.concat([lines, lines[1::2]], 0),
+            cut(grain.directions(guide), corner, grain.BLOCK),
+        )
+        paintings, videos, painters = targets[0::2], targets[1::2], batch["pair"][1::2, 1]
         share = tf.cast(count, tf.float32) / settings.batch_size  # of this replica
 
         # Draw everything, and learn from it.
         with tf.GradientTape() as tape:
-            detail = noisy = calm_detail = None
+            detail = noisy = hint = None
             if model.detail_encoder:
+                hint = refiner.chroma_hint(decoded, originals, strengths)
+                hint = cut(hint, corner, refiner.BLOCK)
                 detail = model.detail_encoder(targets)
                 noisy = detail + refiner.DETAIL_NOISE * batch["noise"]
                 noisy = tf.concat([noisy, noisy[1::2]], 0)
-                calm_detail = noisy[count:]
-            refined = model.draw(pictures, noisy, strengths, grain)
+            refined = model.draw(pictures, strengths, laid, noisy, hint)
             restored, painted = refined[:count], refined[count:]
-            plain = averaged.draw(
-                pictures[count:], calm_detail, tf.zeros_like(strengths[count:]), grain[count:]
-            )
-            terms = strokes.refining_terms(
-                targets=targets, restored=restored, videos=videos, plain=tf.stop_gradient(plain),
-                painted=painted, paintings=paintings, strength=strength,
-                filters=batch["filters"][0], detail=detail,
-            )  # fmt: skip
+            inputs = pictures, tf.zeros_like(strengths), laid, noisy, hint
+            plain = averaged.draw(*(x if x is None else x[count:] for x in inputs))
+            if settings.loss == "ancestor":
+                terms = strokes.ancestor_terms(targets, restored, pictures[:count])
+            else:
+                terms = strokes.refining_terms(
+                    targets=targets, restored=restored, videos=videos,
+                    plain=tf.stop_gradient(plain), painted=painted, paintings=paintings,
+                    strength=strength, numbers=batch["numbers"][0], detail=detail,
+                )  # fmt: skip
             loss = sum(weighted[name] * term for name, term in terms.items())
-            if settings.adversarial_weight:
+            if adversarial:
                 terms["adversarial_loss"] = adversary.generator_loss(
-                    discriminator(painted), strength
+                    discriminator([painted, painters]), strength
                 )
                 loss += adversarial_weight[0] * terms["adversarial_loss"]
             shared_loss = loss * share
         gradients = tape.gradient(shared_loss, model.trainable_variables)
-        norm = training.apply_gradients(
-            optimizers[0], model.trainable_variables, gradients, norms[0]
-        )
-        terms |= {"loss": loss, "gradient_norm": norm}
-        if settings.adversarial_weight:
-            terms |= train_rival(discriminator, optimizers[1], norms[1], paintings, painted, share)
+        norm, skipped = optimizers[0].learn(model.trainable_variables, gradients)
+        terms |= {"loss": loss, "gradient_norm": norm, "skipped": skipped}
+        if adversarial:
+            terms |= train_rival(discriminator, optimizers[1], paintings, painted, painters, share)
         return {name: term * share for name, term in terms.items()}
 
     @tf.function
@@ -242,27 +252,34 @@ def move(z, matrices, offsets, pairs, strength):
     return z + strength[:, None] * (goal - z)
 
 
-def cut(pictures: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
-    """Cuts the window at a corner out of tiles: more tiles a second, no fixed composition."""
-    top, left = corner[0, 0], corner[0, 1]
-    window = pictures[:, top : top + CROP_HEIGHT, left : left + CROP_WIDTH]
-    return tf.ensure_shape(window, (None, CROP_HEIGHT, CROP_WIDTH, 3))
+def cut(pictures: tf.Tensor, corner: tf.Tensor, block: int = 1) -> tf.Tensor:
+    """Cuts the window at a corner out of tiles: more tiles a second, no fixed composition.
+
+    Args:
+        pictures: [N, 180 / block, 320 / block, channels].
+        corner: int32 [N, 2], top and left in pixels of a tile, multiples of 4, all the same.
+        block: pixels of a tile in one of `pictures`.
+    """
+    top, left = corner[0, 0] // block, corner[0, 1] // block
+    height, width = CROP_HEIGHT // block, CROP_WIDTH // block
+    window = pictures[:, top : top + height, left : left + width]
+    return tf.ensure_shape(window, (None, height, width, pictures.shape[-1]))
 
 
-def train_rival(discriminator, optimizer, norm_average, paintings, painted, share) -> dict:
+def train_rival(discriminator, adam, paintings, painted, painters, share) -> dict:
     """Makes one step of the discriminator and returns its terms."""
     with tf.GradientTape() as tape:
         with tf.GradientTape() as inner:
             inner.watch(paintings)
-            real_scores = discriminator(paintings)
+            real_scores = discriminator([paintings, painters])
             summed = tf.reduce_sum(tf.reduce_mean(real_scores, axis=(1, 2, 3)))
         slope = inner.gradient(summed, paintings)
         penalty = tf.reduce_mean(tf.reduce_sum(tf.square(slope), axis=(1, 2, 3)))
-        fake_scores = discriminator(tf.stop_gradient(painted))
+        fake_scores = discriminator([tf.stop_gradient(painted), painters])
         loss = adversary.discriminator_loss(real_scores, fake_scores)
         total = (loss + adversary.R1_WEIGHT * penalty) * share
     variables = discriminator.trainable_variables
-    training.apply_gradients(optimizer, variables, tape.gradient(total, variables), norm_average)
+    adam.learn(variables, tape.gradient(total, variables))
     right = [tf.reduce_mean(tf.cast(s > 0, tf.float32)) for s in (real_scores, -fake_scores)]
     return {"discriminator_loss": loss, "discriminator_right": sum(right) / 2}
 
@@ -278,7 +295,9 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
         last_step=settings.steps,
     )
     size = settings.batch_size
-    shape = (size, CROP_HEIGHT // refiner.BLOCK, CROP_WIDTH // refiner.BLOCK)
+    shape, grain_shape = (
+        (size, CROP_HEIGHT // block, CROP_WIDTH // block) for block in (refiner.BLOCK, grain.BLOCK)
+    )
 
     num_painters = len(set(tile_set.sources[tile_set.kinds == "painting"]))
 
@@ -290,9 +309,10 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
         strength = tf.random.stateless_uniform((size,), seed(0))
         # A third of the tiles at full strength, which matters most.
         strength = tf.minimum(1.0, 1.5 * strength)
-        rows = tf.random.stateless_uniform((), seed(1), 0, tiles.HEIGHT - CROP_HEIGHT + 1, tf.int32)
-        columns = tf.random.stateless_uniform(
-            (), seed(2), 0, tiles.WIDTH - CROP_WIDTH + 1, tf.int32
+        block = refiner.BLOCK
+        rows, columns = (
+            block * tf.random.stateless_uniform((), seed(i), 0, room // block + 1, tf.int32)
+            for i, room in ((1, tiles.HEIGHT - CROP_HEIGHT), (2, tiles.WIDTH - CROP_WIDTH))
         )
         return {
             "tiles": batch,
@@ -300,9 +320,10 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
             "strength": strength,
             "corner": tf.tile(tf.stack([rows, columns])[None], (size, 1)),
             "noise": tf.random.stateless_normal((*shape, settings.detail_channels), seed(3)),
-            "grain": tf.random.stateless_normal((*shape, refiner.GRAIN_CHANNELS), seed(5)),
-            "filters": tf.tile(
-                tf.random.stateless_normal((1, 7, 7, 3, 24), seed(4)), (size, 1, 1, 1, 1)
+            "grain": tf.random.stateless_normal((*grain_shape, 1), seed(5)),
+            "numbers": tf.tile(
+                tf.random.stateless_uniform((1, strokes.FILTERS, strokes.FILTER_NUMBERS), seed(4)),
+                (size, 1, 1),
             ),
         }
 
@@ -319,33 +340,44 @@ def train(
     model,
     averaged,
     optimizers,
+    balance,
     settings,
 ):
     """Runs the loop: take a batch, step, log, show, save."""
     first = int(run.step)
     batches = make_batches(tile_set, indices, first, settings)
     batches = strategy.experimental_distribute_dataset(batches)
-    update_averages = training.make_averager(strategy, averaged, model)
+    update_averages = optimizer.make_averager(strategy, averaged, model)
     meter = training.Meter()
     bar = console.progress(
         batches, total=settings.steps, initial=first, unit="step", label="refiner"
     )
     for step, batch in enumerate(bar, start=first + 1):
         # Step.
-        rate = training.learning_rate_at(step - 1, settings.learning_rate)
-        for optimizer in optimizers:
-            optimizer.learning_rate.assign(rate)
+        rate = float(run.rate_factor) * optimizer.learning_rate_at(step - 1, settings.learning_rate)
+        for adam in optimizers:
+            adam.learning_rate.assign(rate)
         ramp = np.clip((step - ADVERSARY_WARM_UP) / ADVERSARY_WARM_UP, 0, 1)
-        weights = tf.constant([settings.adversarial_weight * ramp], tf.float32)
-        terms = {name: float(term) for name, term in step_function(batch, weights).items()}
-        training.check_finite(terms, step, settings.run)
-        meter.add(terms)
-        if step % training.AVERAGE_EVERY == 0:
+        weights = tf.constant(
+            [settings.adversarial_weight * ramp * float(balance.weight)], tf.float32
+        )
+        with devices.enough_memory(settings.batch_size):
+            terms = {name: float(term) for name, term in step_function(batch, weights).items()}
+        if run.accept(step, terms):
+            meter.add(terms)
+            if (
+                ramp
+                and "discriminator_right" in terms
+                and (notice := balance.update(terms["discriminator_right"]))
+            ):
+                console.warn(f"step {step}: {notice}")
+        if step % optimizer.AVERAGE_EVERY == 0:
             update_averages(run.step)
 
         # Log.
         if step % settings.log_every == 0 or step == settings.steps:
             means = meter.read(settings.batch_size)
+            means["events/adversary_weight"] = float(balance.weight)
             run.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means['loss']:.0f}", refresh=False)
 

@@ -6,11 +6,12 @@ Watch it with `tensorboard --logdir log`. Stop it with Ctrl-C whenever you like;
 goes on where it stopped, and a larger --steps trains a finished run further.
 """
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
 
-from cadl import console, files, gallery, metrics, shards, tiles, training, vae
+from cadl import console, devices, gallery, metrics, optimizer, shards, tiles, training, vae
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 
 import keras
@@ -24,6 +25,7 @@ STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes about 7 00
 BATCH_SIZE: Count = 8  # tiles a step; less if memory runs out
 LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
 BETA: Amount = 0.05  # weight of the KL term: more gives smoother codes and a blurrier picture
+WEIGHTS: dict[str, int] = {}  # how often sources are drawn: source=times,...; others once
 SEED: Seed = 1  # of weights, order of tiles and noise
 
 VALIDATION_FRACTION: Annotated[float, Range(0, 0.5)] = 0.05  # whole shots and paintings held out
@@ -40,9 +42,9 @@ def main(argv: list[str] | None = None) -> int:
     """Trains to the last step and returns the exit status."""
     settings = read_settings(argv)
     console.say(show_settings(settings))
-    training.make_deterministic(settings.seed)
-    strategy = training.make_strategy()
-    console.say(training.describe_devices(strategy))
+    devices.make_deterministic(settings.seed)
+    strategy = devices.make_strategy()
+    console.say(devices.describe(strategy))
     tile_set = shards.load_tiles(settings.tiles)
     train_indices, validation_indices = tile_set.split(settings.validation_fraction, settings.seed)
     console.say(
@@ -55,15 +57,16 @@ def main(argv: list[str] | None = None) -> int:
         model = vae.build_vae()
         averaged = vae.build_vae()
         averaged.set_weights(model.get_weights())
-        optimizer = keras.optimizers.Adam(settings.learning_rate, beta_2=0.99)
-        optimizer.build(model.trainable_variables)
-    with files.only_one(settings.run):
+        adam = optimizer.Adam(settings.learning_rate, beta_2=0.99)
+        adam.build(model.trainable_variables)
+    with training.one_writer(settings.run):
         run = training.Run(
             settings.run,
             script="train_vae.py",
             settings=settings,
             architecture=vae.ARCHITECTURE,
-            tracked={"model": model, "averaged": averaged, "optimizer": optimizer},
+            notes={"sources": list(tile_set.source_indices())},
+            tracked={"model": model, "averaged": averaged, "optimizer": adam},
         )
         if run.resumed:
             console.say(f"going on from step {int(run.step)} of {settings.steps}")
@@ -75,15 +78,15 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         run.begin()
         watch = Watch(tile_set, train_indices, validation_indices)
-        step_function = make_step(strategy, model, optimizer, run, settings)
+        step_function = make_step(strategy, model, adam, run, settings)
         with run.stoppable():
             train(strategy, run, tile_set, train_indices, step_function, watch, model,
-                  averaged, optimizer, settings)  # fmt: skip
+                  averaged, adam, settings)  # fmt: skip
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "train_refiner.py")
     return 0
 
 
-def make_step(strategy, model, optimizer, run, settings):
+def make_step(strategy, model, adam, run, settings):
     """Returns the compiled function that makes one training step from one batch."""
 
     def replica_step(batch: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -93,12 +96,15 @@ def make_step(strategy, model, optimizer, run, settings):
             losses, terms = vae.vae_loss(tiles_in, reconstruction, z_mean, z_log_var, settings.beta)
             loss = tf.reduce_sum(losses) / settings.batch_size
         gradients = tape.gradient(loss, model.trainable_variables)
-        norm = training.apply_gradients(
-            optimizer, model.trainable_variables, gradients, run.norm_average
-        )
+        norm, skipped = adam.learn(model.trainable_variables, gradients)
         terms = {name: tf.reduce_sum(term) / settings.batch_size for name, term in terms.items()}
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        return {"loss": loss, **terms, "gradient_norm": norm / replicas}
+        return {
+            "loss": loss,
+            **terms,
+            "gradient_norm": norm / replicas,
+            "skipped": skipped / replicas,
+        }
 
     @tf.function
     def step(batch: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -113,7 +119,7 @@ def make_step(strategy, model, optimizer, run, settings):
 
 
 def train(
-    strategy, run, tile_set, train_indices, step_function, watch, model, averaged, optimizer,
+    strategy, run, tile_set, train_indices, step_function, watch, model, averaged, adam,
     settings,
 ):  # fmt: skip
     """Runs the loop: take a batch, step, log, show, save."""
@@ -125,6 +131,7 @@ def train(
         seed=settings.seed,
         first_step=first,
         last_step=settings.steps,
+        weights=settings.weights,
     )
 
     def with_noise(step: tf.Tensor, batch: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -132,18 +139,19 @@ def train(
         return batch, tf.random.stateless_normal(shape, (settings.seed, step))
 
     batches = strategy.experimental_distribute_dataset(batches.map(with_noise))
-    update_averages = training.make_averager(strategy, averaged, model)
+    update_averages = optimizer.make_averager(strategy, averaged, model)
     meter = training.Meter()
     bar = console.progress(batches, total=settings.steps, initial=first, unit="step", label="vae")
     for step, (batch, noise) in enumerate(bar, start=first + 1):
         # Step.
-        rate = training.learning_rate_at(step - 1, settings.learning_rate)
-        optimizer.learning_rate.assign(rate)
-        terms = {name: float(term) for name, term in step_function(batch, noise).items()}
-        training.check_finite(terms, step, settings.run)
-        if step % training.AVERAGE_EVERY == 0:
+        rate = float(run.rate_factor) * optimizer.learning_rate_at(step - 1, settings.learning_rate)
+        adam.learning_rate.assign(rate)
+        with devices.enough_memory(settings.batch_size):
+            terms = {name: float(term) for name, term in step_function(batch, noise).items()}
+        if run.accept(step, terms):
+            meter.add(terms)
+        if step % optimizer.AVERAGE_EVERY == 0:
             update_averages(run.step)
-        meter.add(terms)
 
         # Log.
         if step % settings.log_every == 0 or step == settings.steps:
@@ -153,7 +161,8 @@ def train(
 
         # Show.
         if training.is_preview_step(step, settings.preview_every) or step == settings.steps:
-            watch.show(run, averaged, step)
+            measures = watch.show(run, averaged, step)
+            run.keep_best(measures.get("psnr/validation", -math.inf), averaged)
 
         # Save.
         if step % settings.checkpoint_every == 0 or step == settings.steps:
@@ -182,8 +191,8 @@ class Watch:
                 chosen.append(int(own[(place * len(own) // 3 + len(own) // 7) % len(own)]))
         self._preview = tile_set.select(np.array(chosen[:PREVIEW_TILES]))
 
-    def show(self, run: training.Run, model: keras.Model, step: int) -> None:
-        """Logs measures and keeps a preview picture."""
+    def show(self, run: training.Run, model: keras.Model, step: int) -> dict[str, float]:
+        """Logs measures, which it returns, and keeps a preview picture."""
         values = {}
         for name, chosen in self._sets.items():
             tiles_in = tiles.to_float(chosen.pixels)
@@ -218,6 +227,7 @@ class Watch:
             row_labels=["tiles", "", "reconstructions", ""],
         )
         run.preview(sheet, step)
+        return values
 
 
 if __name__ == "__main__":

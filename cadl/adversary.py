@@ -1,32 +1,47 @@
 """The discriminator that tells paintings from refined tiles, patch by patch, and its losses.
 
-A patch discriminator (Isola et al. 2017, arXiv 1611.07004) with the hinge loss (Lim & Ye 2017,
-arXiv 1705.02894) and a penalty on its gradient at real tiles (R1: Mescheder et al. 2018,
-arXiv 1801.04406).
+A patch discriminator (Isola et al. 2017, arXiv 1611.07004) that knows the painter (projection:
+Miyato & Koyama 2018, arXiv 1802.05637), with the hinge loss (Lim & Ye 2017, arXiv 1705.02894) and a
+penalty on its gradient at real tiles (R1: Mescheder et al. 2018, arXiv 1801.04406).
 """
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 R1_WEIGHT = 0.3
+MAX_PAINTERS = 64
+FEATURES = 128
+TOO_RIGHT = 0.97  # share of patches told right above which the discriminator has won
+SPAN = 100  # steps over which that share is averaged
 
 
 def build_discriminator() -> keras.Model:
-    """Builds the network from tiles, float32 [N, h, w, 3], to a score a patch, [N, h/16, w/16, 1].
+    """Builds the network that scores patches.
+
+    Takes a list: tiles, float32 [N, h, w, 3], and the numbers of their painters, int32 [N], below
+    MAX_PAINTERS. Returns float32 [N, h/16, w/16, 1].
 
     It sees tiles at half their size, in patches 76 pixels wide: strokes, neither compositions nor
     grain. At full size it taught the refiner to sparkle.
     """
     pixels = keras.Input((None, None, 3), name="tiles")
+    painter = keras.Input((), dtype="int32", name="painter")
     x = layers.Rescaling(2.0, -1.0, name="centre")(pixels)
     x = layers.AveragePooling2D(2, name="half")(x)
-    for i, width in enumerate((32, 64, 128)):  # [N, h/4, w/4, 32] ... [N, h/16, w/16, 128]
+    for i, width in enumerate((32, 64, FEATURES)):  # [N, h/4, w/4, 32] ... [N, h/16, w/16, 128]
         x = layers.Conv2D(width, 4, strides=2, padding="same", name=f"down{i}")(x)
         x = layers.LeakyReLU(0.2, name=f"act{i}")(x)
-    x = layers.Conv2D(128, 3, padding="same", name="mix")(x)
+    x = layers.Conv2D(FEATURES, 3, padding="same", name="mix")(x)
     x = layers.LeakyReLU(0.2, name="act")(x)
-    scores = layers.Conv2D(1, 1, dtype="float32", name="score")(x)
-    return keras.Model(pixels, scores, name="discriminator")
+    scores = layers.Dense(1, dtype="float32", name="score")(x)
+    own = layers.Lambda(lambda i: ops.one_hot(i, MAX_PAINTERS), name="one_hot")(painter)
+    own = layers.Dense(FEATURES, use_bias=False, kernel_initializer="zeros", name="own")(own)
+    own = layers.Reshape((1, 1, FEATURES), name="own_map")(own)
+    scores = layers.Add(name="of_painter")(
+        [scores, layers.Lambda(lambda p: ops.sum(p[0] * p[1], -1, keepdims=True))([x, own])]
+    )
+    return keras.Model([pixels, painter], scores, name="discriminator")
 
 
 def discriminator_loss(real_scores, fake_scores):
@@ -42,3 +57,29 @@ def generator_loss(fake_scores, weights):
         weights: float32 [N], a weight a tile.
     """
     return -ops.mean(ops.mean(fake_scores, axis=(1, 2, 3)) * weights)
+
+
+class Balance(tf.Module):
+    """Backs the adversary off while the discriminator has won, whose gradient then only harms.
+
+    Attributes:
+        weight: float32 variable in [0, 1], what the adversarial weight is to be multiplied by.
+        right: float32 variable, running mean of the share of patches told right.
+    """
+
+    def __init__(self) -> None:
+        """Begins at full weight."""
+        super().__init__()
+        self.weight = tf.Variable(1.0, trainable=False)
+        self.right = tf.Variable(0.5, trainable=False)
+
+    def update(self, right: float) -> str | None:
+        """Takes a step's share of patches told right; says what it did, if anything."""
+        self.right.assign(self.right + (right - self.right) / SPAN)
+        if self.right > TOO_RIGHT:
+            self.weight.assign(self.weight / 2)
+            self.right.assign(0.75)  # give it time
+            return f"the discriminator has won: the adversary backs off to {float(self.weight):.3g}"
+        if self.right < 0.8 and self.weight < 1:
+            self.weight.assign(tf.minimum(1.0, self.weight * 1.01))
+        return None

@@ -63,6 +63,13 @@ class Moments:
         return Statistics(kind, self._count, mean, (covariance + covariance.T) / 2)
 
 
+def statistics_of(codes: np.ndarray, kind: str) -> Statistics:
+    """Returns the exact moments of codes, [N, codes], of a source of some kind."""
+    moments = Moments(codes.shape[1])
+    moments.add(codes)
+    return moments.statistics(kind)
+
+
 def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
     """Reads `a` or `a:0.6,b:0.4` into weights that sum to 1.
 

@@ -2,17 +2,16 @@
 
 512 codes cannot hold the shapes of a picture never seen. So a detail encoder reads the tile's
 luminance into a few channels at a quarter of the resolution, with noise added in training that
-leaves it few bits. Palette, light and large forms come from the VAE's codes, which are what is
-moved toward the painter; shapes come from the detail; strokes are learnt from the paintings. A
-fixed grain gives strokes something to start from where the picture is even: without it the network
-rings there.
+leaves it few bits; beside it goes the tile's chroma, which is moved to the mean and spread of the
+VAE's picture as strength grows. So light, large forms and palette come from the VAE's codes, which
+are what is moved toward the painter; shapes come from the detail; strokes are learnt from the
+paintings, out of grain that is laid along the forms (`cadl/grain.py`).
 """
 
-from cadl import tiles
+from cadl import grain
 from cadl.blocks import SpaceToDepth
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 BLOCK = 4  # the refiner works at a quarter of the resolution
@@ -21,15 +20,14 @@ HALF_FEATURES = 24
 FULL_FEATURES = 12
 BLOCKS = 3
 DETAIL_NOISE = 0.25  # standard deviation of the noise on the detail code in training
-GRAIN_CHANNELS = 2
-GRAIN_SEED = 5
 DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale in bounds
 ARCHITECTURE = {
     "features": [FEATURES, HALF_FEATURES, FULL_FEATURES],
     "blocks": BLOCKS,
-    "grain_channels": GRAIN_CHANNELS,
+    "grain": "laid along the forms",
 }
-LUMINANCE = (0.299, 0.587, 0.114)
+HINT_GAINS = (0.5, 3.0)  # bounds of how much the spread of chroma is changed
+MIN_SPREAD = 0.01  # of chroma, below which it is grey
 
 
 class Refining(keras.Model):
@@ -48,36 +46,64 @@ class Refining(keras.Model):
         )
         self.refiner = build_refiner(detail_channels, size)
         self.built = True
+        self._lines = grain.fixed_lines()
 
-    def draw(self, pictures, detail, strength, grain):
+    def draw(self, pictures, strength, laid, detail=None, hint=None):
         """Refines the VAE's pictures.
 
         Args:
             pictures: float32 [N, h, w, 3].
-            detail: float32 [N, h/4, w/4, detail_channels], or None if there is none.
             strength: float32 [N, 1].
-            grain: float32 [N, h/4, w/4, GRAIN_CHANNELS].
+            laid: grain, float32 [N, h/2, w/2, 1], by `cadl.grain.lay`.
+            detail: float32 [N, h/4, w/4, detail_channels], or None if there is none.
+            hint: float32 [N, h/4, w/4, 2], by `chroma_hint`, or None if there is no detail.
         """
-        inputs = [pictures, strength, grain]
-        if detail is not None:
-            inputs.append(detail)
+        inputs = [pictures, strength, laid]
+        if self.detail_encoder:
+            inputs += [detail, hint]
         return self.refiner([ops.convert_to_tensor(x) for x in inputs])
 
     def call(self, pictures, tiles_in, strength):
         """Refines the VAE's pictures of whole tiles, [N, 180, 320, 3], at a strength [N]."""
-        detail = self.detail_encoder(tiles_in) if self.detail_encoder else None
-        count = ops.shape(pictures)[0]
-        grain = ops.broadcast_to(fixed_grain()[None], (count, *fixed_grain().shape))
-        return self.draw(pictures, detail, ops.reshape(strength, (-1, 1)), grain)
+        strength = ops.reshape(strength, (-1, 1))
+        guide = tiles_in if self.detail_encoder else pictures
+        laid = grain.lay(ops.convert_to_tensor(self._lines), grain.directions(guide))
+        if not self.detail_encoder:
+            return self.draw(pictures, strength, laid)
+        hint = chroma_hint(pictures, tiles_in, strength)
+        return self.draw(pictures, strength, laid, self.detail_encoder(tiles_in), hint)
 
 
-def fixed_grain() -> np.ndarray:
-    """Returns the grain of every whole tile, float32 [45, 80, GRAIN_CHANNELS], from N(0, 1).
+def chroma_hint(pictures, tiles_in, strength):
+    """Returns the chroma of tiles, moved toward that of the VAE's pictures.
 
-    It is the same in all frames: new grain in each would be flicker.
+    At strength 0 it is the tile's own. At 1 it has the mean and spread over the tile that the
+    picture has (as Reinhard et al. 2001, doi 10.1109/38.946629, move colours), so that things
+    keep apart in colour which codes cannot tell apart.
+
+    Args:
+        pictures: float32 [N, h, w, 3].
+        tiles_in: float32 [N, h, w, 3].
+        strength: float32 [N, 1].
+
+    Returns:
+        Red and blue less luminance, float32 [N, h/4, w/4, 2].
     """
-    shape = (tiles.HEIGHT // BLOCK, tiles.WIDTH // BLOCK, GRAIN_CHANNELS)
-    return np.random.default_rng(GRAIN_SEED).standard_normal(shape).astype(np.float32)
+    ours, theirs = (_chroma(ops.average_pool(x, BLOCK, BLOCK)) for x in (tiles_in, pictures))
+    (mean, spread), (goal_mean, goal_spread) = (
+        (
+            ops.mean(x, axis=(1, 2), keepdims=True),
+            ops.std(x, axis=(1, 2), keepdims=True) + MIN_SPREAD,
+        )
+        for x in (ours, theirs)
+    )
+    moved = (ours - mean) * ops.clip(goal_spread / spread, *HINT_GAINS) + goal_mean
+    return ours + ops.reshape(strength, (-1, 1, 1, 1)) * (moved - ours)
+
+
+def _chroma(pictures):
+    light = ops.sum(pictures * ops.convert_to_tensor(grain.LUMINANCE), -1, keepdims=True)
+    return ops.concatenate([pictures[..., :1] - light, pictures[..., 2:] - light], -1)
 
 
 def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
@@ -91,7 +117,7 @@ def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> ke
     x = layers.Conv2D(
         1, 1, use_bias=False, trainable=False, name="luminance",
         kernel_initializer=lambda shape, dtype=None: ops.reshape(
-            ops.convert_to_tensor(LUMINANCE, dtype), shape
+            ops.convert_to_tensor(grain.LUMINANCE, dtype), shape
         ),
     )(pixels)  # fmt: skip
     x = layers.Rescaling(4.0, -2.0, name="centre")(x)
@@ -106,9 +132,9 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     """Builds the network that refines the VAE's pictures.
 
     Takes a list: the VAE's tiles, float32 [N, h, w, 3]; the strength, float32 [N, 1] in [0, 1];
-    grain, float32 [N, h/4, w/4, GRAIN_CHANNELS]; and the detail code, float32 [N, h/4, w/4,
-    detail_channels], left out if that is 0. Returns tiles, float32 [N, h, w, 3], not clipped. New,
-    it returns the VAE's tiles as they are.
+    grain, float32 [N, h/2, w/2, 1]; and, unless `detail_channels` is 0, the detail code, float32
+    [N, h/4, w/4, detail_channels], and chroma, float32 [N, h/4, w/4, 2]. Returns tiles, float32
+    [N, h, w, 3], not clipped. New, it returns the VAE's tiles as they are.
 
     Two plain interpolations lead back to full size, each followed by a convolution: equal features
     give equal pixels, whatever the weights, so no grid can show (Odena et al. 2016,
@@ -116,24 +142,27 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     """
     picture = keras.Input((*size, 3), name="picture")
     strength = keras.Input((1,), name="strength")
-    quarter = tuple(side and side // BLOCK for side in size)
-    grain = keras.Input((*quarter, GRAIN_CHANNELS), name="grain")
-    inputs = [picture, strength, grain]
+    quarter, half = (tuple(side and side // block for side in size) for block in (4, 2))
+    laid = keras.Input((*half, 1), name="grain")
+    inputs = [picture, strength, laid]
     x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
     x = layers.Rescaling(2.0, -1.0, name="centre")(x)
+    strength_map = layers.Reshape((1, 1, 1), name="strength_map")(strength)
+    strokes = layers.Multiply(name="grain_by_strength")([laid, strength_map])
+    parts = [x, SpaceToDepth(2, name="grain_to_depth")(strokes)]
     if detail_channels:
         detail = keras.Input((*quarter, detail_channels), name="detail")
-        inputs.append(detail)
-        x = layers.Concatenate(name="with_detail")([x, detail])
-    strength_map = layers.Reshape((1, 1, 1), name="strength_map")(strength)
-    grain = layers.Multiply(name="grain_by_strength")([grain, strength_map])
-    x = layers.Concatenate(name="with_grain")([x, grain])
+        hint = keras.Input((*quarter, 2), name="hint")
+        inputs += [detail, hint]
+        parts += [detail, layers.Rescaling(4.0, name="hint_scale")(hint)]
+    x = layers.Concatenate(name="with_detail")(parts)
     x = layers.Conv2D(FEATURES, 3, padding="same", name="stem")(x)
     style = layers.Dense(32, activation="silu", name="style")(strength)
     for i in range(BLOCKS):  # [N, h/4, w/4, 48]
         x = modulated_block(x, style, f"block{i}")
     x = layers.Conv2D(HALF_FEATURES, 1, name="to_half")(x)
     x = layers.UpSampling2D(2, interpolation="bilinear", name="half")(x)  # [N, h/2, w/2, 24]
+    x = layers.Concatenate(name="with_grain")([x, strokes])
     x = layers.Conv2D(HALF_FEATURES, 3, padding="same", activation="silu", name="half_conv")(x)
     x = layers.Conv2D(FULL_FEATURES, 1, activation="silu", name="to_full")(x)
     x = layers.UpSampling2D(2, interpolation="bilinear", name="full")(x)  # [N, h, w, 12]

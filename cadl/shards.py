@@ -5,9 +5,10 @@ import re
 import tempfile
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cadl import console, tiles
 
@@ -238,6 +239,7 @@ def training_batches(
     seed: int,
     first_step: int,
     last_step: int,
+    weights: Mapping[str, int] | None = None,
 ) -> tf.data.Dataset:
     """Draws batches, half paintings and half video, sources of a kind in equal parts.
 
@@ -251,6 +253,11 @@ def training_batches(
         seed: of the order.
         first_step: number of the first batch.
         last_step: number after the last batch.
+        weights: how many times as often as others a source is drawn; or a kind, "painting" or
+            "video", as the other.
+
+    Raises:
+        ValueError: a weight is of no source, or less than 1.
 
     Yields (as a dataset):
         step int64 [], tiles uint8 [batch_size, 180, 320, 3], source number int32 [batch_size] in
@@ -259,20 +266,27 @@ def training_batches(
     chosen = np.zeros(len(tile_set), bool)
     chosen[indices] = True
     sources = [own[chosen[own]] for own in tile_set.source_indices().values()]
-    kinds = [tile_set.kinds[own[0]] if len(own) else None for own in sources]
-    groups = [[i for i, own_kind in enumerate(kinds) if own_kind == kind] for kind in KINDS]
-    groups = [group for group in groups if group]
+    names = list(tile_set.source_indices())
+    kinds = [str(tile_set.kinds[own[0]]) for own in tile_set.source_indices().values()]
+    weights = check_weights(dict(weights or {}), names)
+    members = {
+        kind: [
+            source
+            for source, (name, own_kind) in enumerate(zip(names, kinds, strict=True))
+            if own_kind == kind and len(sources[source])
+            for _ in range(weights.get(name, 1))
+        ]
+        for kind in KINDS
+    }
+    groups = [kind for kind in KINDS if members[kind] for _ in range(weights.get(kind, 1))]
 
     def draw(step: np.int64) -> tuple[np.ndarray, np.ndarray]:
-        places = np.arange(step * batch_size, (step + 1) * batch_size)
-        group_of = places % len(groups)
-        within = places // len(groups)
         picked = np.empty(batch_size, np.int64)
         source_of = np.empty(batch_size, np.int32)
         for slot in range(batch_size):
-            members = groups[group_of[slot]]
-            source = members[within[slot] % len(members)]
-            turn, place = divmod(int(within[slot]) // len(members), len(sources[source]))
+            kind, within_kind = _take_turns(int(step) * batch_size + slot, groups)
+            source, within_source = _take_turns(within_kind, members[kind])
+            turn, place = divmod(within_source, len(sources[source]))
             order = np.random.default_rng([seed, source, turn]).permutation(len(sources[source]))
             picked[slot], source_of[slot] = sources[source][order[place]], source
         batch = tile_set.pixels[picked]
@@ -288,6 +302,27 @@ def training_batches(
 
     steps = tf.data.Dataset.range(first_step, last_step)
     return steps.map(load, num_parallel_calls=1).prefetch(2)
+
+
+def check_weights(weights: dict[str, int], names: Iterable[str]) -> dict[str, int]:
+    """Returns the weights if each is at least 1 and of a source or a kind.
+
+    Raises:
+        ValueError: one is not; it is named, and the names that there are.
+    """
+    for name, weight in weights.items():
+        if name not in {*names, *KINDS}:
+            raise ValueError(f"WEIGHTS names {name}; the sources are {', '.join(names)}")
+        if weight < 1:
+            raise ValueError(f"WEIGHTS {name}={weight} must be at least 1")
+    return weights
+
+
+def _take_turns(number: int, cycle: Sequence) -> tuple[Any, int]:
+    """Returns whose turn it is, and how many turns that one has had before."""
+    turn, place = divmod(number, len(cycle))
+    item = cycle[place]
+    return item, turn * cycle.count(item) + cycle[:place].count(item)
 
 
 def _escape(text: str) -> str:

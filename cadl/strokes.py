@@ -5,13 +5,20 @@ toward a painter: nearly as it would restore it at low strength, in the texture 
 painter's tiles at full strength, and always with the video's structure.
 """
 
-from cadl.refiner import LUMINANCE, detail_kl
+from cadl import tiles
+from cadl.grain import LUMINANCE
+from cadl.refiner import detail_kl
 
+import numpy as np
 from keras import ops
 
 STROKE_STRIDE = 7  # every so-manieth filter response is sorted; prime to the width of a crop
+STROKE_BANDS = (0.2, 1.0, 1.0)  # weights from fine to coarse: strokes are broader than grain
+FILTERS = 24  # drawn anew at every step
+FILTER_SIDE = 11
+FILTER_NUMBERS = 7  # that a filter is made of
 STRUCTURE_SCALES = (4, 8)  # the video's structure is held at these sizes; below, strokes are free
-STROKE_BANDS = (0.1, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than grain
+STRUCTURE_FLOOR = 0.06  # contrast below which a place has no structure to hold, but may be painted
 
 
 def pyramid(pictures, levels: int) -> list:
@@ -35,52 +42,84 @@ def shrink(pictures, factor: int):
     return ops.average_pool(pictures, factor, factor)
 
 
-def stroke_loss(pictures, paintings, filters):
+def oriented_filters(numbers):
+    """Makes filters for strokes of random direction, width, length, phase and colour.
+
+    They are Gabor functions: waves across, under a Gaussian that is longer along.
+
+    Args:
+        numbers: float32 [D, FILTER_NUMBERS], uniform in [0, 1].
+
+    Returns:
+        float32 [11, 11, 3, D], each of mean 0 and length 1.
+    """
+    angle, frequency, length, phase = (ops.reshape(numbers[:, i], (1, 1, -1)) for i in range(4))
+    colour = 2.0 * numbers[:, 4:7] - 1.0 + ops.convert_to_tensor((0.7, 0.7, 0.7))
+    half = FILTER_SIDE // 2
+    y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)[..., None]
+    along = x * ops.cos(np.pi * angle) + y * ops.sin(np.pi * angle)
+    across = y * ops.cos(np.pi * angle) - x * ops.sin(np.pi * angle)
+    frequency = 0.08 + 0.27 * frequency  # waves a pixel
+    width = 0.4 / frequency
+    envelope = (across / width) ** 2 + (along / (width * (1.0 + 2.0 * length))) ** 2
+    wave = ops.exp(-0.5 * envelope) * ops.cos(2 * np.pi * (frequency * across + phase))
+    wave = wave - ops.mean(wave, axis=(0, 1), keepdims=True)
+    filters = wave[:, :, None] * ops.transpose(colour)[None, None]
+    return filters / (ops.sqrt(ops.sum(ops.square(filters), axis=(0, 1, 2))) + 1e-6)
+
+
+def stroke_loss(pictures, paintings, numbers):
     """Returns the sliced Wasserstein distance between the textures of two sets of tiles.
 
-    Responses of random 7x7 filters over the bands of a Laplacian pyramid are sorted and compared
-    (Heitz et al. 2021, arXiv 2006.07229, on random features in place of a trained network's).
+    Responses of random oriented filters over the bands of a Laplacian pyramid are sorted and
+    compared (Heitz et al. 2021, arXiv 2006.07229, on these in place of a trained network's
+    features). So are, of the broader bands, the same filters' responses to the strength of those
+    responses: how strokes lie to one another (a scattering of second order: Bruna & Mallat 2013,
+    arXiv 1203.1513).
 
     Args:
         pictures: float32 [N, h, w, 3].
         paintings: float32 [N, h, w, 3].
-        filters: float32 [7, 7, 3, D], new N(0, 1) numbers at every step.
+        numbers: float32 [FILTERS, FILTER_NUMBERS], uniform in [0, 1], new at every step.
 
     Returns:
-        Scalar, mean over directions, summed over bands, each over the paintings' own spread.
+        Scalar, mean over filters, summed over bands, each over the paintings' own spread.
     """
-    filters = filters - ops.mean(filters, axis=(0, 1), keepdims=True)
+    filters = oriented_filters(numbers)
+    grey = ops.sum(filters, axis=2, keepdims=True)
+    second = grey / (ops.sqrt(ops.sum(ops.square(grey), axis=(0, 1, 2))) + 1e-6)
+    second = ops.transpose(ops.roll(second, 1, axis=3), (0, 1, 3, 2))[2:-2, 2:-2]  # [7, 7, D, 1]
+    total = 0.0
     bands = zip(STROKE_BANDS, pyramid(pictures, 3)[:-1], pyramid(paintings, 3)[:-1], strict=True)
-    return sum(
-        weight * _sliced_distance(ours, theirs, filters, STROKE_STRIDE)
-        for weight, ours, theirs in bands
+    for level, (weight, *pair) in enumerate(bands):
+        responses = [ops.conv(band, filters, padding="valid") for band in pair]
+        total = total + weight * _sorted_distance(responses, STROKE_STRIDE)
+        if level:
+            strengths = [ops.average_pool(ops.abs(x), 2, 2) for x in responses]
+            nested = [ops.depthwise_conv(x, second, padding="valid") for x in strengths]
+            total = total + weight * _sorted_distance(nested, STROKE_STRIDE)
+    return total
+
+
+def colour_loss(pictures, paintings, numbers):
+    """Returns the sliced Wasserstein distance between the colours of two sets of tiles.
+
+    Args:
+        pictures: float32 [N, h, w, 3].
+        paintings: float32 [N, h, w, 3].
+        numbers: float32 [D, FILTER_NUMBERS], uniform in [0, 1], new at every step.
+    """
+    axes = ops.transpose(numbers[:, :3] - 0.5)
+    axes = axes / (ops.sqrt(ops.sum(ops.square(axes), axis=0)) + 1e-6)
+    return _sorted_distance(
+        [ops.matmul(shrink(x, 8) - 0.5, axes) for x in (pictures, paintings)], 1
     )
 
 
-def colour_loss(pictures, paintings, filters):
-    """Returns the sliced Wasserstein distance between the colours of two sets of tiles.
-
-    As `stroke_loss`, on the colours of what the lowest band of the pyramid leaves.
-
-    Args:
-        pictures: float32 [N, h, w, 3].
-        paintings: float32 [N, h, w, 3].
-        filters: float32 [..., 3, D], new N(0, 1) numbers at every step.
-    """
-    filters = ops.reshape(filters, (-1, 1, 1, *filters.shape[-2:]))[0]
-    return _sliced_distance(shrink(pictures, 8) - 0.5, shrink(paintings, 8) - 0.5, filters, 1)
-
-
-def _sliced_distance(ours, theirs, filters, stride: int):
-    filters = filters / ops.sqrt(ops.sum(ops.square(filters), axis=(0, 1, 2)))
+def _sorted_distance(pair: list, stride: int):
+    """Compares the distributions of each channel: [N, h, w, D] twice -> scalar."""
     ours, theirs = (
-        ops.sort(
-            ops.reshape(
-                ops.conv(band, filters, strides=1, padding="valid"), (-1, filters.shape[3])
-            )[::stride],
-            axis=0,
-        )
-        for band in (ours, theirs)
+        ops.sort(ops.reshape(values, (-1, values.shape[-1]))[::stride], axis=0) for values in pair
     )
     return ops.mean(ops.abs(ours - theirs)) / (ops.mean(ops.abs(theirs)) + 1e-3)
 
@@ -112,7 +151,7 @@ def structure_loss(pictures, tiles_in):
         var_a = mean(a * a) - mean_a**2
         var_b = mean(b * b) - mean_b**2
         covariance = mean(a * b) - mean_a * mean_b
-        floor = 0.03**2
+        floor = STRUCTURE_FLOOR**2
         correlation = (covariance + floor) / (
             ops.sqrt(ops.maximum(var_a, 0.0) + floor) * ops.sqrt(ops.maximum(var_b, 0.0) + floor)
         )
@@ -132,7 +171,7 @@ def sharp_loss(tiles_in, refined):
 
 
 def refining_terms(
-    *, targets, restored, videos, plain, painted, paintings, strength, filters, detail
+    *, targets, restored, videos, plain, painted, paintings, strength, numbers, detail
 ) -> dict:
     """Returns the terms of the refiner's loss, each a mean over the tiles it is about.
 
@@ -148,7 +187,7 @@ def refining_terms(
         painted: the same with moved codes, drawn at their strength.
         paintings: float32 [M, h, w, 3], tiles of the painter that each was moved toward.
         strength: float32 [M] in [0, 1].
-        filters: float32 [7, 7, 3, D], new N(0, 1) numbers at every step.
+        numbers: float32 [FILTERS, FILTER_NUMBERS], uniform in [0, 1], new at every step.
         detail: detail code of the targets, None without one.
     """
     palette = ops.sum(ops.square(shrink(painted, 8) - shrink(plain, 8)), axis=(1, 2, 3))
@@ -161,9 +200,31 @@ def refining_terms(
         "palette_loss": 64 * ops.mean(palette),
         "speckle_loss": 4 * ops.mean(ops.sum(speckle, axis=(1, 2, 3))),
         "structure_loss": ops.mean(structure_loss(painted, videos)),
-        "stroke_loss": mean_strength * stroke_loss(painted, paintings, filters),
-        "colour_loss": mean_strength * colour_loss(painted, paintings, filters),
+        "stroke_loss": mean_strength * stroke_loss(painted, paintings, numbers),
+        "colour_loss": mean_strength * colour_loss(painted, paintings, numbers),
     }
     if detail is not None:
         terms["detail_kl_loss"] = ops.mean(detail_kl(detail))
     return terms
+
+
+def ancestor_terms(targets, restored, pictures) -> dict:
+    """Returns the terms of the loss of 2017: nearer to the original, further from the VAE.
+
+    Its weights are 0.6 and 0.4; the second is 1e4 over the squared error of a whole tile, to which
+    crops are scaled.
+
+    Args:
+        targets: float32 [N, h, w, 3], tiles to restore.
+        restored: the same, refined.
+        pictures: the same, as the VAE drew them.
+    """
+
+    def error(a):
+        share = a.shape[1] * a.shape[2] / (tiles.HEIGHT * tiles.WIDTH)
+        return ops.sum(ops.square(restored - a), axis=(1, 2, 3)) / share
+
+    return {
+        "nearer_loss": ops.mean(error(targets)),
+        "further_loss": ops.mean(1e4 / (error(pictures) + 1.0)),
+    }

@@ -1,11 +1,10 @@
-"""A training run: its directory, devices, checkpoints, TensorBoard, previews and stopping.
+"""A training run: its directory, devices, checkpoints, bad steps, TensorBoard and stopping.
 
 Both trainers keep their loop in sight and take the parts from here.
 """
 
 import contextlib
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cadl import console, files, gallery, refiner, tiles, vae
+from cadl import console, devices, files, gallery, optimizer, refiner, tiles, vae
 from cadl.settings import to_json
 
 import imageio.v2 as imageio
@@ -22,103 +21,12 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-CLIP_RATIO = 2.0
-NORM_MOMENTUM = 0.98
-AVERAGE_EVERY = 4
+BAD_STEPS_IN_A_ROW = 5  # then the run goes back to its newest checkpoint
+MAX_FALLBACKS = 4  # from one checkpoint; then the run gives up
 ENCODE_BATCH = 32
 CHECKPOINTS_KEPT = 3
+BEST = "best"
 PREVIEW_FRAMES_PER_SECOND = 12
-
-
-def make_strategy() -> tf.distribute.Strategy:
-    """Returns TensorFlow's strategy for the devices that are there.
-
-    Several machines if TF_CONFIG names them, else all GPUs of this one, else the one device.
-    """
-    if os.environ.get("TF_CONFIG"):
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    gpus = tf.config.list_logical_devices("GPU")
-    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
-
-
-def describe_devices(strategy: tf.distribute.Strategy) -> str:
-    """Says in words what the training runs on."""
-    gpus = tf.config.list_physical_devices("GPU")
-    names = [tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus]
-    where = ", ".join(names) if gpus else f"CPU ({os.cpu_count()} cores); no GPU was found"
-    count = strategy.num_replicas_in_sync
-    return f"training on {where}" + (f", {count} replicas" if count > 1 else "")
-
-
-def make_deterministic(seed: int) -> None:
-    """Same seed, same machine, same weights."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-
-
-def learning_rate_at(
-    step: int, base: float, *, warm_up: int = 100, decay_from: int = 2000
-) -> float:
-    """Returns the rate of a step: linear warm-up, level, then falling with the square root.
-
-    It does not depend on how many steps are planned, so that a run can be prolonged as if it had
-    been meant to be longer from the start.
-    """
-    return base * min(1.0, (step + 1) / warm_up) * min(1.0, math.sqrt(decay_from / (step + 1)))
-
-
-def apply_gradients(
-    optimizer: keras.Optimizer,
-    variables: list,
-    gradients: list[tf.Tensor],
-    norm_average: tf.Variable,
-) -> tf.Tensor:
-    """Adds up the replicas' gradients, clips them by their usual norm and applies them.
-
-    Clipping at twice the running mean of the norm follows its fall over training, which no fixed
-    bound can (compare Brock et al. 2021, arXiv 2102.06171, who clip unit-wise).
-
-    Args:
-        optimizer: built on `variables`.
-        variables: trainable.
-        gradients: of the sum over this replica's tiles of loss / global batch size.
-        norm_average: running mean of the norm, saved with the run; 0 at the start.
-
-    Returns:
-        The norm before clipping, float32 [].
-    """
-    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-    if replicas > 1:
-        context = tf.distribute.get_replica_context()
-        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    norm = tf.linalg.global_norm(gradients)
-    usual = tf.where(norm_average > 0, tf.convert_to_tensor(norm_average), norm)
-    clipped = tf.minimum(norm, CLIP_RATIO * usual)
-    norm_average.assign(NORM_MOMENTUM * usual + (1 - NORM_MOMENTUM) * clipped)
-    scale = clipped / tf.maximum(norm, 1e-12) / replicas  # the optimizer adds replicas up again
-    optimizer.apply([gradient * scale for gradient in gradients], variables)
-    return norm
-
-
-def make_averager(
-    strategy: tf.distribute.Strategy, averaged: keras.Model, model: keras.Model
-) -> Callable[[tf.Tensor], None]:
-    """Returns a function that moves `averaged` toward `model`, to be called every few steps.
-
-    The average spans about a tenth of all steps so far, at most 1000. It stands in for the decay
-    of the learning rate that a run of unknown length cannot plan.
-    """
-
-    @tf.function
-    def update(step: tf.Tensor) -> None:
-        span = tf.minimum(1000.0, 1.0 + 0.1 * tf.cast(step, tf.float32))
-        rate = tf.minimum(1.0, AVERAGE_EVERY / span)
-        for average, variable in zip(averaged.variables, model.variables, strict=True):
-            strategy.extended.update(
-                average.value, lambda a, v: a.assign_add((v - a) * rate), args=(variable.value,)
-            )
-
-    return update
 
 
 class Run:
@@ -126,8 +34,9 @@ class Run:
 
     Attributes:
         step: int64 variable, number of finished steps, saved with the rest.
+        rate_factor: float32 variable, what the learning rate is to be multiplied by.
+        resumed: path of the checkpoint gone on from, None for a new run.
         stopping: the loop should end after this step.
-        norm_average: for `apply_gradients`, likewise.
     """
 
     def __init__(
@@ -157,9 +66,12 @@ class Run:
         self.folder = folder
         self.stopping = False
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self.norm_average = tf.Variable(
-            0.0, trainable=False, aggregation=tf.VariableAggregation.MEAN, name="norm_average"
-        )
+        self.rate_factor = tf.Variable(1.0, trainable=False, name="rate_factor")
+        self._bad_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="bad_steps")
+        self._bad_in_a_row = tf.Variable(0, dtype=tf.int64, trainable=False, name="bad_in_a_row")
+        self._fallbacks = tf.Variable(0, dtype=tf.int64, trainable=False, name="fallbacks")
+        self._fallbacks_since_save = 0
+        self._best = -math.inf
         self._record = {
             "script": script,
             "architecture": architecture,
@@ -168,8 +80,14 @@ class Run:
             "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
         }
         self.notes_before = self._check_folder(script, architecture)
+        self._tracked = tracked
         self._checkpoint = tf.train.Checkpoint(
-            step=self.step, norm_average=self.norm_average, **tracked
+            step=self.step,
+            rate_factor=self.rate_factor,
+            bad_steps=self._bad_steps,
+            bad_in_a_row=self._bad_in_a_row,
+            fallbacks=self._fallbacks,
+            **tracked,
         )
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
@@ -182,12 +100,75 @@ class Run:
         self._writer = tf.summary.create_noop_writer()
 
     def save(self) -> None:
-        """Writes a checkpoint whole, and the progress movie up to now."""
+        """Writes a checkpoint whole, and the progress movie up to now; the chief alone does."""
+        self._fallbacks_since_save = 0
+        if not devices.is_chief():
+            return
         with files_on_full_disk(self.folder):
             self._manager.save(checkpoint_number=self.step)
         self._write_settings()  # after the checkpoint that it describes
         self._writer.flush()
         self.write_movie()
+
+    def keep_best(self, measure: float, averaged: keras.Model) -> None:
+        """Keeps the averaged weights in `best/` if they measure better than all before."""
+        checkpoint = tf.train.Checkpoint(
+            averaged=averaged, step=self.step, measure=tf.Variable(measure, dtype=tf.float64)
+        )
+        if self._best == -math.inf and (kept := tf.train.latest_checkpoint(self.folder / BEST)):
+            self._best = float(tf.train.load_variable(kept, "measure/.ATTRIBUTES/VARIABLE_VALUE"))
+        if measure <= self._best or not devices.is_chief():
+            return
+        self._best = measure
+        manager = tf.train.CheckpointManager(checkpoint, str(self.folder / BEST), max_to_keep=1)
+        with files_on_full_disk(self.folder):
+            manager.save(checkpoint_number=self.step)
+
+    def accept(self, step: int, terms: dict[str, float]) -> bool:
+        """Takes note of whether a step was skipped, in `terms["skipped"]`, which it removes.
+
+        After several in a row the weights go back to the newest checkpoint, at half the learning
+        rate; the step number goes on.
+
+        Returns:
+            Whether the terms may be counted.
+
+        Raises:
+            RuntimeError: going back did not help, or there is no checkpoint to go back to.
+        """
+        if not terms.pop("skipped"):
+            self._bad_in_a_row.assign(0)
+            return True
+        self._bad_steps.assign_add(1)
+        self._bad_in_a_row.assign_add(1)
+        bad = [f"{name} {value:.3g}" for name, value in terms.items() if not math.isfinite(value)]
+        why = bad[0] if bad else f"gradient norm {terms['gradient_norm']:.3g} far out of line"
+        console.warn(f"step {step} skipped: {why}; {int(self._bad_steps)} skipped so far")
+        self.log({"events/skipped_steps": int(self._bad_steps)}, step)
+        if self._bad_in_a_row >= BAD_STEPS_IN_A_ROW:
+            self._fall_back(step, why)
+        return False
+
+    def _fall_back(self, step: int, why: str) -> None:
+        self._fallbacks_since_save += 1
+        numbers = [self.step, self._bad_steps, self._fallbacks, self.rate_factor]
+        kept = [number.numpy() for number in numbers]
+        found = restore_newest(self._checkpoint, self.folder)
+        if not found or self._fallbacks_since_save > MAX_FALLBACKS:
+            raise RuntimeError(
+                f"{why} at step {step}, {BAD_STEPS_IN_A_ROW} steps in a row, and no checkpoint in "
+                f"{self.folder} helps: start afresh with half the --learning-rate"
+            )
+        for number, value in zip(numbers, kept, strict=True):
+            number.assign(value)
+        self._bad_in_a_row.assign(0)
+        self._fallbacks.assign_add(1)
+        self.rate_factor.assign(self.rate_factor / 2)
+        for part in self._tracked.values():
+            if isinstance(part, optimizer.Adam):
+                part.forget_norm()
+        console.warn(f"back to the weights of {found}, at {float(self.rate_factor):g} of the rate")
+        self.log({"events/fallbacks": int(self._fallbacks)}, step)
 
     def log(self, values: dict[str, float], step: int) -> None:
         """Shows scalars in TensorBoard."""
@@ -202,6 +183,8 @@ class Run:
 
     def preview(self, sheet: Image.Image, step: int) -> None:
         """Keeps a picture of how far the model is, for TensorBoard and the progress movie."""
+        if not devices.is_chief():
+            return
         gallery.save_picture(self.folder / "preview" / f"step-{step:08d}.png", sheet)
         with self._writer.as_default(step=step):
             tf.summary.image("preview", np.asarray(sheet)[None])
@@ -238,6 +221,9 @@ class Run:
             self.stopping = True
 
         before = {}
+        if devices.num_workers() > 1:  # they would stop at different steps
+            yield
+            return
         with contextlib.suppress(ValueError):  # signals are the main thread's
             before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -254,6 +240,8 @@ class Run:
 
     def begin(self) -> None:
         """Makes the folder a run, if it is none yet, and opens TensorBoard's file."""
+        if not devices.is_chief():
+            return
         if not (self.folder / "settings.json").exists():
             self._write_settings()
         self._writer = tf.summary.create_file_writer(str(self.folder))
@@ -264,7 +252,8 @@ class Run:
     def _check_folder(self, script: str, architecture: dict[str, Any]) -> dict[str, Any]:
         path = self.folder / "settings.json"
         if not path.exists():
-            if any(not entry.name.startswith(".") for entry in self.folder.iterdir()):
+            entries = self.folder.iterdir() if devices.is_chief() else ()
+            if any(not entry.name.startswith(".") for entry in entries):
                 raise ValueError(
                     f"{self.folder} is not empty and not a run of {script}: give --run"
                 )
@@ -281,7 +270,9 @@ class Run:
         return previous.get("notes", {})
 
 
-def restore_newest(checkpoint: tf.train.Checkpoint, folder: Path) -> str | None:
+def restore_newest(
+    checkpoint: tf.train.Checkpoint, folder: Path, kept: str = "checkpoints"
+) -> str | None:
     """Restores the newest checkpoint of a run that can be read.
 
     Returns:
@@ -290,9 +281,9 @@ def restore_newest(checkpoint: tf.train.Checkpoint, folder: Path) -> str | None:
     Raises:
         ValueError: there are checkpoints, but none is readable.
     """
-    state = tf.train.get_checkpoint_state(str(folder / "checkpoints"))
+    state = tf.train.get_checkpoint_state(str(folder / kept))
     paths = list(state.all_model_checkpoint_paths) if state else []
-    stray = [str(path)[: -len(".index")] for path in (folder / "checkpoints").glob("*.index")]
+    stray = [str(path)[: -len(".index")] for path in (folder / kept).glob("*.index")]
     stray.sort(key=lambda path: int(path.rpartition("-")[2]))
     for path in reversed(paths or stray):
         try:
@@ -306,19 +297,22 @@ def restore_newest(checkpoint: tf.train.Checkpoint, folder: Path) -> str | None:
         return path
     if paths or stray:
         raise ValueError(
-            f"none of the checkpoints in {folder}/checkpoints can be read: move the folder away "
+            f"none of the checkpoints in {folder}/{kept} can be read: move the folder away "
             "to start over"
         )
     return None
 
 
-def load_averaged(folder: Path, script: str, build: Callable[[dict], keras.Model]) -> tuple:
-    """Loads the averaged model of a run's newest readable checkpoint.
+def load_averaged(
+    folder: Path, script: str, build: Callable[[dict], keras.Model], weights: str = "latest"
+) -> tuple:
+    """Loads the averaged model of a run's newest readable checkpoint, or of its best.
 
     Args:
         folder: the run directory.
         script: which script's run it must be.
         build: makes the model from the architecture in settings.json.
+        weights: "latest", or "best" on the held-out tiles.
 
     Returns:
         The model, its step, and the run's settings.json.
@@ -336,12 +330,13 @@ def load_averaged(folder: Path, script: str, build: Callable[[dict], keras.Model
     model = build(record["architecture"])
     step = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(averaged=model, step=step)
-    if restore_newest(checkpoint, folder) is None:
-        raise FileNotFoundError(f"no checkpoint in {folder} yet: run {script} first")
+    kept = BEST if weights == "best" else "checkpoints"
+    if restore_newest(checkpoint, folder, kept) is None:
+        raise FileNotFoundError(f"no checkpoint in {folder / kept} yet: run {script} first")
     return model, int(step), record
 
 
-def load_vae(folder: Path) -> tuple[keras.Model, int, dict]:
+def load_vae(folder: Path, weights: str = "latest") -> tuple[keras.Model, int, dict]:
     """Loads a trained VAE: the model, its step, its settings.json. Raises as load_averaged."""
 
     def build(architecture: dict) -> keras.Model:
@@ -351,7 +346,7 @@ def load_vae(folder: Path) -> tuple[keras.Model, int, dict]:
             )
         return vae.build_vae()
 
-    model, step, record = load_averaged(folder, "train_vae.py", build)
+    model, step, record = load_averaged(folder, "train_vae.py", build, weights)
     model.trainable = False
     return model, step, record
 
@@ -414,26 +409,21 @@ class Meter:
 
     def read(self, batch_size: int) -> dict[str, float]:
         """Returns the means and the rate, and starts anew."""
-        means = {name: value / self._count for name, value in self._sums.items()}
+        means = {name: value / max(self._count, 1) for name, value in self._sums.items()}
         seconds = time.monotonic() - self._started
         means["tiles_per_second"] = self._count * batch_size / seconds
         self.__init__()
         return means
 
 
+def one_writer(folder: Path) -> contextlib.AbstractContextManager:
+    """Holds the lock of a run's folder, which several workers of one training share."""
+    return files.only_one(folder) if devices.is_chief() else contextlib.nullcontext()
+
+
 def is_preview_step(step: int, preview_every: int) -> bool:
     """Says yes at 1, 2, 4, 8 ... and then every `preview_every` steps."""
     return step % preview_every == 0 or (step < preview_every and step & (step - 1) == 0)
-
-
-def check_finite(terms: dict[str, float], step: int, folder: Path) -> None:
-    """Raises RuntimeError at the first loss term that is not a number, and names it."""
-    for name, value in terms.items():
-        if not math.isfinite(value):
-            raise RuntimeError(
-                f"{name} is {value} at step {step}: the last checkpoint in {folder} is from before "
-                "it; go on from there with half the --learning-rate"
-            )
 
 
 def in_batches(

@@ -2,7 +2,8 @@
 
 Kingma & Welling 2014 (arXiv 1312.6114). Most pixels are handled at an eighth of the resolution:
 space-to-depth on the way in, depth-to-space on the way out, since full-size layers are bound by
-memory, not by arithmetic.
+memory, not by arithmetic. What only mixes channels is a `Dense` layer, since a CPU trains a matrix
+product faster than a 1x1 or a strided convolution (`python -m benchmarks.bench_layers`).
 """
 
 from cadl import tiles
@@ -14,7 +15,7 @@ from keras import layers, ops
 CODES = 512
 PADDED_HEIGHT = 192  # six halvings of 192x320 end at 3x5
 STEM = 4  # side of the blocks that space-to-depth gathers
-FEATURES = (64, 128, 224, 320)  # at 24x40, 12x20, 6x10, 3x5
+FEATURES = (48, 112, 224, 320)  # at 24x40, 12x20, 6x10, 3x5
 STEM_FEATURES = 48  # at 48x80
 ARCHITECTURE = {"codes": CODES, "features": list(FEATURES)}
 MAX_LOG_VAR = 4.0
@@ -47,8 +48,12 @@ def build_encoder(features: tuple[int, ...] = FEATURES, codes: int = CODES) -> k
         name="mirror_rows",
     )(pixels)  # [N, 192, 320, 3]
     x = SpaceToDepth(STEM, name="space_to_depth")(x)  # [N, 48, 80, 48]
-    for i, width in enumerate(features):  # [N, 24, 40, 64] ... [N, 3, 5, 320]
-        x = layers.Conv2D(width, 3, strides=2, padding="same", name=f"down{i}")(x)
+    for i, width in enumerate(features):  # [N, 24, 40, 48] ... [N, 3, 5, 320]
+        if i == 0:
+            x = layers.Conv2D(width, 3, strides=2, padding="same", name="down0")(x)
+        else:
+            x = SpaceToDepth(2, name=f"down{i}_space_to_depth")(x)
+            x = layers.Dense(width, name=f"down{i}")(x)
         x = residual_block(x, width, f"down{i}_block")
     x = layers.GroupNormalization(groups=8, name="norm")(x)
     x = layers.Activation("silu", name="act")(x)
@@ -70,7 +75,7 @@ def build_decoder(features: tuple[int, ...] = FEATURES, codes: int = CODES) -> k
     x = layers.Reshape((3, 5, widths[0]), name="to_grid")(x)  # [N, 3, 5, 320]
     for i, width in enumerate((*widths[1:], STEM_FEATURES)):
         x = residual_block(x, widths[i], f"up{i}_block")
-        x = layers.Conv2D(4 * width, 1, name=f"up{i}")(x)
+        x = layers.Dense(4 * width, name=f"up{i}")(x)
         x = DepthToSpace(2, name=f"up{i}_depth_to_space")(x)  # [N, 6, 10, 224] ... [N, 48, 80, 48]
     x = layers.Activation("silu", name="act")(x)
     x = layers.Conv2D(3 * STEM**2, 3, padding="same", name="to_pixels")(x)  # [N, 48, 80, 48]

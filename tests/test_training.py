@@ -79,39 +79,68 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         open_run(tmp_path)
 
 
-def test_a_loss_that_is_no_number_is_named(tmp_path):
-    training.check_finite({"loss": 1.0}, 3, tmp_path)
-    with pytest.raises(RuntimeError, match="kl_loss is nan at step 3"):
-        training.check_finite({"loss": 1.0, "kl_loss": float("nan")}, 3, tmp_path)
+def bad(norm=1e9, **terms):
+    return {"gradient_norm": norm, "skipped": 1.0, **terms}
 
 
-def test_the_rate_warms_up_and_falls():
-    rates = [training.learning_rate_at(step, 1.0) for step in (0, 99, 1999, 7999)]
-    assert rates == pytest.approx([0.01, 1, 1, 0.5])
+def test_a_skipped_step_is_counted_and_printed(tmp_path, capsys):
+    run, _ = open_run(tmp_path)
+    assert run.accept(3, {"loss": 1.0, "skipped": 0.0})
+    assert not run.accept(4, bad(loss=float("nan")))
+    assert not run.accept(5, bad(norm=1e9, loss=2.0))
+    shown = capsys.readouterr().err
+    assert "step 4 skipped: loss nan; 1 skipped so far" in shown
+    assert "step 5 skipped: gradient norm 1e+09 far out of line; 2 skipped so far" in shown
+
+
+def test_several_bad_steps_in_a_row_go_back_at_half_the_rate(tmp_path, capsys):
+    run, weight = open_run(tmp_path)
+    save(run, weight, 7)
+    weight.assign(99.0)
+    run.step.assign(12)
+    for step in range(8, 13):
+        run.accept(step, bad())
+    assert float(weight) == 7 and int(run.step) == 12 and float(run.rate_factor) == 0.5
+    assert "ckpt-7, at 0.5 of the rate" in capsys.readouterr().err
+    run.save()
+    assert float(open_run(tmp_path)[0].rate_factor) == 0.5
+
+
+def test_going_back_that_does_not_help_ends_with_one_line(tmp_path):
+    run, weight = open_run(tmp_path)
+    save(run, weight, 7)
+    with pytest.raises(RuntimeError, match="start afresh with half the --learning-rate"):
+        for step in range(8, 100):
+            run.accept(step, bad())
+    assert step == 7 + 5 * (training.MAX_FALLBACKS + 1)
+
+
+def test_bad_steps_without_a_checkpoint_end_with_one_line(tmp_path):
+    run, _ = open_run(tmp_path)
+    with pytest.raises(RuntimeError, match="no checkpoint in"):
+        for step in range(1, 6):
+            run.accept(step, bad())
+
+
+def test_the_best_weights_are_kept_beside_the_latest(tmp_path):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    kept = []
+    for measure in (20.0, 22.0, 21.0, 22.0):
+        run, _ = open_run(tmp_path)  # as after a kill: the best so far is read from the disk
+        model.set_weights([np.full((1, 1), measure + len(kept))])
+        run.step.assign(len(kept))
+        run.keep_best(measure, model)
+        kept.append(float(tf.train.load_variable(
+            tf.train.latest_checkpoint(tmp_path / "best"), "measure/.ATTRIBUTES/VARIABLE_VALUE"
+        )))  # fmt: skip
+    assert kept == [20, 22, 22, 22]
+    restored = training.restore_newest(tf.train.Checkpoint(averaged=model), tmp_path, "best")
+    assert restored.endswith("ckpt-1") and model.get_weights()[0][0, 0] == 23
 
 
 def test_previews_come_at_powers_of_two_and_then_regularly():
     steps = [step for step in range(1, 31) if training.is_preview_step(step, 10)]
     assert steps == [1, 2, 4, 8, 10, 20, 30]
-
-
-def test_gradients_are_clipped_at_twice_their_usual_norm():
-    weight = keras.Variable([0.0, 0.0])
-    optimizer = keras.optimizers.SGD(1.0)
-    optimizer.build([weight])
-    average = tf.Variable(5.0)
-    norm = training.apply_gradients(optimizer, [weight], [tf.constant([30.0, 40.0])], average)
-    assert float(norm) == pytest.approx(50)
-    np.testing.assert_allclose(weight.numpy(), [-6, -8], rtol=1e-5)
-    assert float(average) == pytest.approx(0.98 * 5 + 0.02 * 10)
-
-
-def test_averages_follow_the_model():
-    model, averaged = (keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]) for _ in "12")
-    model.set_weights([np.ones((1, 1)), np.ones(1)])
-    averaged.set_weights([np.zeros((1, 1)), np.zeros(1)])
-    training.make_averager(tf.distribute.get_strategy(), averaged, model)(tf.constant(100))
-    np.testing.assert_allclose(averaged.get_weights()[0], 4 / 11, rtol=1e-6)
 
 
 def train(project, run, steps):

@@ -1,0 +1,224 @@
+"""Claim: the refiner restores what the VAE blurs, and paints a video never seen like the painter.
+
+    python -m benchmarks.bench_picture --refiners ours=log/refiner,2017=log/refiner-2017
+
+Each row is one way to draw the same tiles, at strength 0 (restoring) or 1 (painting). The judge is
+a small classifier, trained afterwards to tell the painter's tiles from those drawn: its error on
+tiles that it has not seen, 0.5 if it cannot.
+"""
+
+import sys
+from pathlib import Path
+
+from cadl import console, gallery, latents, metrics, shards, tiles, training
+from cadl.settings import Count, Seed, read_settings
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py, of the sources never seen too
+VAE_RUN: Path = Path("log/vae")  # the VAE that all refiners were trained on
+REFINERS: dict[str, str] = {"ours": "log/refiner"}  # name=run,...
+PAINTER: str = ""  # painting source; the first if empty
+VIDEO: str = ""  # video source; the one never seen in training if empty
+NUM_TILES: Count = 40  # tiles of the video
+JUDGE_STEPS: Count = 200  # training steps of the judge
+SEED: Seed = 1  # of the judge and of the patches
+PICTURE: Path = Path("out/bench/picture.png")  # enlarged crops of all ways side by side
+
+CROP = (slice(40, 130), slice(80, 240))  # of a tile, enlarged in the picture
+PAN_FRAMES = 12
+PAN_STEP = 1.5  # pixels a frame
+
+
+@console.script
+def main(argv: list[str] | None = None) -> int:
+    """Measures all ways, prints a table and draws a picture."""
+    settings = read_settings(argv)
+    vae_model, _, record = training.load_vae(settings.vae_run)
+    refiners = {
+        name: training.load_refiner(Path(run))[0] for name, run in settings.refiners.items()
+    }
+    tile_set = shards.load_tiles(settings.tiles)
+    fraction, seed = (record["settings"][key] for key in ("validation_fraction", "seed"))
+    trained, held_out = tile_set.split(fraction, seed)
+    indices = tile_set.source_indices()
+    kinds = {name: str(tile_set.kinds[own[0]]) for name, own in indices.items()}
+    painter = settings.painter or next(n for n in indices if kinds[n] == "painting")
+    known = record.get("notes", {}).get("sources", [])
+    video = settings.video or next(
+        name for name in reversed(indices) if kinds[name] == "video" and name not in known
+    )
+    codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
+    own = {name: latents.statistics_of(codes[i], kinds[name]) for name, i in indices.items()}
+
+    def some(of: np.ndarray) -> np.ndarray:
+        return of[np.linspace(0, len(of) - 1, min(len(of), settings.num_tiles)).astype(int)]
+
+    chosen = some(indices[video])
+    originals, z = tiles.to_float(tile_set.pixels[chosen]), codes[chosen]
+    paintings = tiles.to_float(tile_set.pixels[some(np.intersect1d(indices[painter], trained))])
+    unseen = tiles.to_float(tile_set.pixels[np.intersect1d(indices[painter], held_out)])
+    moved = latents.map_latents(z, own[video], own[painter], style_map="diagonal", strength=1.0)
+    decoded = {s: in_batches(vae_model.decoder, c) for s, c in ((0.0, z), (1.0, moved))}
+    pan = pan_over(originals[len(originals) // 2])
+    pan_codes = in_batches(lambda x: vae_model.encoder(x)[0], pan)
+    pan_moved = latents.map_latents(
+        pan_codes, own[video], own[painter], style_map="diagonal", strength=1.0
+    )
+    pans = {s: in_batches(vae_model.decoder, c) for s, c in ((0.0, pan_codes), (1.0, pan_moved))}
+
+    # Draw the tiles and the pan in all ways.
+    transfer = colour_transfer(originals, paintings)
+    ways = {
+        ("untouched", ""): (originals, pan),
+        ("colour transfer", ""): map(transfer, (originals, pan)),
+    }
+    for strength in (0.0, 1.0):
+        ways["VAE", strength] = decoded[strength], pans[strength]
+        for name, model in refiners.items():
+            ways[name, strength] = (
+                refine(model, decoded[strength], originals, strength),
+                refine(model, pans[strength], pan, strength),
+            )
+
+    # Measure them.
+    floor = metrics.patch_distance(paintings, unseen, seed=settings.seed)
+    far = metrics.patch_distance(originals, unseen, seed=settings.seed)
+    grey = metrics.luminance(originals)
+    rows, shown = [], {}
+    for (name, strength), drawn in ways.items():
+        drawn, panned = (np.clip(x, 0, 1) for x in drawn)
+        shown[f"{name} {strength}".strip()] = drawn
+        light = metrics.luminance(drawn)
+        distance = metrics.patch_distance(drawn, unseen, seed=settings.seed)
+        rows.append([
+            name, strength,
+            metrics.psnr(originals, drawn).mean() if name != "untouched" else "",
+            psnr_of(grey, light) if name != "untouched" else "",
+            metrics.ssim(grey, light).mean(),
+            metrics.sharpness(light).mean() / metrics.sharpness(grey).mean(),
+            metrics.patch_distance(drawn, originals, seed=settings.seed),
+            distance, (far - distance) / (far - floor),
+            judge(drawn, paintings, unseen, settings) if strength != 0 else "",
+            metrics.flicker(panned) / metrics.flicker(pan),
+        ])  # fmt: skip
+    console.say(f"{video} toward {painter}; paintings against paintings: {floor:.3f}")
+    console.say(
+        console.table(
+            ["way", "strength", "PSNR", "PSNR light", "SSIM light", "sharp", "to video",
+             "to painter", "of the way", "judge", "flicker"],
+            [[f"{x:.3f}" if isinstance(x, float) else x for x in map(plain, row)] for row in rows],
+        )
+    )  # fmt: skip
+    draw(settings.picture, shown)
+    return 0
+
+
+def plain(value):
+    """Turns numpy's numbers into Python's."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def psnr_of(a: np.ndarray, b: np.ndarray) -> float:
+    """Returns the mean PSNR of luminance."""
+    return metrics.psnr(a, b).mean()
+
+
+def in_batches(function, values: np.ndarray) -> np.ndarray:
+    """Runs a network over arrays of any length."""
+    return training.in_batches(tf.function(function, reduce_retracing=True), values)
+
+
+def refine(model, pictures: np.ndarray, originals: np.ndarray, strength: float) -> np.ndarray:
+    """Returns the refined pictures."""
+    call = tf.function(
+        lambda a, b: model(a, b, tf.fill((tf.shape(a)[0],), strength)), reduce_retracing=True
+    )
+    return np.concatenate(
+        [call(pictures[i : i + 8], originals[i : i + 8]) for i in range(0, len(pictures), 8)]
+    )
+
+
+def colour_transfer(originals: np.ndarray, paintings: np.ndarray):
+    """Returns the trivial rival: chroma mapped between Gaussians, luminance kept."""
+
+    def chroma(x):
+        return np.stack([x[..., 0] - metrics.luminance(x), x[..., 2] - metrics.luminance(x)], -1)
+
+    ours, theirs = (
+        latents.statistics_of(chroma(x).reshape(-1, 2)[::7], "") for x in (originals, paintings)
+    )
+    matrix = latents.monge_matrix(ours, theirs)
+
+    def transfer(x: np.ndarray) -> np.ndarray:
+        light = metrics.luminance(x)
+        red, blue = np.moveaxis((chroma(x) - ours.mean) @ matrix + theirs.mean, -1, 0)
+        weights = metrics.LUMINANCE
+        green = -(weights[0] * red + weights[2] * blue) / weights[1]
+        return np.stack([light + red, light + green, light + blue], -1).astype(np.float32)
+
+    return transfer
+
+
+def pan_over(tile: np.ndarray) -> np.ndarray:
+    """Films one tile, enlarged, moving by a fraction more than a pixel a frame."""
+    height, width = tiles.SHAPE[:2]
+    room = int(PAN_FRAMES * PAN_STEP) + 2
+    size = (height + room, width + room)
+    enlarged = np.asarray(tf.image.resize(tile, size, method="bicubic"))
+    boxes = [
+        [0, i * PAN_STEP / (size[1] - 1), (height - 1) / (size[0] - 1),
+         (i * PAN_STEP + width - 1) / (size[1] - 1)]
+        for i in range(PAN_FRAMES)
+    ]  # fmt: skip
+    frames = tf.image.crop_and_resize(enlarged[None], boxes, [0] * PAN_FRAMES, (height, width))
+    return np.clip(np.asarray(frames), 0, 1)
+
+
+def judge(drawn: np.ndarray, paintings: np.ndarray, unseen: np.ndarray, settings) -> float:
+    """Trains the judge on half of the tiles and returns its error on the other half."""
+    keras.utils.set_random_seed(settings.seed)
+    network = keras.Sequential([keras.Input((64, 64, 3))])
+    for width in (24, 48, 96):
+        network.add(layers.Conv2D(width, 4, strides=2, activation="relu"))
+    network.add(layers.GlobalAveragePooling2D())
+    network.add(layers.Dense(1))
+    network.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+    rng = np.random.default_rng(settings.seed)
+
+    def crops(of: np.ndarray, count: int) -> np.ndarray:
+        number = rng.integers(0, len(of), count)
+        tops, lefts = (rng.integers(0, side - 64, count) for side in tiles.SHAPE[:2])
+        return np.stack([
+            of[n, top : top + 64, left : left + 64]
+            for n, top, left in zip(number, tops, lefts, strict=True)
+        ])  # fmt: skip
+
+    labels = np.repeat([1.0, 0.0], 16)
+    for _ in range(settings.judge_steps):
+        batch = np.concatenate([crops(paintings, 16), crops(drawn[::2], 16)])
+        network.train_on_batch(batch, labels)
+    said_painting = [
+        float((network.predict(crops(of, 256), verbose=0) > 0).mean())
+        for of in (unseen, drawn[1::2])
+    ]
+    return (1.0 - said_painting[0] + said_painting[1]) / 2
+
+
+def draw(path: Path, shown: dict[str, np.ndarray]) -> None:
+    """Draws whole tiles and enlarged crops of three of them, a row a way."""
+    count = len(next(iter(shown.values())))
+    places = [count // 6, count // 2, count - 1 - count // 6]
+    rows = []
+    for drawn in shown.values():
+        crops = [drawn[i][CROP].repeat(2, 0).repeat(2, 1) for i in places]
+        rows.append([x for i, crop in zip(places, crops, strict=True) for x in (drawn[i], crop)])
+    gallery.save_picture(path, gallery.contact_sheet(rows, row_labels=list(shown)))
+    console.say(f"drew {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""What a training runs on: one device, several GPUs, several machines."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+
+def make_strategy() -> tf.distribute.Strategy:
+    """Returns TensorFlow's strategy for the devices that are there.
+
+    Several machines if TF_CONFIG names them, else all GPUs of this one (all CPUs, if TensorFlow was
+    told that there are several), else the one device.
+    """
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) > 1:
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()
+
+
+def is_chief() -> bool:
+    """Says whether this process is the one that writes: the only one, or the first worker."""
+    task = _cluster().get("task", {"type": "worker", "index": 0})
+    return task["type"] == "chief" or (
+        task["index"] == 0 and "chief" not in _cluster().get("cluster", {})
+    )
+
+
+def num_workers() -> int:
+    """Returns how many processes train together."""
+    cluster = _cluster().get("cluster", {})
+    return max(1, sum(len(cluster.get(kind, ())) for kind in ("chief", "worker")))
+
+
+def describe(strategy: tf.distribute.Strategy) -> str:
+    """Says in words what the training runs on."""
+    gpus = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus]
+    where = ", ".join(names) if gpus else f"CPU ({os.cpu_count()} cores); no GPU was found"
+    count = strategy.num_replicas_in_sync
+    return f"training on {where}" + (f", {count} replicas" if count > 1 else "")
+
+
+def make_deterministic(seed: int) -> None:
+    """Same seed, same machine, same weights."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def enough_memory(batch_size: int) -> Iterator[None]:
+    """Turns TensorFlow's report of exhausted memory into one line with the batch to try.
+
+    Raises:
+        MemoryError: the block ran out of memory.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        smaller = max(2, batch_size // 4 * 2)
+        raise MemoryError(
+            f"out of memory at --batch-size {batch_size}: try --batch-size {smaller}"
+        ) from error
+
+
+def _cluster() -> dict:
+    return json.loads(os.environ.get("TF_CONFIG") or "{}")

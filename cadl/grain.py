@@ -1,0 +1,116 @@
+"""Grain laid along the forms of a picture: what the refiner makes brush strokes of.
+
+Noise is drawn out into lines of eight directions, once. At every place the lines that run along the
+forms are taken: the direction comes from the structure tensor of the picture (Bigun & Granlund
+1987), as in painterly filters (Kyprianidis & Kang 2011, doi 10.1111/j.1467-8659.2011.01882.x), from
+wide surroundings where the place itself is even, and from fixed slow swirls where all is.
+"""
+
+from cadl import tiles
+
+import numpy as np
+from keras import ops
+
+BLOCK = 2  # grain has half the tile's resolution
+DIRECTIONS = 8
+LENGTH, WIDTH = 4.0, 0.7  # standard deviations of a line, in pixels of the grain
+LINE_SIDE = 17
+SWIRL = 2e-5  # squared contrast below which swirls lead
+SEED = 5
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def line_filters() -> np.ndarray:
+    """Returns filters that draw points out into lines: float32 [17, 17, 1, DIRECTIONS].
+
+    Filter k runs at k / DIRECTIONS of half a turn from the horizontal, clockwise on the screen;
+    the sum of its squares is 1, so that noise keeps its variance.
+    """
+    half = LINE_SIDE // 2
+    y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float64)
+    filters = []
+    for k in range(DIRECTIONS):
+        angle = np.pi * k / DIRECTIONS
+        along, across = (
+            x * np.cos(angle) + y * np.sin(angle),
+            -x * np.sin(angle) + y * np.cos(angle),
+        )
+        line = np.exp(-0.5 * ((along / LENGTH) ** 2 + (across / WIDTH) ** 2))
+        filters.append(line / np.sqrt((line**2).sum()))
+    return np.stack(filters, -1)[:, :, None].astype(np.float32)
+
+
+def draw_lines(noise):
+    """Draws noise out into lines: float32 [N, h/2, w/2, 1] -> [N, h/2, w/2, DIRECTIONS]."""
+    return ops.conv(noise, ops.convert_to_tensor(line_filters()), padding="same")
+
+
+def fixed_lines() -> np.ndarray:
+    """Returns the lines of every whole tile, float32 [90, 160, DIRECTIONS].
+
+    They are the same in all frames: new ones in each would be flicker.
+    """
+    shape = (1, tiles.HEIGHT // BLOCK, tiles.WIDTH // BLOCK, 1)
+    noise = np.random.default_rng(SEED).standard_normal(shape).astype(np.float32)
+    return np.asarray(draw_lines(noise))[0]
+
+
+def fixed_swirls() -> np.ndarray:
+    """Returns slowly turning directions, as doubled angles: float32 [45, 80, 2] of length 1."""
+    rng = np.random.default_rng(SEED + 1)
+    height, width = (side // (2 * BLOCK) for side in tiles.SHAPE[:2])
+    y, x = np.mgrid[0:height, 0:width] / width
+    phase = sum(
+        2.0 * np.sin(2 * np.pi * (fx * x + fy * y) + shift) / np.hypot(fx, fy)
+        for fx, fy, shift in rng.uniform((-2, -2, 0), (2, 2, 2 * np.pi), (6, 3))
+    )
+    return np.stack([np.cos(phase), np.sin(phase)], -1).astype(np.float32)
+
+
+def directions(pictures):
+    """Returns the direction along the forms at every place, as a doubled angle of length 1.
+
+    Args:
+        pictures: float32 [N, 180, 320, 3] in [0, 1].
+
+    Returns:
+        float32 [N, 90, 160, 2]: cosine and sine of twice the angle from the horizontal.
+    """
+    light = ops.sum(pictures * ops.convert_to_tensor(LUMINANCE), -1, keepdims=True)
+    light = _mirror(ops.average_pool(light, 2 * BLOCK, 2 * BLOCK), 1)  # [N, 47, 82, 1]
+    across = light[:, 1:-1, 2:] - light[:, 1:-1, :-2]
+    down = light[:, 2:, 1:-1] - light[:, :-2, 1:-1]
+    # The gradient's doubled angle turned by half a turn, which is a quarter turn of the angle.
+    doubled = ops.concatenate([down**2 - across**2, -2.0 * across * down], -1)  # [N, 45, 80, 2]
+    near = _blur(_blur(doubled))
+    _, height, width, _ = ops.shape(near)
+    wide = _blur(ops.average_pool(near, 5, 5))  # [N, 9, 16, 2]
+    leading = near + 0.3 * ops.image.resize(wide, (height, width)) + SWIRL * fixed_swirls()
+    leading = ops.image.resize(leading, (BLOCK * height, BLOCK * width))  # [N, 90, 160, 2]
+    return leading / (ops.sqrt(ops.sum(ops.square(leading), -1, keepdims=True)) + 1e-9)
+
+
+def lay(lines, direction):
+    """Takes the lines that run along a direction.
+
+    Args:
+        lines: float32 [N, h, w, DIRECTIONS], or without N.
+        direction: float32 [N, h, w, 2], doubled angles.
+
+    Returns:
+        float32 [N, h, w, 1], of about the variance of the noise.
+    """
+    angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    fan = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    weights = ops.relu(ops.matmul(direction, ops.convert_to_tensor(fan))) ** 4
+    weights = weights / ops.sqrt(ops.sum(ops.square(weights), -1, keepdims=True) + 1e-9)
+    return ops.sum(lines * weights, -1, keepdims=True)
+
+
+def _mirror(maps, margin: int):
+    return ops.pad(maps, [[0, 0], [margin] * 2, [margin] * 2, [0, 0]], mode="reflect")
+
+
+def _blur(maps):
+    """Averages over squares of three, edges mirrored."""
+    return ops.average_pool(_mirror(maps, 1), 3, 1)
