@@ -55,6 +55,9 @@ CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
 PREVIEW_EVERY: Count = 250  # steps between previews
 LOG_EVERY: Count = 25  # steps between points of the curves
 
+MIXED_PRECISION: bool = False  # 16-bit arithmetic, for a GPU with tensor cores; slow on a CPU
+XLA: bool = False  # compile the step with XLA, on one device
+
 CROP_HEIGHT, CROP_WIDTH = 96, 160  # of what is trained on, cut anywhere out of the tiles
 ADVERSARY_WARM_UP = 300  # steps that the discriminator learns alone; then as many to full weight
 PREVIEW_STRENGTHS = (0.0, 0.5, 1.0)
@@ -71,13 +74,15 @@ def main(argv: list[str] | None = None) -> int:
     devices.make_deterministic(settings.seed)
     strategy = devices.make_strategy()
     console.say(devices.describe(strategy))
+    if settings.xla and strategy.num_replicas_in_sync > 1:
+        raise ValueError("XLA yes works on one device only: leave it out")
     tile_set = shards.load_tiles(settings.tiles)
     if len(set(tile_set.kinds)) < 2:
         raise ValueError(
             f"{settings.tiles} holds tiles of one kind only: the refiner needs paintings and "
             "videos, see extract_tiles.py"
         )
-    with strategy.scope():
+    with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
         vae_model, vae_step, vae_record = training.load_vae(settings.vae_run, settings.vae_weights)
         vae_fingerprint = training.fingerprint(vae_model)
         model, averaged = (refiner.Refining(settings.detail_channels) for _ in range(2))
@@ -233,7 +238,7 @@ def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimiz
             terms |= train_rival(discriminator, optimizers[1], paintings, painted, painters, share)
         return {name: term * share for name, term in terms.items()}
 
-    @tf.function
+    @tf.function(jit_compile=settings.xla)
     def step(batch: dict, adversarial_weight: tf.Tensor) -> dict[str, tf.Tensor]:
         terms = strategy.run(replica_step, args=(batch, adversarial_weight))
         run.step.assign_add(1)

@@ -33,6 +33,9 @@ CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
 PREVIEW_EVERY: Count = 250  # steps between previews and validations
 LOG_EVERY: Count = 25  # steps between points of the curves
 
+MIXED_PRECISION: bool = False  # 16-bit arithmetic, for a GPU with tensor cores; slow on a CPU
+XLA: bool = False  # compile the step with XLA, on one device
+
 PREVIEW_TILES = 6
 VALIDATION_TILES = 32
 
@@ -45,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     devices.make_deterministic(settings.seed)
     strategy = devices.make_strategy()
     console.say(devices.describe(strategy))
+    if settings.xla and strategy.num_replicas_in_sync > 1:
+        raise ValueError("XLA yes works on one device only: leave it out")
     tile_set = shards.load_tiles(settings.tiles)
     train_indices, validation_indices = tile_set.split(settings.validation_fraction, settings.seed)
     console.say(
@@ -53,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     )
 
     # Build the model twice: the one that learns, and its average over steps, which is used.
-    with strategy.scope():
+    with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
         model = vae.build_vae()
         averaged = vae.build_vae()
         averaged.set_weights(model.get_weights())
@@ -106,7 +111,7 @@ def make_step(strategy, model, adam, run, settings):
             "skipped": skipped / replicas,
         }
 
-    @tf.function
+    @tf.function(jit_compile=settings.xla)
     def step(batch: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
         terms = strategy.run(replica_step, args=(batch, noise))
         run.step.assign_add(1)

@@ -9,6 +9,7 @@ FILTERS = (64, 64, 64, 128, 128, 192, 256)
 KERNELS = (7, 7, 5, 5, 3, 3, 3)
 CODES = 512
 LEARNING_RATE = 2e-4
+BATCH_SIZE = 50
 
 
 def build_ancestor() -> keras.Model:

@@ -2,77 +2,118 @@
 
     python -m benchmarks.bench_training
 
-Both networks take steps in turn, on the same batch, in the same process.
+Both networks take steps in turn, on the same batch, in the same process, each with its own loss and
+settings of Adam, in the same kernel. Then a step with tiles from the disk is compared with one
+without, and the memory of the process is read.
 """
 
+import functools
+import os
+import resource
 import sys
 import time
+from pathlib import Path
 
 from benchmarks import ancestor
-from cadl import blocks, tiles, vae
+from cadl import blocks, console, optimizer, shards, tiles, vae
 from cadl.settings import Count, read_settings
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-BATCH_SIZE: Count = 50  # tiles a step, as in 2017
-REPEATS: Count = 5  # timed steps of each
+BATCH_SIZES: list[int] = [8, 16, 50]  # tiles a step: ours, twice that, that of 2017
+REPEATS: Count = 7  # timed steps of each
+TILES: Path = Path("demo/tiles")  # for the input pipeline; left out if there are none
 
 MATRIX = 2048
 
 
+@console.script
 def main(argv: list[str] | None = None) -> int:
-    """Times both and the machine's matrix product; prints medians, spread and ratios."""
+    """Times both at each batch size; prints medians, spread, ratios and memory."""
     settings = read_settings(argv)
-    shape = (settings.batch_size, *tiles.SHAPE)
-    pixels = tf.random.stateless_uniform(shape, (1, 2))
-    noise = tf.random.stateless_normal((settings.batch_size, vae.CODES), (1, 3))
+    print(f"tensorflow {tf.__version__}, keras {keras.__version__}, {os.cpu_count()} cores")
     ours, theirs = vae.build_vae(), ancestor.build_ancestor()
+    operations = sum(map(blocks.count_operations, (ours.encoder, ours.decoder))) / 1e9
     steps = {
-        "ours": make_step(ours, lambda *a: vae.vae_loss(*a, beta=0.05)[0], 1e-3),
-        "2017": make_step(theirs, ancestor.ancestor_loss, ancestor.LEARNING_RATE),
+        "ours": make_step(ours, lambda *a: vae.vae_loss(*a, beta=0.05)[0], 1e-3, clip=True),
+        "2017": make_step(theirs, ancestor.ancestor_loss, ancestor.LEARNING_RATE, clip=False),
     }
     matrix = tf.random.stateless_normal((MATRIX, MATRIX), (1, 4))
     multiply = tf.function(tf.matmul)
-    seconds: dict[str, list[float]] = {"ours": [], "2017": [], "matrix": []}
-    for repeat in range(settings.repeats + 1):
-        for name, run in (
-            *((name, lambda step=step: step(pixels, noise)) for name, step in steps.items()),
-            ("matrix", lambda: multiply(matrix, matrix)),
-        ):
+    rows = []
+    for batch_size in settings.batch_sizes:
+        pixels = tf.random.stateless_uniform((batch_size, *tiles.SHAPE), (1, 2))
+        noise = tf.random.stateless_normal((batch_size, vae.CODES), (1, 3))
+        ways = {name: functools.partial(step, pixels, noise) for name, step in steps.items()}
+        seconds = take_turns(ways | {"matrix": lambda: multiply(matrix, matrix)}, settings.repeats)
+        rates = {name: batch_size / np.array(seconds[name]) for name in ways}
+        peak = 2 * MATRIX**3 / np.median(seconds["matrix"]) / 1e9
+        reached = 3 * operations * np.median(rates["ours"])
+        ratios = np.array(seconds["2017"]) / np.array(seconds["ours"])
+        rows.append([
+            batch_size,
+            *(f"{np.median(r):.1f} ({r.min():.1f}-{r.max():.1f})" for r in rates.values()),
+            float(np.median(ratios)), f"{reached:.0f}", f"{peak:.0f}", float(reached / peak),
+            f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f}",
+        ])  # fmt: skip
+    header = ["batch", "ours tiles/s", "2017 tiles/s", "ratio (target 4)", "GFLOP/s",
+              "matrix GFLOP/s", "share (target 0.75)", "peak GiB, both"]  # fmt: skip
+    print(console.table(header, rows))
+    print(f"ours: {operations:.2f} GFLOP a tile forward, counted three times in a step")
+    if settings.tiles.is_dir():
+        time_input(steps["ours"], settings)
+    return 0
+
+
+def take_turns(ways: dict, repeats: int) -> dict[str, list[float]]:
+    """Runs all ways one after the other, `repeats` times after a warm-up; returns seconds."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for repeat in range(repeats + 1):
+        for name, run in ways.items():
             started = time.perf_counter()
             run().numpy()
             if repeat:
                 seconds[name].append(time.perf_counter() - started)
-    rates = {name: settings.batch_size / np.array(seconds[name]) for name in steps}
-    peak = 2 * MATRIX**3 / np.median(seconds["matrix"]) / 1e9
-    for name, rate in rates.items():
-        print(f"{name}: {np.median(rate):.1f} tiles/s ({rate.min():.1f} to {rate.max():.1f})")
-    operations = sum(map(blocks.count_operations, (ours.encoder, ours.decoder))) / 1e9
-    reached = 3 * operations * np.median(rates["ours"])
-    print(
-        f"ours: {operations:.2f} GFLOP a tile forward, three times that in a step: "
-        f"{reached:.0f} GFLOP/s, {reached / peak:.2f} of the matrix product's {peak:.0f}"
-    )
-    ratio = np.median(rates["ours"]) / np.median(rates["2017"])
-    print(
-        f"training rate over that of 2017 at batch {settings.batch_size}: {ratio:.2f} (target 4) | "
-        f"tensorflow {tf.__version__}, keras {keras.__version__}"
-    )
-    return 0
+    return seconds
 
 
-def make_step(model: keras.Model, loss_of, learning_rate: float):
+def time_input(step, settings) -> None:
+    """Compares steps on tiles from the disk with steps on one batch that stays."""
+    batch_size = settings.batch_sizes[0]
+    tile_set = shards.load_tiles(settings.tiles)
+    batches = iter(
+        shards.training_batches(
+            tile_set, np.arange(len(tile_set)), batch_size=batch_size, seed=1, first_step=0,
+            last_step=10**9,
+        )
+    )  # fmt: skip
+    noise = tf.random.stateless_normal((batch_size, vae.CODES), (1, 3))
+    kept = next(batches)[1]
+    ways = {
+        "from disk": lambda: step(tf.cast(next(batches)[1], tf.float32) / 255, noise),
+        "constant": lambda: step(tf.cast(kept, tf.float32) / 255, noise),
+    }
+    seconds = take_turns(ways, 3 * settings.repeats)
+    ratio = np.median(seconds["from disk"]) / np.median(seconds["constant"])
+    print(f"a step with tiles from the disk over one without: {ratio:.3f} (target 1.03)")
+
+
+def make_step(model: keras.Model, loss_of, learning_rate: float, *, clip: bool):
     """Returns a compiled training step."""
-    optimizer = keras.optimizers.Adam(learning_rate)
-    optimizer.build(model.trainable_variables)
+    adam = optimizer.Adam(learning_rate)
+    adam.build(model.trainable_variables)
 
-    @tf.function
+    @tf.function(reduce_retracing=False)
     def step(pixels: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(loss_of(pixels, *model([pixels, noise], training=True)))
-        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        if clip:
+            adam.learn(model.trainable_variables, gradients)
+        else:
+            adam.apply(gradients, model.trainable_variables)
         return loss
 
     return step

@@ -78,7 +78,7 @@ class Balance(tf.Module):
         self.right.assign(self.right + (right - self.right) / SPAN)
         if self.right > TOO_RIGHT:
             self.weight.assign(self.weight / 2)
-            self.right.assign(0.75)  # give it time
+            self.right.assign(0.9)  # give it time
             return f"the discriminator has won: the adversary backs off to {float(self.weight):.3g}"
         if self.right < 0.8 and self.weight < 1:
             self.weight.assign(tf.minimum(1.0, self.weight * 1.01))

@@ -53,6 +53,21 @@ def make_deterministic(seed: int) -> None:
 
 
 @contextlib.contextmanager
+def precision(*, mixed: bool) -> Iterator[None]:
+    """Builds the networks of the block for 16-bit arithmetic on 32-bit weights, or for 32-bit.
+
+    No loss scaling: the losses are sums over pixels, so that gradients do not vanish in 16 bits,
+    and one that overflows is a skipped step.
+    """
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed else "float32")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
 def enough_memory(batch_size: int) -> Iterator[None]:
     """Turns TensorFlow's report of exhausted memory into one line with the batch to try.
 

@@ -1,9 +1,11 @@
 """Grain laid along the forms of a picture: what the refiner makes brush strokes of.
 
-Noise is drawn out into lines of eight directions, once. At every place the lines that run along the
-forms are taken: the direction comes from the structure tensor of the picture (Bigun & Granlund
-1987), as in painterly filters (Kyprianidis & Kang 2011, doi 10.1111/j.1467-8659.2011.01882.x), from
-wide surroundings where the place itself is even, and from fixed slow swirls where all is.
+Noise is drawn out into lines of eight directions, once, broad ones and fine ones. At every place
+the lines that run along the forms are taken: the direction comes from the structure tensor of the
+picture (Bigun & Granlund 1987), as in painterly filters (Kyprianidis & Kang 2011,
+doi 10.1111/j.1467-8659.2011.01882.x), from wide surroundings where the place itself is even, and
+from fixed slow swirls where all is. Even places get broad strokes, places with detail fine and
+fainter ones, as painters do (Hertzmann 1998, doi 10.1145/280814.280951).
 """
 
 from cadl import tiles
@@ -13,40 +15,41 @@ from keras import ops
 
 BLOCK = 2  # grain has half the tile's resolution
 DIRECTIONS = 8
-LENGTH, WIDTH = 4.0, 0.7  # standard deviations of a line, in pixels of the grain
-LINE_SIDE = 17
+BROAD, FINE = (5.5, 1.0), (3.5, 0.65)  # standard deviations of a line, along and across, in pixels
+LINE_SIDE = 27
+DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
+FAINTER = 0.5  # how much less grain there is in detail
 SWIRL = 2e-5  # squared contrast below which swirls lead
 SEED = 5
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def line_filters() -> np.ndarray:
-    """Returns filters that draw points out into lines: float32 [17, 17, 1, DIRECTIONS].
+    """Returns filters that draw points out into lines: float32 [27, 27, 1, 2 * DIRECTIONS].
 
-    Filter k runs at k / DIRECTIONS of half a turn from the horizontal, clockwise on the screen;
-    the sum of its squares is 1, so that noise keeps its variance.
+    Filter k, and k + DIRECTIONS, runs at k / DIRECTIONS of half a turn from the horizontal,
+    clockwise on the screen; the first half is broad, the second fine. The sum of its squares is 1,
+    so that noise keeps its variance.
     """
     half = LINE_SIDE // 2
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float64)
     filters = []
-    for k in range(DIRECTIONS):
-        angle = np.pi * k / DIRECTIONS
-        along, across = (
-            x * np.cos(angle) + y * np.sin(angle),
-            -x * np.sin(angle) + y * np.cos(angle),
-        )
-        line = np.exp(-0.5 * ((along / LENGTH) ** 2 + (across / WIDTH) ** 2))
-        filters.append(line / np.sqrt((line**2).sum()))
+    for length, width in (BROAD, FINE):
+        for angle in np.pi * np.arange(DIRECTIONS) / DIRECTIONS:
+            along = x * np.cos(angle) + y * np.sin(angle)
+            across = y * np.cos(angle) - x * np.sin(angle)
+            line = np.exp(-0.5 * ((along / length) ** 2 + (across / width) ** 2))
+            filters.append(line / np.sqrt((line**2).sum()))
     return np.stack(filters, -1)[:, :, None].astype(np.float32)
 
 
 def draw_lines(noise):
-    """Draws noise out into lines: float32 [N, h/2, w/2, 1] -> [N, h/2, w/2, DIRECTIONS]."""
+    """Draws noise out into lines: float32 [N, h/2, w/2, 1] -> [N, h/2, w/2, 2 * DIRECTIONS]."""
     return ops.conv(noise, ops.convert_to_tensor(line_filters()), padding="same")
 
 
 def fixed_lines() -> np.ndarray:
-    """Returns the lines of every whole tile, float32 [90, 160, DIRECTIONS].
+    """Returns the lines of every whole tile, float32 [90, 160, 2 * DIRECTIONS].
 
     They are the same in all frames: new ones in each would be flicker.
     """
@@ -68,13 +71,14 @@ def fixed_swirls() -> np.ndarray:
 
 
 def directions(pictures):
-    """Returns the direction along the forms at every place, as a doubled angle of length 1.
+    """Returns the direction along the forms at every place, and how much detail there is.
 
     Args:
         pictures: float32 [N, 180, 320, 3] in [0, 1].
 
     Returns:
-        float32 [N, 90, 160, 2]: cosine and sine of twice the angle from the horizontal.
+        float32 [N, 90, 160, 3]: cosine and sine of twice the angle from the horizontal; detail
+        from 0, even, to 1.
     """
     light = ops.sum(pictures * ops.convert_to_tensor(LUMINANCE), -1, keepdims=True)
     light = _mirror(ops.average_pool(light, 2 * BLOCK, 2 * BLOCK), 1)  # [N, 47, 82, 1]
@@ -83,28 +87,38 @@ def directions(pictures):
     # The gradient's doubled angle turned by half a turn, which is a quarter turn of the angle.
     doubled = ops.concatenate([down**2 - across**2, -2.0 * across * down], -1)  # [N, 45, 80, 2]
     near = _blur(_blur(doubled))
+    contrast = _blur(_blur(across**2 + down**2))
+    detail = contrast / (contrast + DETAIL_CONTRAST**2)
     _, height, width, _ = ops.shape(near)
     wide = _blur(ops.average_pool(near, 5, 5))  # [N, 9, 16, 2]
     leading = near + 0.3 * ops.image.resize(wide, (height, width)) + SWIRL * fixed_swirls()
-    leading = ops.image.resize(leading, (BLOCK * height, BLOCK * width))  # [N, 90, 160, 2]
-    return leading / (ops.sqrt(ops.sum(ops.square(leading), -1, keepdims=True)) + 1e-9)
+    maps = ops.concatenate([leading / (_length(leading) + 1e-9), detail], -1)
+    maps = ops.image.resize(maps, (BLOCK * height, BLOCK * width))  # [N, 90, 160, 3]
+    return ops.concatenate([maps[..., :2] / (_length(maps[..., :2]) + 1e-9), maps[..., 2:]], -1)
 
 
-def lay(lines, direction):
-    """Takes the lines that run along a direction.
+def lay(lines, flow):
+    """Takes the lines that run along the forms, broad or fine.
 
     Args:
-        lines: float32 [N, h, w, DIRECTIONS], or without N.
-        direction: float32 [N, h, w, 2], doubled angles.
+        lines: float32 [N, h, w, 2 * DIRECTIONS], or without N.
+        flow: float32 [N, h, w, 3], by `directions`.
 
     Returns:
-        float32 [N, h, w, 1], of about the variance of the noise.
+        float32 [N, h, w, 1], of about the variance of the noise where the picture is even.
     """
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     fan = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
-    weights = ops.relu(ops.matmul(direction, ops.convert_to_tensor(fan))) ** 4
-    weights = weights / ops.sqrt(ops.sum(ops.square(weights), -1, keepdims=True) + 1e-9)
-    return ops.sum(lines * weights, -1, keepdims=True)
+    weights = ops.relu(ops.matmul(flow[..., :2], ops.convert_to_tensor(fan))) ** 4
+    weights = weights / (_length(weights) + 1e-9)
+    broad = ops.sum(lines[..., :DIRECTIONS] * weights, -1, keepdims=True)
+    fine = ops.sum(lines[..., DIRECTIONS:] * weights, -1, keepdims=True)
+    detail = flow[..., 2:]
+    return (1.0 - FAINTER * detail) * (broad + detail * (fine - broad))
+
+
+def _length(vectors):
+    return ops.sqrt(ops.sum(ops.square(vectors), -1, keepdims=True))
 
 
 def _mirror(maps, margin: int):

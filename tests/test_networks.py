@@ -1,6 +1,6 @@
 """Known answers of the networks and their losses: vae, refiner, adversary and blocks."""
 
-from cadl import adversary, blocks, refiner, strokes, tiles, vae
+from cadl import adversary, blocks, grain, refiner, strokes, tiles, vae
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from keras import ops
 RNG = np.random.default_rng(0)
 PICTURES = RNG.random((2, *tiles.SHAPE)).astype(np.float32)
 CROPS = RNG.random((2, 96, 160, 3)).astype(np.float32)
-FILTERS = RNG.standard_normal((7, 7, 3, 16)).astype(np.float32)
+NUMBERS = RNG.random((16, strokes.FILTER_NUMBERS)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -95,23 +95,39 @@ def test_a_refiner_without_detail_works():
 
 
 def test_the_detail_code_sees_luminance_only(refining):
-    grey = np.repeat(PICTURES @ np.float32(refiner.LUMINANCE)[:, None], 3, axis=3)
+    grey = np.repeat(PICTURES @ np.float32(grain.LUMINANCE)[:, None], 3, axis=3)
     ours, theirs = refining.detail_encoder(PICTURES), refining.detail_encoder(grey)
     assert ours.shape == (2, 45, 80, 4)
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_grain_is_left_out_at_strength_0_and_used_above(refining):
+def test_grain_is_left_out_at_strength_0_and_used_above():
     network = refiner.Refining(0, tiles.SHAPE[:2])
     rng = np.random.default_rng(3)
     network.refiner.set_weights(
         [0.1 * rng.standard_normal(w.shape) for w in network.refiner.get_weights()]
     )
-    grains = [rng.standard_normal((2, 45, 80, refiner.GRAIN_CHANNELS)) for _ in range(2)]
+    grains = [rng.standard_normal((2, 90, 160, 1)).astype("f4") for _ in range(2)]
     for strength, same in ((0.0, True), (1.0, False)):
         strengths = np.full((2, 1), strength, np.float32)
-        ours, theirs = (network.draw(PICTURES, None, strengths, g.astype("f4")) for g in grains)
+        ours, theirs = (network.draw(PICTURES, strengths, laid) for laid in grains)
         assert np.allclose(ours, theirs, atol=1e-5) == same
+
+
+def test_the_hint_is_the_tiles_own_chroma_at_0_and_has_the_pictures_mean_and_spread_at_1():
+    pictures = np.float32([0.5, 1, 0.8]) * PICTURES + np.float32([0.2, 0, -0.1])
+    hints = [
+        np.asarray(refiner.chroma_hint(pictures, PICTURES[::-1], np.full((2, 1), s, "f4")))
+        for s in (0.0, 1.0)
+    ]
+    own, goal = (
+        np.asarray(refiner.chroma_hint(x, x, np.zeros((2, 1), "f4")))
+        for x in (PICTURES[::-1], pictures)
+    )
+    np.testing.assert_allclose(hints[0], own, atol=1e-6)
+    np.testing.assert_allclose(hints[1].mean((1, 2)), goal.mean((1, 2)), atol=1e-5)
+    np.testing.assert_allclose(hints[1].std((1, 2)), goal.std((1, 2)), rtol=0.1)
+    assert own.shape == (2, 45, 80, 2)
 
 
 def test_luminance_is_not_trained(refining):
@@ -124,8 +140,8 @@ def test_an_even_picture_stays_even_whatever_the_weights():
     rng = np.random.default_rng(3)
     network.set_weights([0.3 * rng.standard_normal(w.shape) for w in network.get_weights()])
     flat = np.full((1, 176, 320, 3), 0.4, np.float32)
-    grain = np.zeros((1, 44, 80, refiner.GRAIN_CHANNELS), np.float32)
-    drawn = np.asarray(network([flat, np.ones((1, 1), np.float32), grain]))[0, 60:116, 60:260]
+    laid = np.zeros((1, 88, 160, 1), np.float32)
+    drawn = np.asarray(network([flat, np.ones((1, 1), np.float32), laid]))[0, 60:116, 60:260]
     assert np.ptp(drawn, axis=(0, 1)).max() < 1e-3 * np.abs(drawn).max()
 
 
@@ -138,19 +154,19 @@ def test_a_pyramid_adds_up_to_its_picture():
 
 
 def test_texture_and_colour_are_at_no_distance_from_themselves():
-    assert float(strokes.stroke_loss(CROPS, CROPS, FILTERS)) == 0
-    assert float(strokes.colour_loss(CROPS, CROPS, FILTERS)) == 0
+    assert float(strokes.stroke_loss(CROPS, CROPS, NUMBERS)) == 0
+    assert float(strokes.colour_loss(CROPS, CROPS, NUMBERS)) == 0
     flat = np.full_like(CROPS, 0.5)
-    assert float(strokes.stroke_loss(flat, CROPS, FILTERS)) > 0.5
-    assert float(strokes.colour_loss(flat, CROPS, FILTERS)) > 0.1
+    assert float(strokes.stroke_loss(flat, CROPS, NUMBERS)) > 0.5
+    assert float(strokes.colour_loss(flat, CROPS, NUMBERS)) > 0.1
 
 
 def test_texture_leaves_colour_alone_and_colour_leaves_texture_alone():
     moved = CROPS + np.float32([0.2, 0, -0.2])
-    assert float(strokes.stroke_loss(moved, CROPS, FILTERS)) < 1e-3
-    assert float(strokes.colour_loss(moved, CROPS, FILTERS)) > 0.1
+    assert float(strokes.stroke_loss(moved, CROPS, NUMBERS)) < 1e-3
+    assert float(strokes.colour_loss(moved, CROPS, NUMBERS)) > 0.1
     mirrored = CROPS[:, :, ::-1]
-    assert float(strokes.colour_loss(mirrored, CROPS, FILTERS)) < 1e-3
+    assert float(strokes.colour_loss(mirrored, CROPS, NUMBERS)) < 1e-3
 
 
 def test_structure_ignores_brightness_and_notices_inversion():
@@ -179,4 +195,30 @@ def test_hinge_losses_of_known_scores():
 
 
 def test_the_discriminator_scores_patches():
-    assert adversary.build_discriminator()(CROPS).shape == (2, 6, 10, 1)
+    scores = adversary.build_discriminator()([CROPS, np.array([0, 63])])
+    assert scores.shape == (2, 6, 10, 1)
+
+
+def test_an_adversary_that_has_won_backs_off_and_comes_back():
+    balance = adversary.Balance()
+    notices = [notice for _ in range(400) if (notice := balance.update(1.0))]
+    assert notices and "backs off to 0.5" in notices[0]
+    low = float(balance.weight)
+    for _ in range(1000):
+        assert balance.update(0.6) is None
+    assert low < 0.5 and float(balance.weight) == 1
+
+
+def test_the_loss_of_2017_of_known_errors():
+    pictures = np.zeros((1, 180, 320, 3), np.float32)
+    terms = strokes.ancestor_terms(pictures + 0.3, pictures + 0.1, pictures)
+    pixels = 180 * 320 * 3
+    assert float(terms["nearer_loss"]) == pytest.approx(0.04 * pixels, rel=1e-4)
+    assert float(terms["further_loss"]) == pytest.approx(1e4 / (0.01 * pixels + 1), rel=1e-4)
+
+
+def test_oriented_filters_have_mean_0_and_length_1():
+    filters = np.asarray(strokes.oriented_filters(NUMBERS))
+    assert filters.shape == (11, 11, 3, 16)
+    np.testing.assert_allclose(filters.mean((0, 1)), 0, atol=1e-6)
+    np.testing.assert_allclose((filters**2).sum((0, 1, 2)), 1, atol=1e-3)

@@ -200,3 +200,26 @@ def test_a_new_source_leaves_the_held_out_tiles_of_the_others(tmp_path):
     after = shards.load_tiles(tmp_path)
     chosen = after.split(0.3, seed=1)[1]
     assert set(after.labels[chosen[after.sources[chosen] == "clip"]]) == held_out
+
+
+def test_weights_draw_a_source_or_a_kind_more_often(project):
+    tile_set = shards.load_tiles(project.tiles)
+    names = list(tile_set.source_indices())
+    batches = shards.training_batches(
+        tile_set, np.arange(len(tile_set)), batch_size=12, seed=1, first_step=0, last_step=5,
+        weights={names[0]: 3, "painting": 2},
+    )  # fmt: skip
+    drawn = np.bincount(np.concatenate([sources for _, _, sources in batches]), minlength=3)
+    assert drawn.tolist() == [30, 10, 20]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"), [({"nobody": 2}, "WEIGHTS names nobody"), ({"video": 0}, "at least 1")]
+)
+def test_weights_of_nobody_and_of_nothing_are_refused(project, weights, message):
+    tile_set = shards.load_tiles(project.tiles)
+    with pytest.raises(ValueError, match=message):
+        shards.training_batches(
+            tile_set, np.arange(len(tile_set)), batch_size=2, seed=1, first_step=0, last_step=1,
+            weights=weights,
+        )  # fmt: skip

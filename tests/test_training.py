@@ -1,12 +1,14 @@
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from types import SimpleNamespace
 
-from cadl import training
+from cadl import training, vae
 
 import keras
 import numpy as np
@@ -224,3 +226,90 @@ def test_tensorboard_serves_the_curves_and_pictures(project):
     points = fetch("data/plugin/scalars/scalars?run=vae&tag=loss")
     assert [point[1] for point in points] == [2, 4, 6]
     assert "preview" in fetch("data/plugin/images/tags")["vae"]
+
+
+class Faults:
+    """Makes the loss of chosen steps not a number, or a million times as large."""
+
+    def __init__(self, monkeypatch, *, nan=(), spike=()):
+        self._count = tf.Variable(0, trainable=False)
+        self._nan, self._spike = (tf.constant([-1, *steps]) for steps in (nan, spike))
+        self._loss = vae.vae_loss
+        monkeypatch.setattr(vae, "vae_loss", self)
+
+    def __call__(self, *arguments):
+        losses, terms = self._loss(*arguments)
+        step = self._count.assign_add(1)
+        losses = tf.where(tf.reduce_any(step == self._nan), math.nan, losses)
+        return tf.where(tf.reduce_any(step == self._spike), 1e6 * losses, losses), terms
+
+
+def curve(run, tag):
+    points = {}
+    for path in sorted(run.glob("events.out.tfevents.*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                if value.tag == tag:
+                    points[event.step] = float(tf.make_ndarray(value.tensor))
+    return points
+
+
+def test_nan_and_spikes_are_skipped_and_counted(project, scripts, tmp_path, monkeypatch, capsys):
+    Faults(monkeypatch, nan=[4], spike=[6])
+    arguments = [*train(project, tmp_path / "run", 8), "--log-every", "1"]
+    assert scripts.train_vae.main(arguments) == 0
+    shown = capsys.readouterr().err
+    assert "step 4 skipped: loss nan; 1 skipped so far" in shown
+    assert "step 6 skipped: gradient norm" in shown and "2 skipped so far" in shown
+    assert curve(tmp_path / "run", "events/skipped_steps") == {4: 1, 6: 2}
+    assert all(np.isfinite(weight).all() for weight in weights_of(tmp_path / "run")[1])
+
+
+def test_nan_in_a_row_goes_back_at_half_the_rate(project, scripts, tmp_path, monkeypatch, capsys):
+    Faults(monkeypatch, nan=range(5, 10))
+    arguments = [*train(project, tmp_path / "run", 12), "--log-every", "1"]
+    assert scripts.train_vae.main(arguments) == 0
+    assert "ckpt-4, at 0.5 of the rate" in capsys.readouterr().err
+    rates = curve(tmp_path / "run", "learning_rate")
+    assert rates[12] == pytest.approx(0.5 * 1e-3 * 12 / 100, rel=1e-4)
+    assert curve(tmp_path / "run", "events/fallbacks") == {9: 1}
+
+
+def test_nan_for_ever_ends_with_one_line(project, scripts, tmp_path, monkeypatch, capsys):
+    Faults(monkeypatch, nan=range(3, 100))
+    assert scripts.train_vae.main(train(project, tmp_path / "run", 60)) == 1
+    errors = capsys.readouterr().err
+    assert "start afresh with half the --learning-rate" in errors and "Traceback" not in errors
+
+
+def test_a_source_can_be_added_later(project, scripts, tmp_path, capsys):
+    folder, run = tmp_path / "tiles", tmp_path / "run"
+    shutil.copytree(project.tiles, folder)
+    later = [*folder.glob("painting-übung-2*")]
+    assert later
+    for path in later:
+        path.rename(tmp_path / path.name)
+    arguments = train(project, run, 4)
+    arguments[1] = str(folder)
+    assert scripts.train_vae.main(arguments) == 0
+    for path in later:
+        (tmp_path / path.name).rename(path)
+    arguments[arguments.index("--steps") + 1] = "8"
+    assert scripts.train_vae.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "going on from step 4 of 8" in shown
+    assert "übung-2" in json.loads((run / "settings.json").read_text())["notes"]["sources"]
+    assert curve(run, "psnr_train/übung-2").keys() == {8}
+    assert curve(run, "psnr_train/night-streets").keys() == {1, 2, 4, 8}
+
+
+@pytest.mark.parametrize(("option", "tolerance"), [("--xla", 1e-4), ("--mixed-precision", 5e-3)])
+def test_other_arithmetic_gives_nearly_the_same_curve(
+    project, scripts, tmp_path, option, tolerance
+):
+    arguments = [*train(project, tmp_path / "run", 6), "--log-every", "2", option, "yes"]
+    assert scripts.train_vae.main(arguments) == 0
+    ours, plain = (curve(run, "reconstruction_loss") for run in (tmp_path / "run", project.vae_run))
+    assert ours.keys() == plain.keys()
+    for step, value in plain.items():
+        assert ours[step] == pytest.approx(value, rel=tolerance)
