@@ -18,8 +18,6 @@ from cadl import console, conversion, embeddings, files, gallery, graphs, latent
 from cadl.settings import Amount, Fraction, Range, read_settings, to_json
 from cadl.tiles import Crop
 
-import numpy as np
-
 VIDEOS: list[Path] = [Path("data/videos")]  # a video, several, or a folder of them
 STYLE: str = ""  # painting source, or a blend a:0.6,b:0.4; empty takes the first painter
 STRENGTH: Fraction = 1.0  # 0 reconstructs the video, 1 paints it
@@ -181,12 +179,8 @@ def convert(
             encoded.shots,
             frames=settings.smoothing_seconds * float(source.rate),
         )
-        mapped = latents.map_latents(
-            smoothed,
-            encoded.statistics(),
-            painter,
-            style_map=settings.style_map,
-            strength=settings.strength,
+        mapped, strengths = encoded.restyle(
+            smoothed, painter, settings.style_map, settings.strength
         )
         draw_ladder(target, encoded, smoothed, painter, stylizer, geometry, settings)
         target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
@@ -194,11 +188,11 @@ def convert(
             clip,
             encoded,
             mapped,
+            strengths,
             stylizer,
             geometry,
             target,
             work / name,
-            strength=settings.strength,
             compare=settings.compare,
             crf=settings.crf,
             preset=settings.preset,
@@ -254,11 +248,9 @@ def draw_ladder(target, encoded, smoothed, painter, stylizer, geometry, settings
     """Shows a few frames at several strengths before the long part begins."""
     rows = [list(geometry.cut(encoded.samples))]
     for strength in LADDER_STRENGTHS:
-        mapped = latents.map_latents(
-            smoothed[encoded.sample_indices], encoded.statistics(), painter,
-            style_map=settings.style_map, strength=strength,
-        )  # fmt: skip
-        strengths = np.full(len(mapped), strength, np.float32)
+        mapped, strengths = encoded.restyle(
+            smoothed, painter, settings.style_map, strength, encoded.sample_indices
+        )
         rows.append(list(geometry.cut(stylizer.stylize(mapped, encoded.samples, strengths))))
     sheet = gallery.contact_sheet(
         rows,

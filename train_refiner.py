@@ -44,12 +44,12 @@ SEED: Seed = 1  # of weights, order of tiles and noise
 
 LOSS: Literal["strokes", "ancestor"] = "strokes"  # what is learnt; ancestor is the loss of 2017
 DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 4  # detail code of a tile; 0 is a plain refiner
-STROKE_WEIGHT: Amount = 60.0  # of the texture statistics of the painter's tiles
+STROKE_WEIGHT: Amount = 40.0  # of the texture statistics of the painter's tiles
 STRUCTURE_WEIGHT: Amount = 300.0  # of the video's local structure, which holds strokes back
-COLOUR_WEIGHT: Amount = 20.0  # of the palette of the painter's tiles
+COLOUR_WEIGHT: Amount = 30.0  # of the palette of the painter's tiles
 PALETTE_WEIGHT: Amount = 1.0  # of the colours that the moved codes ask for, place by place
-SPECKLE_WEIGHT: Amount = 1.0  # against strokes of stray hues
-ADVERSARIAL_WEIGHT: Amount = 15.0  # of the discriminator; 0 leaves it out
+SPECKLE_WEIGHT: Amount = 0.4  # against strokes of stray hues
+ADVERSARIAL_WEIGHT: Amount = 30.0  # of the discriminator; 0 leaves it out
 
 CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
 PREVIEW_EVERY: Count = 250  # steps between previews

@@ -6,14 +6,14 @@ of video, which are joined at the end. A chunk or segment is whole or absent, an
 the same frames in the same batches, so that an interrupted conversion ends in the same file.
 """
 
+import functools
 import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadl import console, files, metrics, tiles, video
-from cadl.latents import Moments, Statistics
+from cadl import console, files, latents, metrics, tiles, video
 
 import numpy as np
 
@@ -22,6 +22,7 @@ CHUNK_FRAMES = 512
 SEGMENT_FRAMES = 240
 SAMPLES = 4
 PREFETCHED_BATCHES = 3
+DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
 INSET = 4  # the original's side in the corner is the picture's over this
 
 
@@ -106,6 +107,7 @@ class Encoded:
         latents: float32 [N, codes], posterior means of all frames.
         shots: int [N], number of each frame's shot.
         times: float64 [N], seconds of each frame.
+        light: float32 [N], mean luminance of each frame in [0, 1].
         samples: uint8 [n, 180, 320, 3], a few frames' tiles, for pictures.
         sample_indices: int [n], which frames they are.
     """
@@ -113,14 +115,41 @@ class Encoded:
     latents: np.ndarray
     shots: np.ndarray
     times: np.ndarray
+    light: np.ndarray
     samples: np.ndarray
     sample_indices: np.ndarray
 
-    def statistics(self) -> Statistics:
-        """Returns the moments of the whole video's latents."""
-        moments = Moments(self.latents.shape[1])
-        moments.add(self.latents)
-        return moments.statistics("video")
+    @functools.cached_property
+    def statistics(self) -> latents.Statistics:
+        """The moments of the whole video's latents."""
+        return latents.statistics_of(self.latents, "video")
+
+    def restyle(
+        self,
+        smoothed: np.ndarray,
+        painter: latents.Statistics,
+        style_map: str,
+        strength: float,
+        chosen: np.ndarray | slice = slice(None),
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Moves codes toward a painter, those of dark frames less: black stays black.
+
+        Args:
+            smoothed: float32 [N, codes], the latents after smoothing.
+            painter: the goal.
+            style_map: as STYLE_MAP.
+            strength: as STRENGTH.
+            chosen: which frames; all if left out.
+
+        Returns:
+            The codes to draw, float32 [N, codes], and the strength of each frame, float32 [N].
+        """
+        lit = np.clip((self.light[chosen] - DARK) / (LIT - DARK), 0.0, 1.0).astype(np.float32)
+        codes = smoothed[chosen]
+        moved = latents.map_latents(
+            codes, self.statistics, painter, style_map=style_map, strength=strength
+        )
+        return codes + lit[:, None] * (moved - codes), strength * lit
 
 
 def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> Encoded:
@@ -135,7 +164,7 @@ def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> E
     key = files.hash_of(
         map(str, [
             files.identity(clip.source.path), clip.crop, clip.tile_size, clip.start_seconds,
-            clip.num_frames, vae_fingerprint, CHUNK_FRAMES, BATCH,
+            clip.num_frames, vae_fingerprint, CHUNK_FRAMES, BATCH, "light",
         ])
     )  # fmt: skip
     folder = folder / f"pass1-{key}"
@@ -152,6 +181,7 @@ def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> E
 def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
     times: list[float] = []
     shots: list[int] = []
+    light: list[float] = []
     samples, sample_indices = [], []
     expected = clip.expected_frames
     wanted = set(((np.arange(SAMPLES) + 0.5) * expected / SAMPLES).astype(int))
@@ -173,6 +203,7 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
                     samples.append(whole[offset])
                     sample_indices.append(len(shots))
                 shots.append(shot_finder.add(frame))
+            light += list(metrics.luminance(batch).mean(axis=(1, 2)) / 255)
             bar.update(len(batch))
             if not (folder / f"chunk-{number:05d}.npy").exists():
                 chunk.append(np.asarray(vae_graph.encode(whole)["z_mean"]))
@@ -190,6 +221,7 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
             latents=np.concatenate([np.load(path) for path in chunks])[: len(shots)],
             shots=np.array(shots),
             times=np.array(times),
+            light=np.array(light, np.float32),
             samples=np.stack(samples[keep]),
             sample_indices=np.array(sample_indices[keep]),
         )
@@ -201,12 +233,12 @@ def write_video(
     clip: Clip,
     encoded: Encoded,
     mapped: np.ndarray,
+    strengths: np.ndarray,
     stylizer,
     geometry: Geometry,
     target: Path,
     folder: Path,
     *,
-    strength: float,
     compare: str,
     crf: int,
     preset: str,
@@ -218,11 +250,11 @@ def write_video(
         clip: as in pass 1.
         encoded: by pass 1.
         mapped: float32 [N, codes], the latents to draw.
+        strengths: float32 [N], given to the refiner.
         stylizer: SavedModel with `stylize`.
         geometry: sizes.
         target: the mp4 to write.
         folder: where the segments go.
-        strength: given to the refiner.
         compare: none, inset or side.
         crf: x264's constant rate factor.
         preset: x264's preset.
@@ -239,7 +271,7 @@ def write_video(
     if done:
         console.say(f"going on after frame {done} of {total}")
     with console.progress(total=total, initial=done, unit="frame", label="pass 2") as bar:
-        for number, batches in _segments(clip, mapped, stylizer, geometry, folder, strength):
+        for number, batches in _segments(clip, mapped, strengths, stylizer, folder):
             path = folder / f"segment-{number:05d}.mp4"
             first, last = number * SEGMENT_FRAMES, min((number + 1) * SEGMENT_FRAMES, total)
             stamps = None if times is None else times[first:last] - times[first]
@@ -314,7 +346,7 @@ def _segment_length(path: Path, total: int) -> int:
 
 
 def _segments(
-    clip: Clip, mapped: np.ndarray, stylizer, geometry: Geometry, folder: Path, strength: float
+    clip: Clip, mapped: np.ndarray, strengths: np.ndarray, stylizer, folder: Path
 ) -> Iterator[tuple[int, Iterator[tuple[np.ndarray, np.ndarray]]]]:
     """Yields number and drawn batches of every segment that is not there yet."""
     total = len(mapped)
@@ -333,9 +365,9 @@ def _segments(
             number = first // SEGMENT_FRAMES
             if number in missing and first < total:
                 whole = tiles.mirror_to_tile(batch[: total - first])
-                strengths = np.full(len(whole), strength, np.float32)
-                codes = mapped[first : first + len(whole)]
-                yield number, whole, stylizer.stylize(codes, whole, strengths).numpy()
+                part = slice(first, first + len(whole))
+                drawn = stylizer.stylize(mapped[part], whole, strengths[part])
+                yield number, whole, drawn.numpy()
             first += len(batch)
 
     drawn = video.prefetch(draw(), PREFETCHED_BATCHES)

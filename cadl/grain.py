@@ -4,8 +4,8 @@ Noise is drawn out into lines of eight directions, once, broad ones and fine one
 the lines that run along the forms are taken: the direction comes from the structure tensor of the
 picture (Bigun & Granlund 1987), as in painterly filters (Kyprianidis & Kang 2011,
 doi 10.1111/j.1467-8659.2011.01882.x), from wide surroundings where the place itself is even, and
-from fixed slow swirls where all is. Even places get broad strokes, places with detail fine and
-fainter ones, as painters do (Hertzmann 1998, doi 10.1145/280814.280951).
+from fixed slow swirls where all is. Where there is detail, broad strokes fade and fine ones stay,
+as painters do (Hertzmann 1998, doi 10.1145/280814.280951).
 """
 
 from cadl import tiles
@@ -18,7 +18,8 @@ DIRECTIONS = 8
 BROAD, FINE = (5.5, 1.0), (3.5, 0.65)  # standard deviations of a line, along and across, in pixels
 LINE_SIDE = 27
 DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
-FAINTER = 0.5  # how much less grain there is in detail
+CHANNELS = 2  # broad and fine
+FAINTER = (0.85, 0.4)  # how much less of each there is in detail
 SWIRL = 2e-5  # squared contrast below which swirls lead
 SEED = 5
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -98,23 +99,25 @@ def directions(pictures):
 
 
 def lay(lines, flow):
-    """Takes the lines that run along the forms, broad or fine.
+    """Takes the lines that run along the forms.
 
     Args:
         lines: float32 [N, h, w, 2 * DIRECTIONS], or without N.
         flow: float32 [N, h, w, 3], by `directions`.
 
     Returns:
-        float32 [N, h, w, 1], of about the variance of the noise where the picture is even.
+        float32 [N, h, w, 2], broad and fine strokes, of about the variance of the noise where the
+        picture is even.
     """
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     fan = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
     weights = ops.relu(ops.matmul(flow[..., :2], ops.convert_to_tensor(fan))) ** 4
     weights = weights / (_length(weights) + 1e-9)
-    broad = ops.sum(lines[..., :DIRECTIONS] * weights, -1, keepdims=True)
-    fine = ops.sum(lines[..., DIRECTIONS:] * weights, -1, keepdims=True)
-    detail = flow[..., 2:]
-    return (1.0 - FAINTER * detail) * (broad + detail * (fine - broad))
+    laid = [
+        ops.sum(part * weights, -1, keepdims=True) * (1.0 - fainter * flow[..., 2:])
+        for part, fainter in zip(ops.split(lines, 2, axis=-1), FAINTER, strict=True)
+    ]
+    return ops.concatenate(laid, -1)
 
 
 def _length(vectors):

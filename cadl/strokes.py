@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 STROKE_STRIDE = 7  # every so-manieth filter response is sorted; prime to the width of a crop
-STROKE_BANDS = (0.2, 1.0, 1.0)  # weights from fine to coarse: strokes are broader than grain
+STROKE_BANDS = (0.1, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than grain
 FILTERS = 24  # drawn anew at every step
 FILTER_SIDE = 11
 FILTER_NUMBERS = 7  # that a filter is made of

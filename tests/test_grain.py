@@ -36,7 +36,7 @@ def test_lines_keep_the_variance_of_noise():
 
 @pytest.mark.parametrize(("angle", "axis"), [(0, 1), (1 / 4, 0)])
 def test_laid_grain_is_longer_along_than_across(angle, axis):
-    laid = np.asarray(grain.lay(grain.fixed_lines(), grain.directions(stripes(angle))))[0, ..., 0]
+    laid = np.asarray(grain.lay(grain.fixed_lines(), grain.directions(stripes(angle))))[0, ..., 1]
     along, across = (
         np.corrcoef(laid.ravel(), np.roll(laid, 3, way).ravel())[0, 1] for way in (axis, 1 - axis)
     )

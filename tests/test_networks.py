@@ -107,7 +107,7 @@ def test_grain_is_left_out_at_strength_0_and_used_above():
     network.refiner.set_weights(
         [0.1 * rng.standard_normal(w.shape) for w in network.refiner.get_weights()]
     )
-    grains = [rng.standard_normal((2, 90, 160, 1)).astype("f4") for _ in range(2)]
+    grains = [rng.standard_normal((2, 90, 160, 2)).astype("f4") for _ in range(2)]
     for strength, same in ((0.0, True), (1.0, False)):
         strengths = np.full((2, 1), strength, np.float32)
         ours, theirs = (network.draw(PICTURES, strengths, laid) for laid in grains)
@@ -140,7 +140,7 @@ def test_an_even_picture_stays_even_whatever_the_weights():
     rng = np.random.default_rng(3)
     network.set_weights([0.3 * rng.standard_normal(w.shape) for w in network.get_weights()])
     flat = np.full((1, 176, 320, 3), 0.4, np.float32)
-    laid = np.zeros((1, 88, 160, 1), np.float32)
+    laid = np.zeros((1, 88, 160, 2), np.float32)
     drawn = np.asarray(network([flat, np.ones((1, 1), np.float32), laid]))[0, 60:116, 60:260]
     assert np.ptp(drawn, axis=(0, 1)).max() < 1e-3 * np.abs(drawn).max()
 
