@@ -48,7 +48,7 @@ STROKE_WEIGHT: Amount = 40.0  # of the texture statistics of the painter's tiles
 STRUCTURE_WEIGHT: Amount = 300.0  # of the video's local structure, which holds strokes back
 COLOUR_WEIGHT: Amount = 30.0  # of the palette of the painter's tiles
 PALETTE_WEIGHT: Amount = 1.0  # of the colours that the moved codes ask for, place by place
-SPECKLE_WEIGHT: Amount = 0.4  # against strokes of stray hues
+SPECKLE_WEIGHT: Amount = 0.1  # against strokes of stray hues
 ADVERSARIAL_WEIGHT: Amount = 30.0  # of the discriminator; 0 leaves it out
 
 CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
@@ -194,7 +194,8 @@ def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimiz
         strengths = tf.concat([tf.zeros(count), strength], 0)[:, None]
         corner = batch["corner"]
         pictures, targets = cut(decoded, corner), cut(whole, corner)
-        guide = originals if model.detail_encoder else decoded
+        small, small_tiles = (tf.nn.avg_pool2d(x, 4, 4, "VALID") for x in (decoded, originals))
+        guide = small_tiles if model.detail_encoder else small
         lines = grain.draw_lines(batch["grain"])
         laid = grain.lay(
             tf.concat([lines, lines[1::2]], 0),
@@ -207,7 +208,7 @@ def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimiz
         with tf.GradientTape() as tape:
             detail = noisy = hint = None
             if model.detail_encoder:
-                hint = refiner.chroma_hint(decoded, originals, strengths)
+                hint = refiner.chroma_hint(small, small_tiles, strengths)
                 hint = cut(hint, corner, refiner.BLOCK)
                 detail = model.detail_encoder(targets)
                 noisy = detail + refiner.DETAIL_NOISE * batch["noise"]
@@ -325,7 +326,7 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
             "strength": strength,
             "corner": tf.tile(tf.stack([rows, columns])[None], (size, 1)),
             "noise": tf.random.stateless_normal((*shape, settings.detail_channels), seed(3)),
-            "grain": tf.random.stateless_normal((*grain_shape, 1), seed(5)),
+            "grain": tf.random.stateless_normal((*grain_shape, 2), seed(5)),
             "numbers": tf.tile(
                 tf.random.stateless_uniform((1, strokes.FILTERS, strokes.FILTER_NUMBERS), seed(4)),
                 (size, 1, 1),

@@ -50,6 +50,24 @@ class DepthToSpace(layers.Layer):
         return (n, h and h * b, w and w * b, c // b**2)
 
 
+def smooth_depth_to_space(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Spreads channels over 2x2 pixels, [N, h, w, 4c] -> [N, 2h, 2w, c], so that no grid can show.
+
+    A filter of 1, 2, 1 in both directions follows, which nothing passes that repeats every second
+    pixel: equal features give equal pixels, whatever the weights (the fault that it prevents:
+    Odena et al. 2016, doi 10.23915/distill.00003).
+    """
+    x = DepthToSpace(2, name=f"{name}_depth_to_space")(x)
+    shape = tuple(x.shape[1:])
+    return layers.Lambda(_blur_121, output_shape=shape, name=f"{name}_smooth")(x)
+
+
+def _blur_121(x):
+    x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="reflect")
+    x = x[:, :-2] + 2.0 * x[:, 1:-1] + x[:, 2:]
+    return (x[:, :, :-2] + 2.0 * x[:, :, 1:-1] + x[:, :, 2:]) / 16.0
+
+
 def count_operations(model: keras.Model) -> int:
     """Counts what a model's convolutions and dense layers do to one tile.
 

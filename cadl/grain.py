@@ -15,46 +15,63 @@ from keras import ops
 
 BLOCK = 2  # grain has half the tile's resolution
 DIRECTIONS = 8
-BROAD, FINE = (5.5, 1.0), (3.5, 0.65)  # standard deviations of a line, along and across, in pixels
+SIZES = {
+    "broad": (5.5, 1.0),
+    "fine": (3.5, 0.65),
+}  # standard deviations of a line, along and across, in pixels
 LINE_SIDE = 27
 DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
-CHANNELS = 2  # broad and fine
-FAINTER = (0.85, 0.4)  # how much less of each there is in detail
+SETS = ("broad", "broad", "fine")  # of lines: two for light and hue, and what a bristle leaves
+NOISES = (0, 1, 0)  # which noise each is drawn from
+FAINTER = (0.85, 0.85, 0.4)  # how much less of each there is in detail
+CHANNELS = len(SETS)
 SWIRL = 2e-5  # squared contrast below which swirls lead
 SEED = 5
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
-def line_filters() -> np.ndarray:
-    """Returns filters that draw points out into lines: float32 [27, 27, 1, 2 * DIRECTIONS].
+def line_filters(length: float, width: float) -> np.ndarray:
+    """Returns filters that draw points out into lines: float32 [27, 27, 1, DIRECTIONS].
 
-    Filter k, and k + DIRECTIONS, runs at k / DIRECTIONS of half a turn from the horizontal,
-    clockwise on the screen; the first half is broad, the second fine. The sum of its squares is 1,
-    so that noise keeps its variance.
+    Filter k runs at k / DIRECTIONS of half a turn from the horizontal, clockwise on the screen. The
+    sum of its squares is 1, so that noise keeps its variance.
     """
     half = LINE_SIDE // 2
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float64)
     filters = []
-    for length, width in (BROAD, FINE):
-        for angle in np.pi * np.arange(DIRECTIONS) / DIRECTIONS:
-            along = x * np.cos(angle) + y * np.sin(angle)
-            across = y * np.cos(angle) - x * np.sin(angle)
-            line = np.exp(-0.5 * ((along / length) ** 2 + (across / width) ** 2))
-            filters.append(line / np.sqrt((line**2).sum()))
+    for angle in np.pi * np.arange(DIRECTIONS) / DIRECTIONS:
+        along = x * np.cos(angle) + y * np.sin(angle)
+        across = y * np.cos(angle) - x * np.sin(angle)
+        line = np.exp(-0.5 * ((along / length) ** 2 + (across / width) ** 2))
+        filters.append(line / np.sqrt((line**2).sum()))
     return np.stack(filters, -1)[:, :, None].astype(np.float32)
 
 
 def draw_lines(noise):
-    """Draws noise out into lines: float32 [N, h/2, w/2, 1] -> [N, h/2, w/2, 2 * DIRECTIONS]."""
-    return ops.conv(noise, ops.convert_to_tensor(line_filters()), padding="same")
+    """Draws noise out into lines.
+
+    Args:
+        noise: float32 [N, h/2, w/2, 2] from N(0, 1).
+
+    Returns:
+        float32 [N, h/2, w/2, CHANNELS * DIRECTIONS].
+    """
+    filters = {name: ops.convert_to_tensor(line_filters(*size)) for name, size in SIZES.items()}
+    return ops.concatenate(
+        [
+            ops.conv(noise[..., number : number + 1], filters[name], padding="same")
+            for name, number in zip(SETS, NOISES, strict=True)
+        ],
+        -1,
+    )
 
 
 def fixed_lines() -> np.ndarray:
-    """Returns the lines of every whole tile, float32 [90, 160, 2 * DIRECTIONS].
+    """Returns the lines of every whole tile, float32 [90, 160, CHANNELS * DIRECTIONS].
 
     They are the same in all frames: new ones in each would be flicker.
     """
-    shape = (1, tiles.HEIGHT // BLOCK, tiles.WIDTH // BLOCK, 1)
+    shape = (1, tiles.HEIGHT // BLOCK, tiles.WIDTH // BLOCK, 2)
     noise = np.random.default_rng(SEED).standard_normal(shape).astype(np.float32)
     return np.asarray(draw_lines(noise))[0]
 
@@ -75,20 +92,20 @@ def directions(pictures):
     """Returns the direction along the forms at every place, and how much detail there is.
 
     Args:
-        pictures: float32 [N, 180, 320, 3] in [0, 1].
+        pictures: float32 [N, 45, 80, 3] in [0, 1], tiles averaged over 4x4 pixels.
 
     Returns:
         float32 [N, 90, 160, 3]: cosine and sine of twice the angle from the horizontal; detail
         from 0, even, to 1.
     """
-    light = ops.sum(pictures * ops.convert_to_tensor(LUMINANCE), -1, keepdims=True)
-    light = _mirror(ops.average_pool(light, 2 * BLOCK, 2 * BLOCK), 1)  # [N, 47, 82, 1]
+    light = _mirror(ops.matmul(pictures, ops.convert_to_tensor(LUMINANCE)[:, None]), 1)
     across = light[:, 1:-1, 2:] - light[:, 1:-1, :-2]
     down = light[:, 2:, 1:-1] - light[:, :-2, 1:-1]
+    across2, down2 = across * across, down * down
     # The gradient's doubled angle turned by half a turn, which is a quarter turn of the angle.
-    doubled = ops.concatenate([down**2 - across**2, -2.0 * across * down], -1)  # [N, 45, 80, 2]
-    near = _blur(_blur(doubled))
-    contrast = _blur(_blur(across**2 + down**2))
+    tensor = ops.concatenate([down2 - across2, -2.0 * across * down, down2 + across2], -1)
+    tensor = _blur(_blur(tensor))  # [N, 45, 80, 3]
+    near, contrast = tensor[..., :2], tensor[..., 2:]
     detail = contrast / (contrast + DETAIL_CONTRAST**2)
     _, height, width, _ = ops.shape(near)
     wide = _blur(ops.average_pool(near, 5, 5))  # [N, 9, 16, 2]
@@ -102,20 +119,19 @@ def lay(lines, flow):
     """Takes the lines that run along the forms.
 
     Args:
-        lines: float32 [N, h, w, 2 * DIRECTIONS], or without N.
+        lines: float32 [N, h, w, CHANNELS * DIRECTIONS], or without N, by `draw_lines`.
         flow: float32 [N, h, w, 3], by `directions`.
 
     Returns:
-        float32 [N, h, w, 2], broad and fine strokes, of about the variance of the noise where the
-        picture is even.
+        float32 [N, h, w, CHANNELS], of about the variance of the noise where the picture is even.
     """
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     fan = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
-    weights = ops.relu(ops.matmul(flow[..., :2], ops.convert_to_tensor(fan))) ** 4
+    weights = ops.square(ops.square(ops.relu(ops.matmul(flow[..., :2], fan))))
     weights = weights / (_length(weights) + 1e-9)
     laid = [
         ops.sum(part * weights, -1, keepdims=True) * (1.0 - fainter * flow[..., 2:])
-        for part, fainter in zip(ops.split(lines, 2, axis=-1), FAINTER, strict=True)
+        for part, fainter in zip(ops.split(lines, CHANNELS, axis=-1), FAINTER, strict=True)
     ]
     return ops.concatenate(laid, -1)
 

@@ -9,20 +9,19 @@ paintings, out of grain that is laid along the forms (`cadl/grain.py`).
 """
 
 from cadl import grain
-from cadl.blocks import SpaceToDepth
+from cadl.blocks import SpaceToDepth, smooth_depth_to_space
 
 import keras
 from keras import layers, ops
 
 BLOCK = 4  # the refiner works at a quarter of the resolution
-FEATURES = 48
+FEATURES = 40
 HALF_FEATURES = 24
-FULL_FEATURES = 12
 BLOCKS = 3
 DETAIL_NOISE = 0.25  # standard deviation of the noise on the detail code in training
 DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale in bounds
 ARCHITECTURE = {
-    "features": [FEATURES, HALF_FEATURES, FULL_FEATURES],
+    "features": [FEATURES, HALF_FEATURES],
     "blocks": BLOCKS,
     "grain": "laid along the forms",
 }
@@ -54,7 +53,7 @@ class Refining(keras.Model):
         Args:
             pictures: float32 [N, h, w, 3].
             strength: float32 [N, 1].
-            laid: grain, float32 [N, h/2, w/2, 2], by `cadl.grain.lay`.
+            laid: grain, float32 [N, h/2, w/2, 3], by `cadl.grain.lay`.
             detail: float32 [N, h/4, w/4, detail_channels], or None if there is none.
             hint: float32 [N, h/4, w/4, 2], by `chroma_hint`, or None if there is no detail.
         """
@@ -66,11 +65,13 @@ class Refining(keras.Model):
     def call(self, pictures, tiles_in, strength):
         """Refines the VAE's pictures of whole tiles, [N, 180, 320, 3], at a strength [N]."""
         strength = ops.reshape(strength, (-1, 1))
-        guide = tiles_in if self.detail_encoder else pictures
-        laid = grain.lay(ops.convert_to_tensor(self._lines), grain.directions(guide))
+        small = ops.average_pool(pictures, BLOCK, BLOCK)
+        lines = ops.convert_to_tensor(self._lines)
         if not self.detail_encoder:
-            return self.draw(pictures, strength, laid)
-        hint = chroma_hint(pictures, tiles_in, strength)
+            return self.draw(pictures, strength, grain.lay(lines, grain.directions(small)))
+        small_tiles = ops.average_pool(tiles_in, BLOCK, BLOCK)
+        laid = grain.lay(lines, grain.directions(small_tiles))
+        hint = chroma_hint(small, small_tiles, strength)
         return self.draw(pictures, strength, laid, self.detail_encoder(tiles_in), hint)
 
 
@@ -82,14 +83,14 @@ def chroma_hint(pictures, tiles_in, strength):
     keep apart in colour which codes cannot tell apart.
 
     Args:
-        pictures: float32 [N, h, w, 3].
-        tiles_in: float32 [N, h, w, 3].
+        pictures: float32 [N, h/4, w/4, 3], averaged over blocks.
+        tiles_in: the same.
         strength: float32 [N, 1].
 
     Returns:
         Red and blue less luminance, float32 [N, h/4, w/4, 2].
     """
-    ours, theirs = (_chroma(ops.average_pool(x, BLOCK, BLOCK)) for x in (tiles_in, pictures))
+    ours, theirs = _chroma(tiles_in), _chroma(pictures)
     (mean, spread), (goal_mean, goal_spread) = (
         (
             ops.mean(x, axis=(1, 2), keepdims=True),
@@ -132,13 +133,11 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     """Builds the network that refines the VAE's pictures.
 
     Takes a list: the VAE's tiles, float32 [N, h, w, 3]; the strength, float32 [N, 1] in [0, 1];
-    grain, float32 [N, h/2, w/2, 2]; and, unless `detail_channels` is 0, the detail code, float32
+    grain, float32 [N, h/2, w/2, 3]; and, unless `detail_channels` is 0, the detail code, float32
     [N, h/4, w/4, detail_channels], and chroma, float32 [N, h/4, w/4, 2]. Returns tiles, float32
     [N, h, w, 3], not clipped. New, it returns the VAE's tiles as they are.
 
-    Two plain interpolations lead back to full size, each followed by a convolution: equal features
-    give equal pixels, whatever the weights, so no grid can show (Odena et al. 2016,
-    doi 10.23915/distill.00003).
+    An interpolation and a smooth depth-to-space lead back to full size, so no grid can show.
     """
     picture = keras.Input((*size, 3), name="picture")
     strength = keras.Input((1,), name="strength")
@@ -158,17 +157,14 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     x = layers.Concatenate(name="with_detail")(parts)
     x = layers.Conv2D(FEATURES, 3, padding="same", name="stem")(x)
     style = layers.Dense(32, activation="silu", name="style")(strength)
-    for i in range(BLOCKS):  # [N, h/4, w/4, 48]
+    for i in range(BLOCKS):  # [N, h/4, w/4, 40]
         x = modulated_block(x, style, f"block{i}")
-    x = layers.Conv2D(HALF_FEATURES, 1, name="to_half")(x)
+    x = layers.Dense(HALF_FEATURES, name="to_half")(x)
     x = layers.UpSampling2D(2, interpolation="bilinear", name="half")(x)  # [N, h/2, w/2, 24]
     x = layers.Concatenate(name="with_grain")([x, strokes])
     x = layers.Conv2D(HALF_FEATURES, 3, padding="same", activation="silu", name="half_conv")(x)
-    x = layers.Conv2D(FULL_FEATURES, 1, activation="silu", name="to_full")(x)
-    x = layers.UpSampling2D(2, interpolation="bilinear", name="full")(x)  # [N, h, w, 12]
-    x = layers.Conv2D(
-        3, 3, padding="same", kernel_initializer="zeros", dtype="float32", name="residual"
-    )(x)
+    x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="residual")(x)
+    x = smooth_depth_to_space(x, "full")  # [N, h, w, 3]
     x = layers.Add(dtype="float32", name="refined")([picture, x])
     return keras.Model(inputs, x, name="refiner")
 
