@@ -62,6 +62,7 @@ CROP_HEIGHT, CROP_WIDTH = 96, 160  # of what is trained on, cut anywhere out of 
 ADVERSARY_WARM_UP = 300  # steps that the discriminator learns alone; then as many to full weight
 PREVIEW_STRENGTHS = (0.0, 0.5, 1.0)
 PREVIEW_TILES = 4
+MEASURED_TILES = 16
 
 
 @console.script
@@ -97,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     sized = refiner.Refining(settings.detail_channels, (tiles.HEIGHT, tiles.WIDTH))
     operations = blocks.count_operations(sized) / 1e9
     console.say(f"VAE of step {vae_step}; the refiner takes {operations:.2f} GFLOP a tile")
-    indices, _ = tile_set.split(
+    train_indices, held_out = tile_set.split(
         vae_record["settings"]["validation_fraction"], vae_record["settings"]["seed"]
     )
 
@@ -136,9 +137,9 @@ def main(argv: list[str] | None = None) -> int:
         step_function = make_step(
             strategy, vae_model, maps, model, averaged, discriminator, (adam, rival), run, settings
         )  # fmt: skip
-        watch = Watch(tile_set, codes, maps, vae_model)
+        watch = Watch(tile_set, codes, maps, vae_model, train_indices, held_out)
         with run.stoppable():
-            train(strategy, run, tile_set, indices, step_function, watch, model, averaged,
+            train(strategy, run, tile_set, train_indices, step_function, watch, model, averaged,
                   (adam, rival), balance, settings)  # fmt: skip
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "export_graphs.py")
     return 0
@@ -181,6 +182,7 @@ def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimiz
     }
     adversarial = settings.loss == "strokes" and settings.adversarial_weight > 0
     matrices, offsets = map(tf.constant, maps)
+    lines = tf.constant(grain.fixed_lines())
 
     def replica_step(batch: dict, adversarial_weight: tf.Tensor) -> dict[str, tf.Tensor]:
         # Decode codes as they are and moved, and cut one window out of everything.
@@ -196,11 +198,7 @@ def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimiz
         pictures, targets = cut(decoded, corner), cut(whole, corner)
         small, small_tiles = (tf.nn.avg_pool2d(x, 4, 4, "VALID") for x in (decoded, originals))
         guide = small_tiles if model.detail_encoder else small
-        lines = grain.draw_lines(batch["grain"])
-        laid = grain.lay(
-            tf.concat([lines, lines[1::2]], 0),
-            cut(grain.directions(guide), corner, grain.BLOCK),
-        )
+        laid = cut(grain.lay(lines, grain.directions(guide)), corner, grain.BLOCK)
         paintings, videos, painters = targets[0::2], targets[1::2], batch["pair"][1::2, 1]
         share = tf.cast(count, tf.float32) / settings.batch_size  # of this replica
 
@@ -301,9 +299,7 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
         last_step=settings.steps,
     )
     size = settings.batch_size
-    shape, grain_shape = (
-        (size, CROP_HEIGHT // block, CROP_WIDTH // block) for block in (refiner.BLOCK, grain.BLOCK)
-    )
+    shape = (size, CROP_HEIGHT // refiner.BLOCK, CROP_WIDTH // refiner.BLOCK)
 
     num_painters = len(set(tile_set.sources[tile_set.kinds == "painting"]))
 
@@ -326,7 +322,6 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
             "strength": strength,
             "corner": tf.tile(tf.stack([rows, columns])[None], (size, 1)),
             "noise": tf.random.stateless_normal((*shape, settings.detail_channels), seed(3)),
-            "grain": tf.random.stateless_normal((*grain_shape, 2), seed(5)),
             "numbers": tf.tile(
                 tf.random.stateless_uniform((1, strokes.FILTERS, strokes.FILTER_NUMBERS), seed(4)),
                 (size, 1, 1),
@@ -399,13 +394,13 @@ def train(
 
 
 class Watch:
-    """Fixed video tiles on which a run is watched, moved toward the first painter."""
+    """Fixed tiles on which a run is watched: restored, and moved toward the first painter."""
 
-    def __init__(self, tile_set: shards.TileSet, codes: np.ndarray, maps: tuple, vae_model):
+    def __init__(self, tile_set, codes, maps, vae_model, train: np.ndarray, held_out: np.ndarray):
         """Picks the tiles and decodes their codes, which do not change while the refiner learns."""
         names = list(tile_set.source_indices())
         videos = np.flatnonzero(tile_set.kinds == "video")
-        chosen = videos[np.linspace(0, len(videos) - 1, PREVIEW_TILES + 2).astype(int)[1:-1]]
+        chosen = spread(videos, PREVIEW_TILES)
         self._tiles = tiles.to_float(tile_set.select(chosen).pixels)
         matrices, offsets = maps
         own = [names.index(tile_set.sources[i]) - len(names) for i in chosen]  # videos are last
@@ -419,26 +414,52 @@ class Watch:
             for strength in PREVIEW_STRENGTHS
         }
         self._painter = names[0]
+        self._measured = {}
+        for name, indices in (("train", train), ("validation", held_out)):
+            if len(indices):
+                some = spread(indices, MEASURED_TILES)
+                originals = tiles.to_float(tile_set.select(some).pixels)
+                pictures = training.in_batches(vae_model.decoder, codes[some])
+                self._measured[name] = originals, pictures
 
     def show(self, run: training.Run, model: keras.Model, step: int) -> None:
         """Logs measures and keeps a preview picture."""
+        values, shown = {}, []
+        for name, (originals, pictures) in self._measured.items():
+            refined = draw_in_batches(model, pictures, originals, 0.0)
+            before = metrics.psnr(originals, pictures).mean()
+            after = metrics.psnr(originals, refined).mean()
+            values |= {f"psnr/{name}": after, f"psnr_vae/{name}": before}
+            shown.append(f"psnr/{name} {after:.2f} dB (VAE {before:.2f})")
+        run.log(values, step)
+        if step >= 250:
+            console.say(f"step {step}: {', '.join(shown)}")
         drawn = {
-            strength: np.asarray(
-                model(pictures, self._tiles, np.full(len(pictures), strength, np.float32))
-            )
+            strength: draw_in_batches(model, pictures, self._tiles, strength)
             for strength, pictures in self._pictures.items()
         }
-        before = metrics.psnr(self._tiles, self._pictures[0.0]).mean()
-        after = metrics.psnr(self._tiles, drawn[0.0]).mean()
-        run.log({"psnr/vae": before, "psnr/refined": after}, step)
-        if step >= 250:
-            console.say(f"step {step}: psnr/vae {before:.2f} dB, psnr/refined {after:.2f} dB")
         sheet = gallery.contact_sheet(
             [list(self._tiles), *map(list, drawn.values())],
             title=f"step {step}, toward {self._painter}",
             row_labels=["tiles", *(f"strength {strength}" for strength in drawn)],
         )
         run.preview(sheet, step)
+
+
+def spread(indices: np.ndarray, count: int) -> np.ndarray:
+    """Picks some indices, evenly, not the first and the last."""
+    return indices[np.linspace(0, len(indices) - 1, count + 2).astype(int)[1:-1]]
+
+
+def draw_in_batches(
+    model: keras.Model, pictures: np.ndarray, originals: np.ndarray, strength: float
+) -> np.ndarray:
+    """Returns refined pictures."""
+    both = np.concatenate([pictures, originals], -1)
+    return training.in_batches(
+        lambda part: model(part[..., :3], part[..., 3:], np.full(len(part), strength, np.float32)),
+        both,
+    )
 
 
 if __name__ == "__main__":

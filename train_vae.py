@@ -11,7 +11,18 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cadl import console, devices, gallery, metrics, optimizer, shards, tiles, training, vae
+from cadl import (
+    console,
+    devices,
+    gallery,
+    metrics,
+    optimizer,
+    projector,
+    shards,
+    tiles,
+    training,
+    vae,
+)
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 
 import keras
@@ -87,6 +98,9 @@ def main(argv: list[str] | None = None) -> int:
         with run.stoppable():
             train(strategy, run, tile_set, train_indices, step_function, watch, model,
                   averaged, adam, settings)  # fmt: skip
+        if devices.is_chief():
+            codes = training.encode_tiles(averaged, tile_set.pixels, "projector")
+            projector.write_projector(settings.run, tile_set, codes)
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "train_refiner.py")
     return 0
 

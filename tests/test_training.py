@@ -8,7 +8,7 @@ import sys
 import time
 from types import SimpleNamespace
 
-from cadl import training, vae
+from cadl import shards, training, vae
 
 import keras
 import numpy as np
@@ -226,6 +226,18 @@ def test_tensorboard_serves_the_curves_and_pictures(project):
     points = fetch("data/plugin/scalars/scalars?run=vae&tag=loss")
     assert [point[1] for point in points] == [2, 4, 6]
     assert "preview" in fetch("data/plugin/images/tags")["vae"]
+    assert "vae" in fetch("data/plugin/projector/runs")
+    about = fetch("data/plugin/projector/info?run=vae")["embeddings"][0]
+    with urllib.request.urlopen(
+        f"{url}data/plugin/projector/tensor?run=vae&name={about['tensorName']}"
+    ) as answer:
+        codes = np.frombuffer(answer.read(), np.float32)
+    tiles_there = len(shards.load_tiles(project.tiles))
+    assert codes.size == 512 * tiles_there and np.isfinite(codes).all()
+    with urllib.request.urlopen(
+        f"{url}data/plugin/projector/sprite_image?run=vae&name={about['tensorName']}"
+    ) as answer:
+        assert answer.read().startswith(b"\x89PNG")
 
 
 class Faults:
