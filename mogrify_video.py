@@ -31,7 +31,7 @@ SMOOTHING_SECONDS: Amount = 0.08  # codes are smoothed over time within a shot; 
 OUTPUT_SIZE: str = "source"  # source (cropped), tile (320x180), or width x height, cut to fit
 COMPARE: Literal["none", "inset", "side"] = "none"  # also show the original
 CRF: Annotated[int, Range(0, 51)] = 20  # quality of the H.264 file: less is better and larger
-PRESET: Literal["ultrafast", "superfast", "veryfast", "medium", "slow"] = "veryfast"  # of x264
+PRESET: Literal["ultrafast", "superfast", "veryfast", "medium", "slow"] = "superfast"  # of x264
 REPLACE: bool = False  # replace a finished output that was made with other settings
 
 EXPORTED: Path = Path("exported")  # SavedModels and embeddings

@@ -4,8 +4,8 @@ Noise is drawn out into lines of eight directions, once, broad ones and fine one
 the lines that run along the forms are taken: the direction comes from the structure tensor of the
 picture (Bigun & Granlund 1987), as in painterly filters (Kyprianidis & Kang 2011,
 doi 10.1111/j.1467-8659.2011.01882.x), from wide surroundings where the place itself is even, and
-from fixed slow swirls where all is. Where there is detail, broad strokes fade and fine ones stay,
-as painters do (Hertzmann 1998, doi 10.1145/280814.280951).
+from fixed slow swirls where all is. Where there is detail, strokes are finer and fainter, as
+painters set them (Hertzmann 1998, doi 10.1145/280814.280951).
 """
 
 from cadl import tiles
@@ -15,16 +15,12 @@ from keras import ops
 
 BLOCK = 2  # grain has half the tile's resolution
 DIRECTIONS = 8
-SIZES = {
-    "broad": (5.5, 1.0),
-    "fine": (3.5, 0.65),
-}  # standard deviations of a line, along and across, in pixels
+SIZES = {"broad": (6.0, 1.4), "fine": (4.0, 0.9)}  # standard deviations of a line, along, across
 LINE_SIDE = 27
 DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
-SETS = ("broad", "broad", "fine")  # of lines: two for light and hue, and what a bristle leaves
-NOISES = (0, 1, 0)  # which noise each is drawn from
-FAINTER = (0.85, 0.85, 0.4)  # how much less of each there is in detail
-CHANNELS = len(SETS)
+SETS = (("broad", 0), ("fine", 0), ("broad", 1))  # of lines, and the noise each is drawn from
+CHANNELS = 2  # strokes of light, broad or fine, and of hue
+FAINTER_LIGHT, FAINTER_HUE = 0.5, 0.9  # how much less there is of them in detail
 SWIRL = 2e-5  # squared contrast below which swirls lead
 SEED = 5
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -54,20 +50,20 @@ def draw_lines(noise):
         noise: float32 [N, h/2, w/2, 2] from N(0, 1).
 
     Returns:
-        float32 [N, h/2, w/2, CHANNELS * DIRECTIONS].
+        float32 [N, h/2, w/2, 3 * DIRECTIONS].
     """
     filters = {name: ops.convert_to_tensor(line_filters(*size)) for name, size in SIZES.items()}
     return ops.concatenate(
         [
             ops.conv(noise[..., number : number + 1], filters[name], padding="same")
-            for name, number in zip(SETS, NOISES, strict=True)
+            for name, number in SETS
         ],
         -1,
     )
 
 
 def fixed_lines() -> np.ndarray:
-    """Returns the lines of every whole tile, float32 [90, 160, CHANNELS * DIRECTIONS].
+    """Returns the lines of every whole tile, float32 [90, 160, 3 * DIRECTIONS].
 
     They are the same in all frames: new ones in each would be flicker.
     """
@@ -119,7 +115,7 @@ def lay(lines, flow):
     """Takes the lines that run along the forms.
 
     Args:
-        lines: float32 [N, h, w, CHANNELS * DIRECTIONS], or without N, by `draw_lines`.
+        lines: float32 [N, h, w, 3 * DIRECTIONS], or without N, by `draw_lines`.
         flow: float32 [N, h, w, 3], by `directions`.
 
     Returns:
@@ -129,11 +125,12 @@ def lay(lines, flow):
     fan = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
     weights = ops.square(ops.square(ops.relu(ops.matmul(flow[..., :2], fan))))
     weights = weights / (_length(weights) + 1e-9)
-    laid = [
-        ops.sum(part * weights, -1, keepdims=True) * (1.0 - fainter * flow[..., 2:])
-        for part, fainter in zip(ops.split(lines, CHANNELS, axis=-1), FAINTER, strict=True)
-    ]
-    return ops.concatenate(laid, -1)
+    broad, fine, hue = (
+        ops.sum(part * weights, -1, keepdims=True) for part in ops.split(lines, len(SETS), axis=-1)
+    )
+    detail = flow[..., 2:]
+    light = (broad + detail * (fine - broad)) * (1.0 - FAINTER_LIGHT * detail)
+    return ops.concatenate([light, hue * (1.0 - FAINTER_HUE * detail)], -1)
 
 
 def _length(vectors):

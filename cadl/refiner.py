@@ -53,7 +53,7 @@ class Refining(keras.Model):
         Args:
             pictures: float32 [N, h, w, 3].
             strength: float32 [N, 1].
-            laid: grain, float32 [N, h/2, w/2, 3], by `cadl.grain.lay`.
+            laid: grain, float32 [N, h/2, w/2, 2], by `cadl.grain.lay`.
             detail: float32 [N, h/4, w/4, detail_channels], or None if there is none.
             hint: float32 [N, h/4, w/4, 2], by `chroma_hint`, or None if there is no detail.
         """
@@ -133,7 +133,7 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     """Builds the network that refines the VAE's pictures.
 
     Takes a list: the VAE's tiles, float32 [N, h, w, 3]; the strength, float32 [N, 1] in [0, 1];
-    grain, float32 [N, h/2, w/2, 3]; and, unless `detail_channels` is 0, the detail code, float32
+    grain, float32 [N, h/2, w/2, 2]; and, unless `detail_channels` is 0, the detail code, float32
     [N, h/4, w/4, detail_channels], and chroma, float32 [N, h/4, w/4, 2]. Returns tiles, float32
     [N, h, w, 3], not clipped. New, it returns the VAE's tiles as they are.
 

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 STROKE_STRIDE = 7  # every so-manieth filter response is sorted; prime to the width of a crop
-STROKE_BANDS = (0.1, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than grain
+STROKE_BANDS = (0.05, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than grain
 FILTERS = 24  # drawn anew at every step
 FILTER_SIDE = 11
 FILTER_NUMBERS = 7  # that a filter is made of
@@ -59,8 +59,8 @@ def oriented_filters(numbers):
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)[..., None]
     along = x * ops.cos(np.pi * angle) + y * ops.sin(np.pi * angle)
     across = y * ops.cos(np.pi * angle) - x * ops.sin(np.pi * angle)
-    frequency = 0.08 + 0.27 * frequency  # waves a pixel
-    width = 0.4 / frequency
+    frequency = 0.06 + 0.16 * frequency  # waves a pixel
+    width = 0.3 / frequency
     envelope = (across / width) ** 2 + (along / (width * (1.0 + 2.0 * length))) ** 2
     wave = ops.exp(-0.5 * envelope) * ops.cos(2 * np.pi * (frequency * across + phase))
     wave = wave - ops.mean(wave, axis=(0, 1), keepdims=True)
