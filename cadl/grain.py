@@ -19,7 +19,8 @@ SIZES = {"broad": (6.0, 1.4), "fine": (4.0, 0.9)}  # standard deviations of a li
 LINE_SIDE = 27
 DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
 SETS = (("broad", 0), ("fine", 0), ("broad", 1))  # of lines, and the noise each is drawn from
-CHANNELS = 2  # strokes of light, broad or fine, and of hue
+CHANNELS = 3  # strokes of light, broad or fine; of hue; and the relief of the first
+CRISPNESS = 1.2  # how flat strokes are and how steep their edges
 FAINTER_LIGHT, FAINTER_HUE = 0.5, 0.9  # how much less there is of them in detail
 SWIRL = 2e-5  # squared contrast below which swirls lead
 SEED = 5
@@ -112,14 +113,14 @@ def directions(pictures):
 
 
 def lay(lines, flow):
-    """Takes the lines that run along the forms.
+    """Takes the lines that run along the forms, as strokes of light and hue with their relief.
 
     Args:
         lines: float32 [N, h, w, 3 * DIRECTIONS], or without N, by `draw_lines`.
         flow: float32 [N, h, w, 3], by `directions`.
 
     Returns:
-        float32 [N, h, w, CHANNELS], of about the variance of the noise where the picture is even.
+        float32 [N, h, w, CHANNELS], of a spread of about 0.7 where the picture is even.
     """
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     fan = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
@@ -129,8 +130,11 @@ def lay(lines, flow):
         ops.sum(part * weights, -1, keepdims=True) for part in ops.split(lines, len(SETS), axis=-1)
     )
     detail = flow[..., 2:]
-    light = (broad + detail * (fine - broad)) * (1.0 - FAINTER_LIGHT * detail)
-    return ops.concatenate([light, hue * (1.0 - FAINTER_HUE * detail)], -1)
+    light = ops.tanh(CRISPNESS * (broad + detail * (fine - broad))) * (1.0 - FAINTER_LIGHT * detail)
+    hue = ops.tanh(CRISPNESS * hue) * (1.0 - FAINTER_HUE * detail)
+    raised = _mirror(light, 1)
+    relief = raised[:, 2:, 2:] - raised[:, :-2, :-2]  # lit from the top left
+    return ops.concatenate([light, hue, relief], -1)
 
 
 def _length(vectors):

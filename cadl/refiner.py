@@ -23,7 +23,7 @@ DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale
 ARCHITECTURE = {
     "features": [FEATURES, HALF_FEATURES],
     "blocks": BLOCKS,
-    "grain": "laid along the forms",
+    "grain": grain.CHANNELS,
 }
 HINT_GAINS = (0.5, 3.0)  # bounds of how much the spread of chroma is changed
 MIN_SPREAD = 0.01  # of chroma, below which it is grey
@@ -53,7 +53,7 @@ class Refining(keras.Model):
         Args:
             pictures: float32 [N, h, w, 3].
             strength: float32 [N, 1].
-            laid: grain, float32 [N, h/2, w/2, 2], by `cadl.grain.lay`.
+            laid: grain, float32 [N, h/2, w/2, 3], by `cadl.grain.lay`.
             detail: float32 [N, h/4, w/4, detail_channels], or None if there is none.
             hint: float32 [N, h/4, w/4, 2], by `chroma_hint`, or None if there is no detail.
         """
@@ -133,11 +133,15 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     """Builds the network that refines the VAE's pictures.
 
     Takes a list: the VAE's tiles, float32 [N, h, w, 3]; the strength, float32 [N, 1] in [0, 1];
-    grain, float32 [N, h/2, w/2, 2]; and, unless `detail_channels` is 0, the detail code, float32
+    grain, float32 [N, h/2, w/2, 3]; and, unless `detail_channels` is 0, the detail code, float32
     [N, h/4, w/4, detail_channels], and chroma, float32 [N, h/4, w/4, 2]. Returns tiles, float32
     [N, h, w, 3], not clipped. New, it returns the VAE's tiles as they are.
 
-    An interpolation and a smooth depth-to-space lead back to full size, so no grid can show.
+    Two things are added to them. A residual restores, at every strength alike. A tint and grain,
+    each place of it times colours that the network chooses, paint, times the strength. What paints
+    is smooth but for the grain: left free to draw strokes, the network met the statistics of
+    paintings with a fine hatching. Interpolations and a smooth depth-to-space lead back to full
+    size, so no grid can show.
     """
     picture = keras.Input((*size, 3), name="picture")
     strength = keras.Input((1,), name="strength")
@@ -145,49 +149,73 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     laid = keras.Input((*half, grain.CHANNELS), name="grain")
     inputs = [picture, strength, laid]
     x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
-    x = layers.Rescaling(2.0, -1.0, name="centre")(x)
-    strength_map = layers.Reshape((1, 1, 1), name="strength_map")(strength)
-    strokes = layers.Multiply(name="grain_by_strength")([laid, strength_map])
-    parts = [x, SpaceToDepth(2, name="grain_to_depth")(strokes)]
+    parts = [layers.Rescaling(2.0, -1.0, name="centre")(x)]
     if detail_channels:
         detail = keras.Input((*quarter, detail_channels), name="detail")
         hint = keras.Input((*quarter, 2), name="hint")
         inputs += [detail, hint]
         parts += [detail, layers.Rescaling(4.0, name="hint_scale")(hint)]
-    x = layers.Concatenate(name="with_detail")(parts)
+    x = layers.Concatenate(name="with_detail")(parts) if detail_channels else parts[0]
     x = layers.Conv2D(FEATURES, 3, padding="same", name="stem")(x)
-    style = layers.Dense(32, activation="silu", name="style")(strength)
     for i in range(BLOCKS):  # [N, h/4, w/4, 40]
-        x = modulated_block(x, style, f"block{i}")
+        x = residual_block(x, f"block{i}")
+    paint = paint_strokes(x, strength, laid)
     x = layers.Dense(HALF_FEATURES, name="to_half")(x)
     x = layers.UpSampling2D(2, interpolation="bilinear", name="half")(x)  # [N, h/2, w/2, 24]
-    x = layers.Concatenate(name="with_grain")([x, strokes])
     x = layers.Conv2D(HALF_FEATURES, 3, padding="same", activation="silu", name="half_conv")(x)
     x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="residual")(x)
     x = smooth_depth_to_space(x, "full")  # [N, h, w, 3]
-    x = layers.Add(dtype="float32", name="refined")([picture, x])
+    x = layers.Add(dtype="float32", name="refined")([picture, x, paint])
     return keras.Model(inputs, x, name="refiner")
 
 
-def modulated_block(x: keras.KerasTensor, style: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Residual block whose inner features are scaled and moved by the style.
-
-    Feature-wise modulation (Perez et al. 2018, arXiv 1709.07871) lets one network draw at every
-    strength.
-    """
+def residual_block(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Adds two 3x3 convolutions to `x`."""
     y = layers.Activation("silu", name=f"{name}_act0")(x)
     y = layers.Conv2D(FEATURES, 3, padding="same", name=f"{name}_conv0")(y)
-    scale = layers.Dense(FEATURES, kernel_initializer="zeros", name=f"{name}_scale")(style)
-    move = layers.Dense(FEATURES, kernel_initializer="zeros", name=f"{name}_move")(style)
-    scale = layers.Reshape((1, 1, FEATURES), name=f"{name}_scale_map")(scale)
-    move = layers.Reshape((1, 1, FEATURES), name=f"{name}_move_map")(move)
-    y = layers.Add(name=f"{name}_scaled")([y, layers.Multiply()([y, scale]), move])
     y = layers.Activation("silu", name=f"{name}_act1")(y)
     y = layers.Conv2D(
         FEATURES, 3, padding="same", name=f"{name}_conv1",
         kernel_initializer=keras.initializers.VarianceScaling(0.1),
     )(y)  # fmt: skip
     return layers.Add(name=f"{name}_add")([x, y])
+
+
+def paint_strokes(
+    x: keras.KerasTensor, strength: keras.KerasTensor, laid: keras.KerasTensor
+) -> keras.KerasTensor:
+    """Returns what painting adds to the tiles, [N, h, w, 3].
+
+    Features are scaled and moved by the strength (Perez et al. 2018, arXiv 1709.07871), so that one
+    network paints at every strength.
+    """
+    style = layers.Dense(32, activation="silu", name="style")(strength)
+    scale, move = (
+        layers.Reshape((1, 1, FEATURES), name=f"{name}_map")(
+            layers.Dense(FEATURES, kernel_initializer="zeros", name=name)(style)
+        )
+        for name in ("scale", "move")
+    )
+    y = layers.Dense(FEATURES, name="brush")(layers.Activation("silu", name="brush_act0")(x))
+    y = layers.Add(name="brush_styled")([y, layers.Multiply(name="brush_scaled")([y, scale]), move])
+    y = layers.Activation("silu", name="brush_act1")(y)
+    colours = 3 * (1 + grain.CHANNELS)  # of the tint and of each kind of stroke
+    y = layers.Conv2D(colours, 3, padding="same", kernel_initializer="zeros", name="colours")(y)
+    y = layers.UpSampling2D(2, interpolation="bilinear", name="colours_half")(y)
+    strength_map = layers.Reshape((1, 1, 1), name="strength_map")(strength)
+    y = layers.Lambda(mix_colours, output_shape=(*laid.shape[1:3], 3), name="mix_colours")(
+        [y, laid, strength_map]
+    )
+    return layers.UpSampling2D(2, interpolation="bilinear", name="paint")(y)
+
+
+def mix_colours(parts: list):
+    """Adds up the tint and each kind of stroke times its colour, all times the strength."""
+    colours, laid, strength = parts
+    total, *strokes = ops.split(colours, 1 + grain.CHANNELS, axis=-1)
+    for number, colour in enumerate(strokes):
+        total = total + colour * laid[..., number : number + 1]
+    return strength * total
 
 
 def detail_kl(detail):
