@@ -44,8 +44,8 @@ SEED: Seed = 1  # of weights, order of tiles and noise
 
 LOSS: Literal["strokes", "ancestor"] = "strokes"  # what is learnt; ancestor is the loss of 2017
 DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 4  # detail code of a tile; 0 is a plain refiner
-STROKE_WEIGHT: Amount = 40.0  # of the texture statistics of the painter's tiles
-STRUCTURE_WEIGHT: Amount = 300.0  # of the video's local structure, which holds strokes back
+STROKE_WEIGHT: Amount = 100.0  # of the texture statistics of the painter's tiles
+STRUCTURE_WEIGHT: Amount = 200.0  # of the video's local structure, which holds strokes back
 COLOUR_WEIGHT: Amount = 30.0  # of the palette of the painter's tiles
 PALETTE_WEIGHT: Amount = 1.0  # of the colours that the moved codes ask for, place by place
 SPECKLE_WEIGHT: Amount = 0.1  # against strokes of stray hues

@@ -25,6 +25,8 @@ ARCHITECTURE = {
     "blocks": BLOCKS,
     "grain": grain.CHANNELS,
 }
+# Red, green and blue of a new refiner's tint and of its strokes of light, of hue, and of relief.
+FIRST_COLOURS = ((0, 0, 0), (0.1, 0.1, 0.1), (0.05, 0, -0.06), (0.08, 0.08, 0.08))
 HINT_GAINS = (0.5, 3.0)  # bounds of how much the spread of chroma is changed
 MIN_SPREAD = 0.01  # of chroma, below which it is grey
 
@@ -135,7 +137,8 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     Takes a list: the VAE's tiles, float32 [N, h, w, 3]; the strength, float32 [N, 1] in [0, 1];
     grain, float32 [N, h/2, w/2, 3]; and, unless `detail_channels` is 0, the detail code, float32
     [N, h/4, w/4, detail_channels], and chroma, float32 [N, h/4, w/4, 2]. Returns tiles, float32
-    [N, h, w, 3], not clipped. New, it returns the VAE's tiles as they are.
+    [N, h, w, 3], not clipped. New, it returns the VAE's tiles as they are, under as much of
+    strokes as the strength says.
 
     Two things are added to them. A residual restores, at every strength alike. A tint and grain,
     each place of it times colours that the network chooses, paint, times the strength. What paints
@@ -200,7 +203,12 @@ def paint_strokes(
     y = layers.Add(name="brush_styled")([y, layers.Multiply(name="brush_scaled")([y, scale]), move])
     y = layers.Activation("silu", name="brush_act1")(y)
     colours = 3 * (1 + grain.CHANNELS)  # of the tint and of each kind of stroke
-    y = layers.Conv2D(colours, 3, padding="same", kernel_initializer="zeros", name="colours")(y)
+    y = layers.Conv2D(
+        colours, 3, padding="same", kernel_initializer="zeros", name="colours",
+        bias_initializer=lambda shape, dtype=None: ops.reshape(
+            ops.convert_to_tensor(FIRST_COLOURS, dtype), shape
+        ),
+    )(y)  # fmt: skip
     y = layers.UpSampling2D(2, interpolation="bilinear", name="colours_half")(y)
     strength_map = layers.Reshape((1, 1, 1), name="strength_map")(strength)
     y = layers.Lambda(mix_colours, output_shape=(*laid.shape[1:3], 3), name="mix_colours")(
