@@ -45,10 +45,10 @@ SEED: Seed = 1  # of weights, order of tiles and noise
 LOSS: Literal["strokes", "ancestor"] = "strokes"  # what is learnt; ancestor is the loss of 2017
 DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 4  # detail code of a tile; 0 is a plain refiner
 STROKE_WEIGHT: Amount = 100.0  # of the texture statistics of the painter's tiles
-STRUCTURE_WEIGHT: Amount = 200.0  # of the video's local structure, which holds strokes back
+STRUCTURE_WEIGHT: Amount = 80.0  # of the video's local structure, which holds strokes back
 COLOUR_WEIGHT: Amount = 30.0  # of the palette of the painter's tiles
-PALETTE_WEIGHT: Amount = 1.0  # of the colours that the moved codes ask for, place by place
-SPECKLE_WEIGHT: Amount = 0.1  # against strokes of stray hues
+PALETTE_WEIGHT: Amount = 0.2  # of the colours that the moved codes ask for, place by place
+SPECKLE_WEIGHT: Amount = 0.02  # against strokes of stray hues
 ADVERSARIAL_WEIGHT: Amount = 30.0  # of the discriminator; 0 leaves it out
 
 CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
@@ -170,7 +170,6 @@ def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimiz
     """Returns the compiled function that makes one training step from one batch."""
     weighted = {
         "reconstruction_loss": 1.0,
-        "calm_loss": 1.0,
         "palette_loss": settings.palette_weight,
         "speckle_loss": settings.speckle_weight,
         "structure_loss": settings.structure_weight,

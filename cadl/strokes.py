@@ -1,8 +1,7 @@
 """What the refiner is trained on: likeness, structure, palette, strokes. Pure functions.
 
 At strength 0 the refiner restores a tile. Above, it draws a video tile whose codes were moved
-toward a painter: nearly as it would restore it at low strength, in the texture and palette of the
-painter's tiles at full strength, and always with the video's structure.
+toward a painter, in the texture and palette of the painter's tiles and with the video's structure.
 """
 
 from cadl import tiles
@@ -175,9 +174,9 @@ def refining_terms(
 ) -> dict:
     """Returns the terms of the refiner's loss, each a mean over the tiles it is about.
 
-    Beside the losses above: `calm_loss` holds low strengths near the restored picture,
-    `palette_loss` keeps the colours of the moved codes at an eighth of the resolution, and
-    `speckle_loss` keeps hues at half of it: strokes differ in light more than in hue.
+    Beside the losses above: `palette_loss` keeps the colours of the moved codes at an eighth of the
+    resolution, and `speckle_loss` keeps hues at half of it: strokes differ in light more than in
+    hue.
 
     Args:
         targets: float32 [N, h, w, 3], tiles to restore.
@@ -196,7 +195,6 @@ def refining_terms(
     mean_strength = ops.mean(strength)
     terms = {
         "reconstruction_loss": ops.mean(sharp_loss(targets, restored)),
-        "calm_loss": ops.mean(sharp_loss(plain, painted) * (1 - strength) ** 2),
         "palette_loss": 64 * ops.mean(palette),
         "speckle_loss": 4 * ops.mean(ops.sum(speckle, axis=(1, 2, 3))),
         "structure_loss": ops.mean(structure_loss(painted, videos)),
