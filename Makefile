@@ -30,9 +30,13 @@ lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-# The second one uses the networks of `make demo`.
+# In a short form, on what `make demo` made.
 bench: setup
-	$(RUN) -m benchmarks.bench_training
+	$(RUN) -m benchmarks.bench_training --tiles demo/tiles
+	$(RUN) -m benchmarks.bench_layers
+	$(RUN) -m benchmarks.bench_learning --tiles demo/tiles --seconds 90 --slice 15 --curves out/bench/learning.png
+	$(RUN) -m benchmarks.bench_picture --tiles demo/tiles --vae-run demo/log/vae --refiners ours=demo/log/refiner --video night-walk
+	$(RUN) -m benchmarks.bench_kills --tiles demo/tiles --steps 60 --kills 3
 	$(RUN) -m benchmarks.bench_conversion
 
 clean:

@@ -6,6 +6,7 @@ At strength 0 it learns to restore tiles; above, to paint video tiles whose code
 a painter. The VAE stays as it is. Stop and go on as with train_vae.py.
 """
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -230,7 +231,7 @@ def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimiz
                 loss += adversarial_weight[0] * terms["adversarial_loss"]
             shared_loss = loss * share
         gradients = tape.gradient(shared_loss, model.trainable_variables)
-        norm, skipped = optimizers[0].learn(model.trainable_variables, gradients)
+        norm, skipped = optimizers[0].learn(model.trainable_variables, gradients, shared_loss)
         terms |= {"loss": loss, "gradient_norm": norm, "skipped": skipped}
         if adversarial:
             terms |= train_rival(discriminator, optimizers[1], paintings, painted, painters, share)
@@ -282,7 +283,7 @@ def train_rival(discriminator, adam, paintings, painted, painters, share) -> dic
         loss = adversary.discriminator_loss(real_scores, fake_scores)
         total = (loss + adversary.R1_WEIGHT * penalty) * share
     variables = discriminator.trainable_variables
-    adam.learn(variables, tape.gradient(total, variables))
+    adam.learn(variables, tape.gradient(total, variables), total)
     right = [tf.reduce_mean(tf.cast(s > 0, tf.float32)) for s in (real_scores, -fake_scores)]
     return {"discriminator_loss": loss, "discriminator_right": sum(right) / 2}
 
@@ -379,7 +380,7 @@ def train(
             means = meter.read(settings.batch_size)
             means["events/adversary_weight"] = float(balance.weight)
             run.log({**means, "learning_rate": rate}, step)
-            bar.set_postfix_str(f"loss {means['loss']:.0f}", refresh=False)
+            bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 
         # Show.
         if training.is_preview_step(step, settings.preview_every) or step == settings.steps:

@@ -115,7 +115,7 @@ def make_step(strategy, model, adam, run, settings):
             losses, terms = vae.vae_loss(tiles_in, reconstruction, z_mean, z_log_var, settings.beta)
             loss = tf.reduce_sum(losses) / settings.batch_size
         gradients = tape.gradient(loss, model.trainable_variables)
-        norm, skipped = adam.learn(model.trainable_variables, gradients)
+        norm, skipped = adam.learn(model.trainable_variables, gradients, loss)
         terms = {name: tf.reduce_sum(term) / settings.batch_size for name, term in terms.items()}
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         return {
@@ -176,7 +176,7 @@ def train(
         if step % settings.log_every == 0 or step == settings.steps:
             means = meter.read(settings.batch_size)
             run.log({**means, "learning_rate": rate}, step)
-            bar.set_postfix_str(f"loss {means['loss']:.0f}", refresh=False)
+            bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 
         # Show.
         if training.is_preview_step(step, settings.preview_every) or step == settings.steps:

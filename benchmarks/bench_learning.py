@@ -164,7 +164,7 @@ class Learner:
         if self.name == "2017":
             self._adam.apply(gradients, variables)
         else:
-            self._adam.learn(variables, gradients)
+            self._adam.learn(variables, gradients, loss)
         return loss
 
 

@@ -111,7 +111,7 @@ def make_step(model: keras.Model, loss_of, learning_rate: float, *, clip: bool):
             loss = tf.reduce_mean(loss_of(pixels, *model([pixels, noise], training=True)))
         gradients = tape.gradient(loss, model.trainable_variables)
         if clip:
-            adam.learn(model.trainable_variables, gradients)
+            adam.learn(model.trainable_variables, gradients, loss)
         else:
             adam.apply(gradients, model.trainable_variables)
         return loss

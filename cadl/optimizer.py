@@ -33,16 +33,19 @@ class Adam(keras.optimizers.Adam):
         """Takes the next gradient's norm as the usual one."""
         self.norm_average.assign(0.0)
 
-    def learn(self, variables: list, gradients: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def learn(
+        self, variables: list, gradients: list[tf.Tensor], loss: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Adds up the replicas' gradients, clips them by their usual norm and applies them.
 
         Clipping at twice the running mean of the norm follows its fall over training, which no
-        fixed bound can (compare Brock et al. 2021, arXiv 2102.06171, who clip unit-wise). A
-        gradient that is not finite, or thirty times the usual, changes nothing at all.
+        fixed bound can (compare Brock et al. 2021, arXiv 2102.06171, who clip unit-wise). A loss
+        or gradient that is not finite, or a gradient thirty times the usual, changes nothing.
 
         Args:
             variables: those it was built on.
-            gradients: of the sum over this replica's tiles of loss / global batch size.
+            gradients: of the loss.
+            loss: the sum over this replica's tiles of their loss / global batch size.
 
         Returns:
             The norm before clipping, float32 [], and 1.0 if the step was skipped, else 0.0.
@@ -50,11 +53,11 @@ class Adam(keras.optimizers.Adam):
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync
         if replicas > 1:
-            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            *gradients, loss = context.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, loss])
         norm = tf.linalg.global_norm(gradients)
         before = tf.convert_to_tensor(self.norm_average)
         usual = tf.where(before > 0, before, norm)
-        good = tf.math.is_finite(norm) & (norm <= SPIKE_RATIO * usual)
+        good = tf.math.is_finite(norm + loss) & (norm <= SPIKE_RATIO * usual)
         clipped = tf.minimum(norm, CLIP_RATIO * usual)
         after = NORM_MOMENTUM * usual + (1 - NORM_MOMENTUM) * clipped
         self.norm_average.assign(tf.where(good, after, before))

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-STEPS = 20
+STEPS = int(os.environ.get("DEVICE_STEPS", "6"))  # 20 take five minutes
 TWO_CPUS = """
 import sys
 import tensorflow as tf
@@ -29,7 +29,7 @@ sys.exit(train_vae.main(sys.argv[1:]))
 def arguments(project, run, steps=STEPS):
     return [
         "--tiles", str(project.tiles), "--run", str(run), "--steps", str(steps), "--batch-size",
-        "4", "--checkpoint-every", "5", "--preview-every", "100", "--validation-fraction", "0.3",
+        "4", "--checkpoint-every", "3", "--preview-every", "100", "--validation-fraction", "0.3",
     ]  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_two_killed_and_restarted_workers_give_the_weights_of_one(project, on_on
     run = tmp_path / "run"
     workers = start_workers(project, run)
     deadline = time.monotonic() + 200
-    while not (run / "checkpoints" / "ckpt-5.index").exists():
+    while not (run / "checkpoints" / "ckpt-3.index").exists():
         assert all(worker.poll() is None for worker in workers), workers[0].communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -16,7 +16,7 @@ def make(start=(0.0, 0.0), **options):
 
 
 def state(adam, weight):
-    return [np.array(weight), *(np.array(v) for v in (*adam._momentums, *adam._velocities))]
+    return [weight.numpy(), *(v.numpy() for v in (*adam._momentums, *adam._velocities))]
 
 
 def test_adam_equals_that_of_keras():
@@ -32,32 +32,35 @@ def test_adam_equals_that_of_keras():
 def test_gradients_are_clipped_at_twice_their_usual_norm():
     adam, weight = make(beta_1=0.0, beta_2=0.0)
     adam.norm_average.assign(5.0)
-    norm, skipped = adam.learn([weight], [tf.constant([30.0, 40.0])])
+    norm, skipped = adam.learn([weight], [tf.constant([30.0, 40.0])], 1.0)
     assert float(norm) == pytest.approx(50) and float(skipped) == 0
     np.testing.assert_allclose(adam._momentums[0].numpy(), [6, 8], rtol=1e-5)
     assert float(adam.norm_average) == pytest.approx(0.98 * 5 + 0.02 * 10)
 
 
-@pytest.mark.parametrize("gradient", [[math.nan, 1], [math.inf, 0], [0, 200]])
-def test_a_gradient_not_finite_or_far_out_of_line_changes_nothing(gradient):
+@pytest.mark.parametrize(
+    ("gradient", "loss"),
+    [([math.nan, 1], 1), ([math.inf, 0], 1), ([0, 200], 1), ([3, 4], math.nan)],
+)
+def test_a_step_not_finite_or_far_out_of_line_changes_nothing(gradient, loss):
     adam, weight = make((1.0, 2.0))
-    learn = tf.function(lambda g: adam.learn([weight], [g]))
-    learn(tf.constant([3.0, 4.0]))
+    learn = tf.function(lambda g, of: adam.learn([weight], [g], of))
+    learn(tf.constant([3.0, 4.0]), tf.constant(1.0))
     before = state(adam, weight)
     norm_before = float(adam.norm_average)
-    _, skipped = learn(tf.constant(gradient, tf.float32))
+    _, skipped = learn(tf.constant(gradient, tf.float32), tf.constant(loss, tf.float32))
     assert float(skipped) == 1 and float(adam.norm_average) == norm_before == 5
     for a, b in zip(before, state(adam, weight), strict=True):
         np.testing.assert_array_equal(a, b)
-    _, skipped = learn(tf.constant([3.0, 4.0]))
+    _, skipped = learn(tf.constant([3.0, 4.0]), tf.constant(1.0))
     assert float(skipped) == 0 and np.any(weight.numpy() != before[0])
 
 
 def test_the_usual_norm_can_be_learnt_anew():
     adam, weight = make()
-    adam.learn([weight], [tf.constant([1.0, 0.0])])
+    adam.learn([weight], [tf.constant([1.0, 0.0])], 1.0)
     adam.forget_norm()
-    _, skipped = adam.learn([weight], [tf.constant([1e6, 0.0])])
+    _, skipped = adam.learn([weight], [tf.constant([1e6, 0.0])], 1.0)
     assert float(skipped) == 0 and float(adam.norm_average) == pytest.approx(1e6)
 
 
