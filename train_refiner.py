@@ -48,7 +48,7 @@ DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 4  # detail code of a tile; 0 is
 STROKE_WEIGHT: Amount = 100.0  # of the texture statistics of the painter's tiles
 STRUCTURE_WEIGHT: Amount = 80.0  # of the video's local structure, which holds strokes back
 COLOUR_WEIGHT: Amount = 30.0  # of the palette of the painter's tiles
-PALETTE_WEIGHT: Amount = 0.2  # of the colours that the moved codes ask for, place by place
+PALETTE_WEIGHT: Amount = 0.5  # of the colours that the moved codes ask for, place by place
 SPECKLE_WEIGHT: Amount = 0.02  # against strokes of stray hues
 ADVERSARIAL_WEIGHT: Amount = 30.0  # of the discriminator; 0 leaves it out
 

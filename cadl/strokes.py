@@ -174,9 +174,9 @@ def refining_terms(
 ) -> dict:
     """Returns the terms of the refiner's loss, each a mean over the tiles it is about.
 
-    Beside the losses above: `palette_loss` keeps the colours of the moved codes at an eighth of the
-    resolution, and `speckle_loss` keeps hues at half of it: strokes differ in light more than in
-    hue.
+    Beside the losses above: `palette_loss` keeps the colours of the moved codes at a sixteenth of
+    the resolution, and `speckle_loss` keeps hues at half of it: strokes differ in light more than
+    in hue.
 
     Args:
         targets: float32 [N, h, w, 3], tiles to restore.
@@ -189,13 +189,13 @@ def refining_terms(
         numbers: float32 [FILTERS, FILTER_NUMBERS], uniform in [0, 1], new at every step.
         detail: detail code of the targets, None without one.
     """
-    palette = ops.sum(ops.square(shrink(painted, 8) - shrink(plain, 8)), axis=(1, 2, 3))
+    palette = ops.sum(ops.square(shrink(painted, 16) - shrink(plain, 16)), axis=(1, 2, 3))
     speckle = shrink(painted - plain, 2)
     speckle = ops.square(speckle - ops.mean(speckle, axis=-1, keepdims=True))
     mean_strength = ops.mean(strength)
     terms = {
         "reconstruction_loss": ops.mean(sharp_loss(targets, restored)),
-        "palette_loss": 64 * ops.mean(palette),
+        "palette_loss": 256 * ops.mean(palette),
         "speckle_loss": 4 * ops.mean(ops.sum(speckle, axis=(1, 2, 3))),
         "structure_loss": ops.mean(structure_loss(painted, videos)),
         "stroke_loss": mean_strength * stroke_loss(painted, paintings, numbers),
