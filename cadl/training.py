@@ -22,7 +22,7 @@ import tensorflow as tf
 from PIL import Image
 
 BAD_STEPS_IN_A_ROW = 5  # then the run goes back to its newest checkpoint
-MAX_FALLBACKS = 4  # from one checkpoint; then the run gives up
+MAX_FALLBACKS = 4  # without a good step between; then the run gives up
 ENCODE_BATCH = 32
 CHECKPOINTS_KEPT = 3
 BEST = "best"
@@ -70,7 +70,7 @@ class Run:
         self._bad_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="bad_steps")
         self._bad_in_a_row = tf.Variable(0, dtype=tf.int64, trainable=False, name="bad_in_a_row")
         self._fallbacks = tf.Variable(0, dtype=tf.int64, trainable=False, name="fallbacks")
-        self._fallbacks_since_save = 0
+        self._fallbacks_in_a_row = 0
         self._best = -math.inf
         self._record = {
             "script": script,
@@ -101,7 +101,6 @@ class Run:
 
     def save(self) -> None:
         """Writes a checkpoint whole, and the progress movie up to now; the chief alone does."""
-        self._fallbacks_since_save = 0
         if not devices.is_chief():
             return
         with files_on_full_disk(self.folder):
@@ -138,6 +137,7 @@ class Run:
         """
         if not terms.pop("skipped"):
             self._bad_in_a_row.assign(0)
+            self._fallbacks_in_a_row = 0
             return True
         self._bad_steps.assign_add(1)
         self._bad_in_a_row.assign_add(1)
@@ -150,11 +150,11 @@ class Run:
         return False
 
     def _fall_back(self, step: int, why: str) -> None:
-        self._fallbacks_since_save += 1
+        self._fallbacks_in_a_row += 1
         numbers = [self.step, self._bad_steps, self._fallbacks, self.rate_factor]
         kept = [number.numpy() for number in numbers]
         found = restore_newest(self._checkpoint, self.folder)
-        if not found or self._fallbacks_since_save > MAX_FALLBACKS:
+        if not found or self._fallbacks_in_a_row > MAX_FALLBACKS:
             raise RuntimeError(
                 f"{why} at step {step}, {BAD_STEPS_IN_A_ROW} steps in a row, and no checkpoint in "
                 f"{self.folder} helps: start afresh with half the --learning-rate"

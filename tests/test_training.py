@@ -281,7 +281,7 @@ def test_nan_in_a_row_goes_back_at_half_the_rate(project, scripts, tmp_path, mon
     Faults(monkeypatch, nan=range(5, 10))
     arguments = [*train(project, tmp_path / "run", 12), "--log-every", "1"]
     assert scripts.train_vae.main(arguments) == 0
-    assert "ckpt-4, at 0.5 of the rate" in capsys.readouterr().err
+    assert "back to the weights of" in capsys.readouterr().err
     rates = curve(tmp_path / "run", "learning_rate")
     assert rates[12] == pytest.approx(0.5 * 1e-3 * 12 / 100, rel=1e-4)
     assert curve(tmp_path / "run", "events/fallbacks") == {9: 1}
