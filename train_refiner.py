@@ -9,15 +9,16 @@ a painter. The VAE stays as it is. Stop and go on as with train_vae.py.
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Literal
 
 from cadl import (
     adversary,
     blocks,
+    brush,
     console,
     devices,
     gallery,
-    grain,
     latents,
     metrics,
     optimizer,
@@ -29,7 +30,6 @@ from cadl import (
 )
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -49,7 +49,6 @@ STROKE_WEIGHT: Amount = 100.0  # of the texture statistics of the painter's tile
 STRUCTURE_WEIGHT: Amount = 80.0  # of the video's local structure, which holds strokes back
 COLOUR_WEIGHT: Amount = 30.0  # of the palette of the painter's tiles
 PALETTE_WEIGHT: Amount = 0.5  # of the colours that the moved codes ask for, place by place
-SPECKLE_WEIGHT: Amount = 0.02  # against strokes of stray hues
 ADVERSARIAL_WEIGHT: Amount = 30.0  # of the discriminator; 0 leaves it out
 
 CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
@@ -59,7 +58,8 @@ LOG_EVERY: Count = 25  # steps between points of the curves
 MIXED_PRECISION: bool = False  # 16-bit arithmetic, for a GPU with tensor cores; slow on a CPU
 XLA: bool = False  # compile the step with XLA, on one device
 
-CROP_HEIGHT, CROP_WIDTH = 96, 160  # of what is trained on, cut anywhere out of the tiles
+CROP_HEIGHT, CROP_WIDTH = 120, 160  # of what is trained on, cut out of the tiles
+CORNER_STEP = 20  # pixels; strokes of all layers and the refiner's blocks fit in it
 ADVERSARY_WARM_UP = 300  # steps that the discriminator learns alone; then as many to full weight
 PREVIEW_STRENGTHS = (0.0, 0.5, 1.0)
 PREVIEW_TILES = 4
@@ -95,10 +95,10 @@ def main(argv: list[str] | None = None) -> int:
         )
         adam.build(model.trainable_variables)
         rival.build(discriminator.trainable_variables)
-        balance = adversary.Balance()
-    sized = refiner.Refining(settings.detail_channels, (tiles.HEIGHT, tiles.WIDTH))
-    operations = blocks.count_operations(sized) / 1e9
-    console.say(f"VAE of step {vae_step}; the refiner takes {operations:.2f} GFLOP a tile")
+        balance = training.Balance()
+    console.say(
+        f"VAE of step {vae_step}; the refiner takes {operations(settings):.2f} GFLOP a tile"
+    )
     train_indices, held_out = tile_set.split(
         vae_record["settings"]["validation_fraction"], vae_record["settings"]["seed"]
     )
@@ -136,9 +136,9 @@ def main(argv: list[str] | None = None) -> int:
         codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
         maps = style_maps(tile_set, codes)
         step_function = make_step(
-            strategy, vae_model, maps, model, averaged, discriminator, (adam, rival), run, settings
+            strategy, vae_model, maps, model, discriminator, (adam, rival), run, settings
         )  # fmt: skip
-        watch = Watch(tile_set, codes, maps, vae_model, train_indices, held_out)
+        watch = Watch(tile_set, codes, maps, vae_model, averaged, train_indices, held_out)
         with run.stoppable():
             train(strategy, run, tile_set, train_indices, step_function, watch, model, averaged,
                   (adam, rival), balance, settings)  # fmt: skip
@@ -167,12 +167,18 @@ def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray,
     return matrices, offsets
 
 
-def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimizers, run, settings):
+def operations(settings) -> float:
+    """Counts a whole tile's GFLOP in detail encoder, refiner and painter."""
+    sized = refiner.Refining(settings.detail_channels, (tiles.HEIGHT, tiles.WIDTH))
+    parts = sized.detail_encoder, sized.refiner, sized.painter
+    return sum(blocks.count_operations(part) for part in parts if part) / 1e9
+
+
+def make_step(strategy, vae_model, maps, model, discriminator, optimizers, run, settings):
     """Returns the compiled function that makes one training step from one batch."""
     weighted = {
         "reconstruction_loss": 1.0,
         "palette_loss": settings.palette_weight,
-        "speckle_loss": settings.speckle_weight,
         "structure_loss": settings.structure_weight,
         "stroke_loss": settings.stroke_weight,
         "colour_loss": settings.colour_weight,
@@ -180,61 +186,43 @@ def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimiz
         "nearer_loss": 0.6,
         "further_loss": 0.4,
     }
-    adversarial = settings.loss == "strokes" and settings.adversarial_weight > 0
-    matrices, offsets = map(tf.constant, maps)
-    lines = tf.constant(grain.fixed_lines())
+    paints = model.painter is not None and settings.loss == "strokes"
+    adversarial = paints and settings.adversarial_weight > 0
+    prepare = make_preparation(vae_model, maps, with_detail=model.painter is not None)
 
     def replica_step(batch: dict, adversarial_weight: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Decode codes as they are and moved, and cut one window out of everything.
-        whole = tf.cast(batch["tiles"], tf.float32) / 255
-        strength = batch["strength"][1::2]
-        z_mean, _ = vae_model.encoder(whole)
-        moved = move(z_mean[1::2], matrices, offsets, batch["pair"][1::2], strength)
-        decoded = vae_model.decoder(tf.concat([z_mean, moved], 0))
-        originals = tf.concat([whole, whole[1::2]], 0)
-        count = tf.shape(whole)[0]
-        strengths = tf.concat([tf.zeros(count), strength], 0)[:, None]
-        corner = batch["corner"]
-        pictures, targets = cut(decoded, corner), cut(whole, corner)
-        small, small_tiles = (tf.nn.avg_pool2d(x, 4, 4, "VALID") for x in (decoded, originals))
-        guide = small_tiles if model.detail_encoder else small
-        laid = cut(grain.lay(lines, grain.directions(guide)), corner, grain.BLOCK)
-        paintings, videos, painters = targets[0::2], targets[1::2], batch["pair"][1::2, 1]
+        given = prepare(batch)
+        count = tf.shape(given.targets)[0]
         share = tf.cast(count, tf.float32) / settings.batch_size  # of this replica
-
-        # Draw everything, and learn from it.
+        paintings, painters = given.targets[0::2], batch["pair"][1::2, 1]
         with tf.GradientTape() as tape:
-            detail = noisy = hint = None
-            if model.detail_encoder:
-                hint = refiner.chroma_hint(small, small_tiles, strengths)
-                hint = cut(hint, corner, refiner.BLOCK)
-                detail = model.detail_encoder(targets)
-                noisy = detail + refiner.DETAIL_NOISE * batch["noise"]
-                noisy = tf.concat([noisy, noisy[1::2]], 0)
-            refined = model.draw(pictures, strengths, laid, noisy, hint)
-            restored, painted = refined[:count], refined[count:]
-            inputs = pictures, tf.zeros_like(strengths), laid, noisy, hint
-            plain = averaged.draw(*(x if x is None else x[count:] for x in inputs))
+            restored, plain, painted, detail = draw(model, given)
             if settings.loss == "ancestor":
-                terms = strokes.ancestor_terms(targets, restored, pictures[:count])
+                terms = strokes.ancestor_terms(given.targets, restored, given.pictures[:count])
             else:
-                terms = strokes.refining_terms(
-                    targets=targets, restored=restored, videos=videos,
-                    plain=tf.stop_gradient(plain), painted=painted, paintings=paintings,
-                    strength=strength, numbers=batch["numbers"][0], detail=detail,
+                terms = strokes.restoring_terms(given.targets, restored, detail)
+            if paints:
+                terms |= strokes.painting_terms(
+                    painted=painted, plain=plain, videos=given.targets[1::2], paintings=paintings,
+                    strength=given.strength[:, 0], numbers=batch["numbers"][0],
                 )  # fmt: skip
             loss = sum(weighted[name] * term for name, term in terms.items())
             if adversarial:
-                terms["adversarial_loss"] = adversary.generator_loss(
-                    discriminator([painted, painters]), strength
-                )
+                scores = discriminator([painted, painters])
+                terms["adversarial_loss"] = adversary.generator_loss(scores, given.strength[:, 0])
                 loss += adversarial_weight[0] * terms["adversarial_loss"]
             shared_loss = loss * share
-        gradients = tape.gradient(shared_loss, model.trainable_variables)
+        gradients = tape.gradient(
+            shared_loss,
+            model.trainable_variables,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
         norm, skipped = optimizers[0].learn(model.trainable_variables, gradients, shared_loss)
         terms |= {"loss": loss, "gradient_norm": norm, "skipped": skipped}
         if adversarial:
-            terms |= train_rival(discriminator, optimizers[1], paintings, painted, painters, share)
+            others = train_rival(discriminator, optimizers[1], paintings, painted, painters, share)
+            terms["skipped"] = tf.maximum(skipped, others.pop("skipped"))
+            terms |= others
         return {name: term * share for name, term in terms.items()}
 
     @tf.function(jit_compile=settings.xla)
@@ -249,6 +237,71 @@ def make_step(strategy, vae_model, maps, model, averaged, discriminator, optimiz
     return step
 
 
+def make_preparation(vae_model, maps, *, with_detail: bool):
+    """Returns the function that makes of a batch all that nothing is learnt from.
+
+    It decodes codes as they are and, of videos, moved toward a painter as well, and cuts one window
+    out of everything. It returns `targets`, the tiles, [N, h, w, 3]; and `pictures`, the VAE's.
+    With a detail code, also `noise` on it; `pictures` has the moved ones, half as many, behind the
+    others, and so has `hint`; `strength`, [N/2, 1], and `laid`, strokes, are of the moved ones.
+    """
+    matrices, offsets = map(tf.constant, maps)
+    scattered = [tf.constant(brush.scatter(layer))[None] for layer in brush.LAYERS]
+
+    def prepare(batch: dict[str, tf.Tensor]) -> SimpleNamespace:
+        corner = batch["corner"]
+        whole = tf.cast(batch["tiles"], tf.float32) / 255
+        targets = cut(whole, corner)
+        codes, _ = vae_model.encoder(whole)
+        if not with_detail:
+            pictures = cut(vae_model.decoder(codes), corner)
+            return SimpleNamespace(targets=targets, pictures=pictures)
+        strength = batch["strength"][1::2]
+        moved = move(codes[1::2], matrices, offsets, batch["pair"][1::2], strength)
+        decoded = vae_model.decoder(tf.concat([codes, moved], 0))
+        originals = tf.concat([whole, whole[1::2]], 0)
+        small, small_tiles = (tf.nn.avg_pool2d(x, 4, 4, "VALID") for x in (decoded, originals))
+        count = tf.shape(whole)[0]
+        strengths = tf.concat([tf.zeros(count), strength], 0)[:, None]
+        flow = cut(brush.directions(small_tiles[count:]), corner, refiner.BLOCK)
+        windows = [
+            cut(numbers, corner, layer.cell)[0]
+            for layer, numbers in zip(brush.LAYERS, scattered, strict=True)
+        ]
+        return SimpleNamespace(
+            targets=targets,
+            pictures=cut(decoded, corner),
+            noise=refiner.DETAIL_NOISE * batch["noise"],
+            hint=cut(refiner.chroma_hint(small, small_tiles, strengths), corner, refiner.BLOCK),
+            strength=strength[:, None],
+            laid=refiner.lay_strokes(flow, windows),
+        )
+
+    return prepare
+
+
+def draw(model: refiner.Refining, given: SimpleNamespace) -> tuple:
+    """Restores the tiles and paints the moved ones.
+
+    What is painted over gets no gradient: losses of texture would have the refiner draw fringes
+    in place of strokes.
+
+    Returns:
+        The restored tiles; the moved ones restored, and painted; the detail code. The last three
+        are None without a detail code.
+    """
+    if not model.detail_encoder:
+        return model.restore(given.pictures)[0], None, None, None
+    count = tf.shape(given.targets)[0]
+    detail = model.detail_encoder(given.targets)
+    noisy = detail + given.noise
+    noisy = tf.concat([noisy, noisy[1::2]], 0)
+    refined, features = model.restore(given.pictures, noisy, given.hint)
+    plain = tf.stop_gradient(refined[count:])
+    painted = model.paint(plain, features[count:], given.strength, given.laid)
+    return refined[:count], plain, painted, detail
+
+
 def move(z, matrices, offsets, pairs, strength):
     """Moves codes [N, codes] by the style map of each one's pair of sources."""
     goal = tf.einsum("nc,ncd->nd", z, tf.gather_nd(matrices, pairs))
@@ -261,7 +314,8 @@ def cut(pictures: tf.Tensor, corner: tf.Tensor, block: int = 1) -> tf.Tensor:
 
     Args:
         pictures: [N, 180 / block, 320 / block, channels].
-        corner: int32 [N, 2], top and left in pixels of a tile, multiples of 4, all the same.
+        corner: int32 [N, 2], top and left in pixels of a tile, multiples of CORNER_STEP, all
+            the same.
         block: pixels of a tile in one of `pictures`.
     """
     top, left = corner[0, 0] // block, corner[0, 1] // block
@@ -283,9 +337,13 @@ def train_rival(discriminator, adam, paintings, painted, painters, share) -> dic
         loss = adversary.discriminator_loss(real_scores, fake_scores)
         total = (loss + adversary.R1_WEIGHT * penalty) * share
     variables = discriminator.trainable_variables
-    adam.learn(variables, tape.gradient(total, variables), total)
+    _, skipped = adam.learn(variables, tape.gradient(total, variables), total)
     right = [tf.reduce_mean(tf.cast(s > 0, tf.float32)) for s in (real_scores, -fake_scores)]
-    return {"discriminator_loss": loss, "discriminator_right": sum(right) / 2}
+    return {
+        "discriminator_loss": loss,
+        "discriminator_right": sum(right) / 2,
+        "skipped": skipped,
+    }
 
 
 def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, settings):
@@ -311,9 +369,9 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
         strength = tf.random.stateless_uniform((size,), seed(0))
         # A third of the tiles at full strength, which matters most.
         strength = tf.minimum(1.0, 1.5 * strength)
-        block = refiner.BLOCK
         rows, columns = (
-            block * tf.random.stateless_uniform((), seed(i), 0, room // block + 1, tf.int32)
+            CORNER_STEP
+            * tf.random.stateless_uniform((), seed(i), 0, room // CORNER_STEP + 1, tf.int32)
             for i, room in ((1, tiles.HEIGHT - CROP_HEIGHT), (2, tiles.WIDTH - CROP_WIDTH))
         )
         return {
@@ -384,10 +442,10 @@ def train(
 
         # Show.
         if training.is_preview_step(step, settings.preview_every) or step == settings.steps:
-            watch.show(run, averaged, step)
+            watch.show(run, step)
 
         # Save.
-        if step % settings.checkpoint_every == 0 or step == settings.steps:
+        if run.is_time_to_save(step, settings):
             run.save()
         if run.stopping:
             break
@@ -396,8 +454,16 @@ def train(
 class Watch:
     """Fixed tiles on which a run is watched: restored, and moved toward the first painter."""
 
-    def __init__(self, tile_set, codes, maps, vae_model, train: np.ndarray, held_out: np.ndarray):
+    def __init__(self, tile_set, codes, maps, vae_model, model, train, held_out):
         """Picks the tiles and decodes their codes, which do not change while the refiner learns."""
+
+        @tf.function(
+            input_signature=[tf.TensorSpec((None, *tiles.SHAPE[:2], 6)), tf.TensorSpec(())]
+        )
+        def refine(both: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+            return model(both[..., :3], both[..., 3:], tf.fill((tf.shape(both)[0],), strength))
+
+        self._refine = refine
         names = list(tile_set.source_indices())
         videos = np.flatnonzero(tile_set.kinds == "video")
         chosen = spread(videos, PREVIEW_TILES)
@@ -422,11 +488,11 @@ class Watch:
                 pictures = training.in_batches(vae_model.decoder, codes[some])
                 self._measured[name] = originals, pictures
 
-    def show(self, run: training.Run, model: keras.Model, step: int) -> None:
+    def show(self, run: training.Run, step: int) -> None:
         """Logs measures and keeps a preview picture."""
         values, shown = {}, []
         for name, (originals, pictures) in self._measured.items():
-            refined = draw_in_batches(model, pictures, originals, 0.0)
+            refined = self._draw(pictures, originals, 0.0)
             before = metrics.psnr(originals, pictures).mean()
             after = metrics.psnr(originals, refined).mean()
             values |= {f"psnr/{name}": after, f"psnr_vae/{name}": before}
@@ -435,7 +501,7 @@ class Watch:
         if step >= 250:
             console.say(f"step {step}: {', '.join(shown)}")
         drawn = {
-            strength: draw_in_batches(model, pictures, self._tiles, strength)
+            strength: self._draw(pictures, self._tiles, strength)
             for strength, pictures in self._pictures.items()
         }
         sheet = gallery.contact_sheet(
@@ -445,21 +511,14 @@ class Watch:
         )
         run.preview(sheet, step)
 
+    def _draw(self, pictures: np.ndarray, originals: np.ndarray, strength: float) -> np.ndarray:
+        both = np.concatenate([pictures, originals], -1)
+        return training.in_batches(lambda part: self._refine(part, strength), both)
+
 
 def spread(indices: np.ndarray, count: int) -> np.ndarray:
     """Picks some indices, evenly, not the first and the last."""
     return indices[np.linspace(0, len(indices) - 1, count + 2).astype(int)[1:-1]]
-
-
-def draw_in_batches(
-    model: keras.Model, pictures: np.ndarray, originals: np.ndarray, strength: float
-) -> np.ndarray:
-    """Returns refined pictures."""
-    both = np.concatenate([pictures, originals], -1)
-    return training.in_batches(
-        lambda part: model(part[..., :3], part[..., 3:], np.full(len(part), strength, np.float32)),
-        both,
-    )
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
             )
             return 0
         run.begin()
-        watch = Watch(tile_set, train_indices, validation_indices)
+        watch = Watch(tile_set, averaged, train_indices, validation_indices)
         step_function = make_step(strategy, model, adam, run, settings)
         with run.stoppable():
             train(strategy, run, tile_set, train_indices, step_function, watch, model,
@@ -180,11 +180,11 @@ def train(
 
         # Show.
         if training.is_preview_step(step, settings.preview_every) or step == settings.steps:
-            measures = watch.show(run, averaged, step)
+            measures = watch.show(run, step)
             run.keep_best(measures.get("psnr/validation", -math.inf), averaged)
 
         # Save.
-        if step % settings.checkpoint_every == 0 or step == settings.steps:
+        if run.is_time_to_save(step, settings):
             run.save()
         if run.stopping:
             break
@@ -193,7 +193,15 @@ def train(
 class Watch:
     """Fixed tiles on which a run is watched: pictures, and errors a source."""
 
-    def __init__(self, tile_set: shards.TileSet, train: np.ndarray, validation: np.ndarray):
+    def __init__(self, tile_set: shards.TileSet, model: keras.Model, train, validation):
+        """Picks the tiles; `train` and `validation` are indices."""
+
+        @tf.function(input_signature=[tf.TensorSpec((None, *tiles.SHAPE))])
+        def look(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            z_mean, z_log_var = model.encoder(batch)
+            return z_mean, z_log_var, model.decoder(z_mean)
+
+        self._look = look
         rng = np.random.default_rng(0)  # the same tiles in every run over the same data
         self._sets = {
             name: tile_set.select(
@@ -210,16 +218,12 @@ class Watch:
                 chosen.append(int(own[(place * len(own) // 3 + len(own) // 7) % len(own)]))
         self._preview = tile_set.select(np.array(chosen[:PREVIEW_TILES]))
 
-    def show(self, run: training.Run, model: keras.Model, step: int) -> dict[str, float]:
+    def show(self, run: training.Run, step: int) -> dict[str, float]:
         """Logs measures, which it returns, and keeps a preview picture."""
         values = {}
         for name, chosen in self._sets.items():
             tiles_in = tiles.to_float(chosen.pixels)
-            z_mean, z_log_var = (
-                training.in_batches(lambda part, i=i: model.encoder(part)[i], tiles_in)
-                for i in range(2)
-            )
-            reconstruction = training.in_batches(model.decoder, z_mean)
+            z_mean, z_log_var, reconstruction = training.in_batches(self._look, tiles_in)
             psnr = metrics.psnr(tiles_in, reconstruction)
             kl = np.asarray(vae.kl_per_code(z_mean, z_log_var)).mean(axis=0)
             values[f"psnr/{name}"] = psnr.mean()
@@ -238,7 +242,7 @@ class Watch:
                 f"step {step}: " + ", ".join(f"{name} {values[name]:.2f} dB" for name in shown)
             )
         tiles_in = tiles.to_float(self._preview.pixels)
-        reconstruction = np.asarray(model.decoder(model.encoder(tiles_in)[0]))
+        *_, reconstruction = training.in_batches(self._look, tiles_in)
         sheet = gallery.contact_sheet(
             [list(tiles_in[i : i + 3]) for i in (0, 3)]
             + [list(reconstruction[i : i + 3]) for i in (0, 3)],

@@ -6,14 +6,11 @@ penalty on its gradient at real tiles (R1: Mescheder et al. 2018, arXiv 1801.044
 """
 
 import keras
-import tensorflow as tf
 from keras import layers, ops
 
 R1_WEIGHT = 0.3
 MAX_PAINTERS = 64
 FEATURES = 128
-TOO_RIGHT = 0.97  # share of patches told right above which the discriminator has won
-SPAN = 100  # steps over which that share is averaged
 
 
 def build_discriminator() -> keras.Model:
@@ -57,29 +54,3 @@ def generator_loss(fake_scores, weights):
         weights: float32 [N], a weight a tile.
     """
     return -ops.mean(ops.mean(fake_scores, axis=(1, 2, 3)) * weights)
-
-
-class Balance(tf.Module):
-    """Backs the adversary off while the discriminator has won, whose gradient then only harms.
-
-    Attributes:
-        weight: float32 variable in [0, 1], what the adversarial weight is to be multiplied by.
-        right: float32 variable, running mean of the share of patches told right.
-    """
-
-    def __init__(self) -> None:
-        """Begins at full weight."""
-        super().__init__()
-        self.weight = tf.Variable(1.0, trainable=False)
-        self.right = tf.Variable(0.5, trainable=False)
-
-    def update(self, right: float) -> str | None:
-        """Takes a step's share of patches told right; says what it did, if anything."""
-        self.right.assign(self.right + (right - self.right) / SPAN)
-        if self.right > TOO_RIGHT:
-            self.weight.assign(self.weight / 2)
-            self.right.assign(0.9)  # give it time
-            return f"the discriminator has won: the adversary backs off to {float(self.weight):.3g}"
-        if self.right < 0.8 and self.weight < 1:
-            self.weight.assign(tf.minimum(1.0, self.weight * 1.01))
-        return None

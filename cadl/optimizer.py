@@ -75,24 +75,19 @@ class Adam(keras.optimizers.Adam):
         """Changes one variable, or not if its gradient is NaN."""
         index = self._get_variable_index(variable)
         count = tf.cast(self.iterations + 1, tf.float32)
-
-        def apply() -> tf.Tensor:
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=self._momentums[index].value.handle,
-                v=self._velocities[index].value.handle,
-                beta1_power=self.beta_1**count,
-                beta2_power=self.beta_2**count,
-                lr=tf.cast(learning_rate, tf.float32),
-                beta1=self.beta_1,
-                beta2=self.beta_2,
-                epsilon=self.epsilon,
-                grad=tf.cast(gradient, tf.float32),
-            )
-            return tf.constant(True)
-
-        skipped = tf.math.is_nan(tf.reshape(gradient, [-1])[0])
-        tf.cond(skipped, lambda: tf.constant(False), apply)
+        kept = 1.0 - tf.cast(tf.math.is_nan(tf.reshape(gradient, [-1])[0]), tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=self.beta_1**count,
+            beta2_power=self.beta_2**count,
+            lr=kept * tf.cast(learning_rate, tf.float32),
+            beta1=1.0 - kept * (1.0 - self.beta_1),
+            beta2=1.0 - kept * (1.0 - self.beta_2),
+            epsilon=self.epsilon,
+            grad=tf.math.multiply_no_nan(tf.cast(gradient, tf.float32), kept),
+        )
 
 
 def learning_rate_at(

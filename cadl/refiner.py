@@ -3,13 +3,15 @@
 512 codes cannot hold the shapes of a picture never seen. So a detail encoder reads the tile's
 luminance into a few channels at a quarter of the resolution, with noise added in training that
 leaves it few bits; beside it goes the tile's chroma, which is moved to the mean and spread of the
-VAE's picture as strength grows. So light, large forms and palette come from the VAE's codes, which
-are what is moved toward the painter; shapes come from the detail; strokes are learnt from the
-paintings, out of grain that is laid along the forms (`cadl/grain.py`).
+VAE's picture as strength grows. From these a residual network restores a sharp tile, at every
+strength alike: light, large forms and palette come from the VAE's codes, which are what is moved
+toward the painter; shapes come from the detail. Over it go brush strokes (`cadl/brush.py`): the
+tile's own colours, changed by what is learnt from the painter's tiles.
 """
 
-from cadl import grain
+from cadl import brush
 from cadl.blocks import SpaceToDepth, smooth_depth_to_space
+from cadl.metrics import LUMINANCE
 
 import keras
 from keras import layers, ops
@@ -23,58 +25,134 @@ DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale
 ARCHITECTURE = {
     "features": [FEATURES, HALF_FEATURES],
     "blocks": BLOCKS,
-    "grain": grain.CHANNELS,
+    "strokes": [layer.cell for layer in brush.LAYERS],
 }
-# Red, green and blue of a new refiner's tint and of its strokes of light, of hue, and of relief.
-FIRST_COLOURS = ((0, 0, 0), (0.1, 0.1, 0.1), (0.05, 0, -0.06), (0.08, 0.08, 0.08))
+# What a new painter does: red, green and blue added to all strokes; how strokes differ in light;
+# and in hue, from blue to orange; the logit of their opacity; the height of their relief.
+FIRST_COLOURS = ((0.0,) * 3, (0.05,) * 3, (0.05, 0.0, -0.06), (2.0,), (0.04,))
+GROUND = 0.3  # how much of what is finer than strokes is seen through them
 HINT_GAINS = (0.5, 3.0)  # bounds of how much the spread of chroma is changed
 MIN_SPREAD = 0.01  # of chroma, below which it is grey
 
 
 class Refining(keras.Model):
-    """Detail encoder and refiner in one, for training, checkpoints and export.
+    """Detail encoder, refiner and painter in one, for training, checkpoints and export.
 
     Attributes:
         detail_encoder: by `build_detail_encoder`; None without a detail code.
         refiner: by `build_refiner`.
+        painter: by `build_painter`; None without a detail code, where nothing is painted.
     """
 
     def __init__(self, detail_channels: int, size: tuple = (None, None)):
-        """Builds both networks, for tiles of any or of one height and width."""
+        """Builds the networks, for tiles of any or of one height and width."""
         super().__init__(name="refining")
-        self.detail_encoder = (
-            build_detail_encoder(detail_channels, size) if detail_channels else None
-        )
+        self.detail_encoder = self.painter = None
         self.refiner = build_refiner(detail_channels, size)
+        if detail_channels:
+            self.detail_encoder = build_detail_encoder(detail_channels, size)
+            self.painter = build_painter(size)
         self.built = True
-        self._lines = grain.fixed_lines()
+        self._scattered = [brush.scatter(layer) for layer in brush.LAYERS]
 
-    def draw(self, pictures, strength, laid, detail=None, hint=None):
-        """Refines the VAE's pictures.
+    def restore(self, pictures, detail=None, hint=None):
+        """Sharpens the VAE's pictures.
 
         Args:
             pictures: float32 [N, h, w, 3].
-            strength: float32 [N, 1].
-            laid: grain, float32 [N, h/2, w/2, 3], by `cadl.grain.lay`.
             detail: float32 [N, h/4, w/4, detail_channels], or None if there is none.
             hint: float32 [N, h/4, w/4, 2], by `chroma_hint`, or None if there is no detail.
+
+        Returns:
+            Tiles, float32 [N, h, w, 3], not clipped, and features for `paint`.
         """
-        inputs = [pictures, strength, laid]
-        if self.detail_encoder:
-            inputs += [detail, hint]
+        inputs = [pictures, detail, hint] if self.detail_encoder else [pictures]
         return self.refiner([ops.convert_to_tensor(x) for x in inputs])
+
+    def paint(self, restored, features, strength, laid):
+        """Paints over restored tiles.
+
+        Args:
+            restored: float32 [N, h, w, 3].
+            features: float32 [N, h/4, w/4, FEATURES], by `restore`.
+            strength: float32 [N, 1] in [0, 1].
+            laid: by `lay_strokes`.
+
+        Returns:
+            float32 [N, h, w, 3], not clipped; the restored tiles themselves at strength 0.
+        """
+        colours = self.painter([features, ops.convert_to_tensor(strength)])
+        return paint_strokes(restored, colours, strength, laid)
 
     def call(self, pictures, tiles_in, strength):
         """Refines the VAE's pictures of whole tiles, [N, 180, 320, 3], at a strength [N]."""
-        strength = ops.reshape(strength, (-1, 1))
-        small = ops.average_pool(pictures, BLOCK, BLOCK)
-        lines = ops.convert_to_tensor(self._lines)
         if not self.detail_encoder:
-            return self.draw(pictures, strength, grain.lay(lines, grain.directions(small)))
-        small_tiles = ops.average_pool(tiles_in, BLOCK, BLOCK)
-        laid = grain.lay(lines, grain.directions(small_tiles))
+            return self.restore(pictures)[0]
+        strength = ops.reshape(strength, (-1, 1))
+        small, small_tiles = (ops.average_pool(x, BLOCK, BLOCK) for x in (pictures, tiles_in))
         hint = chroma_hint(small, small_tiles, strength)
-        return self.draw(pictures, strength, laid, self.detail_encoder(tiles_in), hint)
+        restored, features = self.restore(pictures, self.detail_encoder(tiles_in), hint)
+        laid = lay_strokes(brush.directions(small_tiles), self._scattered)
+        return self.paint(restored, features, strength, laid)
+
+
+def lay_strokes(flow, scattered: list) -> list[tuple]:
+    """Lays all layers of strokes along the forms.
+
+    Args:
+        flow: float32 [N, h/4, w/4, 3], by `brush.directions`.
+        scattered: the random numbers of each layer's strokes, [h/cell, w/cell, 9].
+
+    Returns:
+        For each layer what is seen of each stroke and its relief, by `brush.lay`; the strokes'
+        light and hue, float32 [1, h/cell, w/cell, 1] each; and how much of the layer there is.
+    """
+    laid = []
+    for number, (layer, numbers) in enumerate(zip(brush.LAYERS, scattered, strict=True)):
+        numbers = ops.convert_to_tensor(numbers)[None]
+        own = resize(flow, ops.shape(numbers)[1:3])
+        seen, relief = brush.lay(layer, numbers, own)
+        share = own[..., 2:] if number else ops.ones_like(own[..., 2:])
+        laid.append((seen, relief, numbers[..., 7:8], numbers[..., 8:9], share))
+    return laid
+
+
+def paint_strokes(restored, colours, strength, laid: list[tuple]):
+    """Draws layers of strokes over restored tiles, as opaque as the strength says.
+
+    Args:
+        restored: float32 [N, h, w, 3].
+        colours: float32 [N, h/4, w/4, channels], by the painter: FIRST_COLOURS of each layer.
+        strength: float32 [N, 1].
+        laid: by `lay_strokes`.
+    """
+    ground = canvas = ops.average_pool(restored, brush.BLOCK, brush.BLOCK)
+    bare = 1.0
+    parts = ops.split(colours, len(laid), axis=-1)
+    for layer, part, (seen, relief, light, hue, share) in zip(
+        brush.LAYERS, parts, laid, strict=True
+    ):
+        part = resize(part, ops.shape(share)[1:3])
+        tint, lighter, warmer, opacity, height = ops.split(part, (3, 6, 9, 10), axis=-1)
+        dab = ops.average_pool(restored, layer.cell, layer.cell)
+        dab = dab + tint + light * lighter + hue * warmer
+        opacity = share * ops.sigmoid(opacity)
+        drawn = brush.draw(layer, seen, ops.concatenate([opacity * dab, opacity], -1))
+        covered = drawn[..., 3:]
+        canvas = canvas * (1.0 - covered) + drawn[..., :3]
+        canvas = canvas + brush.draw(layer, relief, opacity * height)
+        bare = bare * (1.0 - covered)
+    grown = resize(ops.concatenate([canvas, ground, bare], -1), ops.shape(restored)[1:3])
+    canvas, ground, bare = ops.split(grown, (3, 6), axis=-1)
+    painted = canvas + (GROUND + (1.0 - GROUND) * bare) * (restored - ground)
+    return restored + ops.reshape(strength, (-1, 1, 1, 1)) * (painted - restored)
+
+
+def resize(maps, size):
+    """Interpolates [N, h, w, c] to another size."""
+    if tuple(maps.shape[1:3]) == tuple(size):
+        return maps
+    return ops.image.resize(maps, size, interpolation="bilinear")
 
 
 def chroma_hint(pictures, tiles_in, strength):
@@ -105,7 +183,7 @@ def chroma_hint(pictures, tiles_in, strength):
 
 
 def _chroma(pictures):
-    light = ops.sum(pictures * ops.convert_to_tensor(grain.LUMINANCE), -1, keepdims=True)
+    light = ops.sum(pictures * ops.convert_to_tensor(LUMINANCE), -1, keepdims=True)
     return ops.concatenate([pictures[..., :1] - light, pictures[..., 2:] - light], -1)
 
 
@@ -120,7 +198,7 @@ def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> ke
     x = layers.Conv2D(
         1, 1, use_bias=False, trainable=False, name="luminance",
         kernel_initializer=lambda shape, dtype=None: ops.reshape(
-            ops.convert_to_tensor(grain.LUMINANCE, dtype), shape
+            ops.convert_to_tensor(LUMINANCE, dtype), shape
         ),
     )(pixels)  # fmt: skip
     x = layers.Rescaling(4.0, -2.0, name="centre")(x)
@@ -132,25 +210,17 @@ def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> ke
 
 
 def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
-    """Builds the network that refines the VAE's pictures.
+    """Builds the network that restores tiles.
 
-    Takes a list: the VAE's tiles, float32 [N, h, w, 3]; the strength, float32 [N, 1] in [0, 1];
-    grain, float32 [N, h/2, w/2, 3]; and, unless `detail_channels` is 0, the detail code, float32
-    [N, h/4, w/4, detail_channels], and chroma, float32 [N, h/4, w/4, 2]. Returns tiles, float32
-    [N, h, w, 3], not clipped. New, it returns the VAE's tiles as they are, under as much of
-    strokes as the strength says.
-
-    Two things are added to them. A residual restores, at every strength alike. A tint and grain,
-    each place of it times colours that the network chooses, paint, times the strength. What paints
-    is smooth but for the grain: left free to draw strokes, the network met the statistics of
-    paintings with a fine hatching. Interpolations and a smooth depth-to-space lead back to full
-    size, so no grid can show.
+    Takes a list: the VAE's tiles, float32 [N, h, w, 3]; and, unless `detail_channels` is 0, the
+    detail code, float32 [N, h/4, w/4, detail_channels], and chroma, float32 [N, h/4, w/4, 2].
+    Returns tiles, float32 [N, h, w, 3], not clipped, and features, float32 [N, h/4, w/4, FEATURES].
+    New, it returns the VAE's tiles as they are. Interpolation and a smooth depth-to-space lead back
+    to full size, so no grid can show.
     """
     picture = keras.Input((*size, 3), name="picture")
-    strength = keras.Input((1,), name="strength")
-    quarter, half = (tuple(side and side // block for side in size) for block in (4, 2))
-    laid = keras.Input((*half, grain.CHANNELS), name="grain")
-    inputs = [picture, strength, laid]
+    quarter = tuple(side and side // BLOCK for side in size)
+    inputs = [picture]
     x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
     parts = [layers.Rescaling(2.0, -1.0, name="centre")(x)]
     if detail_channels:
@@ -162,14 +232,14 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     x = layers.Conv2D(FEATURES, 3, padding="same", name="stem")(x)
     for i in range(BLOCKS):  # [N, h/4, w/4, 40]
         x = residual_block(x, f"block{i}")
-    paint = paint_strokes(x, strength, laid)
+    features = layers.Activation("linear", dtype="float32", name="features")(x)
     x = layers.Dense(HALF_FEATURES, name="to_half")(x)
     x = layers.UpSampling2D(2, interpolation="bilinear", name="half")(x)  # [N, h/2, w/2, 24]
     x = layers.Conv2D(HALF_FEATURES, 3, padding="same", activation="silu", name="half_conv")(x)
     x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="residual")(x)
     x = smooth_depth_to_space(x, "full")  # [N, h, w, 3]
-    x = layers.Add(dtype="float32", name="refined")([picture, x, paint])
-    return keras.Model(inputs, x, name="refiner")
+    x = layers.Add(dtype="float32", name="refined")([picture, x])
+    return keras.Model(inputs, [x, features], name="refiner")
 
 
 def residual_block(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -184,14 +254,16 @@ def residual_block(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.Add(name=f"{name}_add")([x, y])
 
 
-def paint_strokes(
-    x: keras.KerasTensor, strength: keras.KerasTensor, laid: keras.KerasTensor
-) -> keras.KerasTensor:
-    """Returns what painting adds to the tiles, [N, h, w, 3].
+def build_painter(size: tuple = (None, None)) -> keras.Model:
+    """Builds the network that mixes the colours of strokes.
 
-    Features are scaled and moved by the strength (Perez et al. 2018, arXiv 1709.07871), so that one
-    network paints at every strength.
+    Takes a list: features of the refiner, float32 [N, h/4, w/4, FEATURES], and the strength,
+    float32 [N, 1]. Returns FIRST_COLOURS of each layer of strokes at every place, float32
+    [N, h/4, w/4, channels]. Features are scaled and moved by the strength (Perez et al. 2018,
+    arXiv 1709.07871), so that one network paints at every strength.
     """
+    features = keras.Input((*(side and side // BLOCK for side in size), FEATURES), name="features")
+    strength = keras.Input((1,), name="strength")
     style = layers.Dense(32, activation="silu", name="style")(strength)
     scale, move = (
         layers.Reshape((1, 1, FEATURES), name=f"{name}_map")(
@@ -199,31 +271,16 @@ def paint_strokes(
         )
         for name in ("scale", "move")
     )
-    y = layers.Dense(FEATURES, name="brush")(layers.Activation("silu", name="brush_act0")(x))
-    y = layers.Add(name="brush_styled")([y, layers.Multiply(name="brush_scaled")([y, scale]), move])
-    y = layers.Activation("silu", name="brush_act1")(y)
-    colours = 3 * (1 + grain.CHANNELS)  # of the tint and of each kind of stroke
+    y = layers.Activation("silu", name="act0")(features)
+    y = layers.Conv2D(FEATURES, 3, padding="same", name="mix")(y)
+    y = layers.Add(name="styled")([y, layers.Multiply(name="scaled")([y, scale]), move])
+    y = layers.Activation("silu", name="act1")(y)
+    first = sum(FIRST_COLOURS, ()) * len(brush.LAYERS)
     y = layers.Conv2D(
-        colours, 3, padding="same", kernel_initializer="zeros", name="colours",
-        bias_initializer=lambda shape, dtype=None: ops.reshape(
-            ops.convert_to_tensor(FIRST_COLOURS, dtype), shape
-        ),
+        len(first), 3, padding="same", dtype="float32", kernel_initializer="zeros", name="colours",
+        bias_initializer=lambda shape, dtype=None: ops.convert_to_tensor(first, dtype),
     )(y)  # fmt: skip
-    y = layers.UpSampling2D(2, interpolation="bilinear", name="colours_half")(y)
-    strength_map = layers.Reshape((1, 1, 1), name="strength_map")(strength)
-    y = layers.Lambda(mix_colours, output_shape=(*laid.shape[1:3], 3), name="mix_colours")(
-        [y, laid, strength_map]
-    )
-    return layers.UpSampling2D(2, interpolation="bilinear", name="paint")(y)
-
-
-def mix_colours(parts: list):
-    """Adds up the tint and each kind of stroke times its colour, all times the strength."""
-    colours, laid, strength = parts
-    total, *strokes = ops.split(colours, 1 + grain.CHANNELS, axis=-1)
-    for number, colour in enumerate(strokes):
-        total = total + colour * laid[..., number : number + 1]
-    return strength * total
+    return keras.Model([features, strength], y, name="painter")
 
 
 def detail_kl(detail):

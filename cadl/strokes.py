@@ -5,14 +5,14 @@ toward a painter, in the texture and palette of the painter's tiles and with the
 """
 
 from cadl import tiles
-from cadl.grain import LUMINANCE
+from cadl.metrics import LUMINANCE
 from cadl.refiner import detail_kl
 
 import numpy as np
 from keras import ops
 
 STROKE_STRIDE = 7  # every so-manieth filter response is sorted; prime to the width of a crop
-STROKE_BANDS = (0.05, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than grain
+STROKE_BANDS = (0.05, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than noise
 FILTERS = 24  # drawn anew at every step
 FILTER_SIDE = 11
 FILTER_NUMBERS = 7  # that a filter is made of
@@ -169,41 +169,42 @@ def sharp_loss(tiles_in, refined):
     return error
 
 
-def refining_terms(
-    *, targets, restored, videos, plain, painted, paintings, strength, numbers, detail
-) -> dict:
-    """Returns the terms of the refiner's loss, each a mean over the tiles it is about.
-
-    Beside the losses above: `palette_loss` keeps the colours of the moved codes at a sixteenth of
-    the resolution, and `speckle_loss` keeps hues at half of it: strokes differ in light more than
-    in hue.
+def restoring_terms(targets, restored, detail) -> dict:
+    """Returns the terms of the loss of restored tiles, each a mean over tiles.
 
     Args:
         targets: float32 [N, h, w, 3], tiles to restore.
-        restored: the same, drawn at strength 0.
-        videos: float32 [M, h, w, 3], tiles to paint.
-        plain: the same with moved codes, drawn at strength 0, no gradient.
-        painted: the same with moved codes, drawn at their strength.
+        restored: the same, refined.
+        detail: detail code of the targets, None without one.
+    """
+    terms = {"reconstruction_loss": ops.mean(sharp_loss(targets, restored))}
+    if detail is not None:
+        terms["detail_kl_loss"] = ops.mean(detail_kl(detail))
+    return terms
+
+
+def painting_terms(*, painted, plain, videos, paintings, strength, numbers) -> dict:
+    """Returns the terms of the loss of painted tiles, each a mean over tiles.
+
+    Beside the losses above, `palette_loss` keeps the colours of the moved codes at a sixteenth of
+    the resolution.
+
+    Args:
+        painted: float32 [M, h, w, 3], video tiles with moved codes, painted at their strength.
+        plain: the same before painting.
+        videos: float32 [M, h, w, 3], the tiles as they are.
         paintings: float32 [M, h, w, 3], tiles of the painter that each was moved toward.
         strength: float32 [M] in [0, 1].
         numbers: float32 [FILTERS, FILTER_NUMBERS], uniform in [0, 1], new at every step.
-        detail: detail code of the targets, None without one.
     """
     palette = ops.sum(ops.square(shrink(painted, 16) - shrink(plain, 16)), axis=(1, 2, 3))
-    speckle = shrink(painted - plain, 2)
-    speckle = ops.square(speckle - ops.mean(speckle, axis=-1, keepdims=True))
     mean_strength = ops.mean(strength)
-    terms = {
-        "reconstruction_loss": ops.mean(sharp_loss(targets, restored)),
+    return {
         "palette_loss": 256 * ops.mean(palette),
-        "speckle_loss": 4 * ops.mean(ops.sum(speckle, axis=(1, 2, 3))),
         "structure_loss": ops.mean(structure_loss(painted, videos)),
         "stroke_loss": mean_strength * stroke_loss(painted, paintings, numbers),
         "colour_loss": mean_strength * colour_loss(painted, paintings, numbers),
     }
-    if detail is not None:
-        terms["detail_kl_loss"] = ops.mean(detail_kl(detail))
-    return terms
 
 
 def ancestor_terms(targets, restored, pictures) -> dict:

@@ -27,6 +27,10 @@ ENCODE_BATCH = 32
 CHECKPOINTS_KEPT = 3
 BEST = "best"
 PREVIEW_FRAMES_PER_SECOND = 12
+TOO_RIGHT = 0.97  # share of patches told right above which the discriminator has won
+RIGHT_ENOUGH = 0.8  # share below which it may come back
+RIGHT_SPAN = 100  # steps over which that share is averaged
+RECOVERY = 1.01  # how fast it comes back
 
 
 class Run:
@@ -108,6 +112,11 @@ class Run:
         self._write_settings()  # after the checkpoint that it describes
         self._writer.flush()
         self.write_movie()
+
+    def is_time_to_save(self, step: int, settings: SimpleNamespace) -> bool:
+        """Says whether a checkpoint is due; none is while steps are being skipped."""
+        due = step % settings.checkpoint_every == 0 and not self._bad_in_a_row
+        return bool(due) or step == settings.steps
 
     def keep_best(self, measure: float, averaged: keras.Model) -> None:
         """Keeps the averaged weights in `best/` if they measure better than all before."""
@@ -416,6 +425,32 @@ class Meter:
         return means
 
 
+class Balance(tf.Module):
+    """Backs the adversary off while the discriminator has won, whose gradient then only harms.
+
+    Attributes:
+        weight: float32 variable in [0, 1], what the adversarial weight is to be multiplied by.
+        right: float32 variable, running mean of the share of patches told right.
+    """
+
+    def __init__(self) -> None:
+        """Begins at full weight."""
+        super().__init__()
+        self.weight = tf.Variable(1.0, trainable=False)
+        self.right = tf.Variable(0.5, trainable=False)
+
+    def update(self, right: float) -> str | None:
+        """Takes a step's share of patches told right; says what it did, if anything."""
+        self.right.assign(self.right + (right - self.right) / RIGHT_SPAN)
+        if self.right > TOO_RIGHT:
+            self.weight.assign(self.weight / 2)
+            self.right.assign((RIGHT_ENOUGH + TOO_RIGHT) / 2)  # give it time
+            return f"the discriminator has won: the adversary backs off to {float(self.weight):.3g}"
+        if self.right < RIGHT_ENOUGH and self.weight < 1:
+            self.weight.assign(tf.minimum(1.0, RECOVERY * self.weight))
+        return None
+
+
 def one_writer(folder: Path) -> contextlib.AbstractContextManager:
     """Holds the lock of a run's folder, which several workers of one training share."""
     return files.only_one(folder) if devices.is_chief() else contextlib.nullcontext()
@@ -427,11 +462,12 @@ def is_preview_step(step: int, preview_every: int) -> bool:
 
 
 def in_batches(
-    function: Callable[[np.ndarray], np.ndarray], values: np.ndarray, batch_size: int = 16
-) -> np.ndarray:
-    """Runs a function over batches and joins what it returns."""
+    function: Callable[[np.ndarray], Any], values: np.ndarray, batch_size: int = 16
+) -> np.ndarray | list[np.ndarray]:
+    """Runs a function over batches and joins what it returns, or each part of a tuple."""
     parts = [
-        np.asarray(function(values[start : start + batch_size]))
-        for start in range(0, len(values), batch_size)
+        function(values[start : start + batch_size]) for start in range(0, len(values), batch_size)
     ]
+    if isinstance(parts[0], tuple):
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
     return np.concatenate(parts)

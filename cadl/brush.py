@@ -1,0 +1,187 @@
+"""Brush strokes laid along the forms of a picture: each a flat dab of one colour with a relief.
+
+Strokes sit on two lattices, broad ones under fine ones, each moved, tilted, bent and sized by fixed
+random numbers. Their direction comes from the structure tensor of the picture (Bigun & Granlund
+1987), as in painterly filters (Kyprianidis & Kang 2011, doi 10.1111/j.1467-8659.2011.01882.x), from
+wide surroundings where the place itself is even, and from fixed slow swirls where all is. Fine ones
+lie only where there is detail, as painters set them (Hertzmann 1998, doi 10.1145/280814.280951).
+Where strokes overlap, a soft maximum of fixed priorities decides, so that nothing jumps when
+directions turn from frame to frame. Which stroke lies where is worked out here; which colours they
+have is learnt (`cadl/refiner.py`).
+"""
+
+from dataclasses import dataclass
+
+from cadl import tiles
+from cadl.metrics import LUMINANCE
+
+import numpy as np
+from keras import ops
+
+BLOCK = 2  # strokes are drawn at half the tile's resolution
+REACH = 2  # cells that a stroke may reach into
+EDGE = 5.0  # how steep the edge of a stroke is
+PRIORITY = 14.0  # how clearly the upper of two strokes wins
+BARE = -4.0  # logit of the ground between the strokes
+DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
+SWIRL = 2e-5  # squared contrast below which swirls lead
+SEED = 5
+NEIGHBOURS = tuple(
+    (y, x)
+    for y in range(-REACH, REACH + 1)
+    for x in range(-REACH, REACH + 1)
+    if abs(y) + abs(x) < 2 * REACH
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A lattice of strokes; lengths in pixels of a tile.
+
+    Attributes:
+        cell: distance between strokes.
+        length: half the mean length of a stroke.
+        width: half its mean width.
+    """
+
+    cell: int
+    length: float
+    width: float
+
+
+LAYERS = (Layer(10, 14.0, 3.7), Layer(4, 6.0, 1.8))
+
+
+def scatter(layer: Layer) -> np.ndarray:
+    """Returns the fixed random numbers of a layer's strokes, float32 [180/cell, 320/cell, 9].
+
+    They are: place in the cell (y, x) from its middle, in cells; tilt in radians; length and width
+    over their means; bend; priority in [0, 1]; and two of variance 1, for light and for hue.
+    """
+    low = (-0.35, -0.35, -0.25, 0.6, 0.6, -0.35, 0.0, -1.7, -1.7)
+    high = (0.35, 0.35, 0.25, 1.2, 1.3, 0.35, 1.0, 1.7, 1.7)
+    shape = (tiles.HEIGHT // layer.cell, tiles.WIDTH // layer.cell, len(low))
+    rng = np.random.default_rng(SEED + layer.cell)
+    return rng.uniform(low, high, shape).astype(np.float32)
+
+
+def neighbours(cells):
+    """Gathers what a cell's neighbours hold: [N, h, w, c] -> [N, h, w, len(NEIGHBOURS), c]."""
+    _, h, w, _ = ops.shape(cells)
+    padded = ops.pad(cells, [[0, 0], [REACH] * 2, [REACH] * 2, [0, 0]], mode="reflect")
+    return ops.stack(
+        [padded[:, REACH + y : REACH + y + h, REACH + x : REACH + x + w] for y, x in NEIGHBOURS],
+        axis=3,
+    )
+
+
+def lay(layer: Layer, scattered, flow):
+    """Works out which stroke lies where.
+
+    Args:
+        layer: the lattice.
+        scattered: float32 [1, h/cell, w/cell, 9], by `scatter`, or a window of it.
+        flow: float32 [N, h/cell, w/cell, 3], by `directions`, at the cells.
+
+    Returns:
+        For the cell**2 / 4 places of each cell and the strokes of its neighbours, float32
+        [N, h/cell, w/cell, cell**2 / 4, len(NEIGHBOURS)] twice: how much of each stroke is seen,
+        adding up to at most 1, and the same times its relief in [-1, 1].
+    """
+    count = ops.shape(flow)[0]
+    angle = 0.5 * ops.arctan2(flow[..., 1:2], flow[..., 0:1])
+    scattered = ops.broadcast_to(scattered, (count, *ops.shape(scattered)[1:]))
+    y, x, tilt, length, width, bend, priority = (scattered[..., i : i + 1] for i in range(7))
+    angle = angle + tilt
+    cos, sin = ops.cos(angle), ops.sin(angle)
+    own = neighbours(ops.concatenate([y, x, cos, sin, length, width, bend, priority], -1))
+    offsets = np.array(NEIGHBOURS, np.float32)
+    y = (own[..., 0] + offsets[:, 0]) * layer.cell  # [N, h, w, K], from the cell's middle
+    x = (own[..., 1] + offsets[:, 1]) * layer.cell
+    cos, sin = own[..., 2], own[..., 3]
+    length, width = own[..., 4] * layer.length, own[..., 5] * layer.width
+    side = layer.cell // BLOCK
+    ticks = (np.arange(side) + 0.5) * BLOCK - 0.5 * layer.cell
+    places = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), -1).reshape(-1, 2)
+    places = ops.convert_to_tensor(
+        np.concatenate([places, np.ones((side**2, 1))], 1).astype(np.float32)
+    )
+
+    def ruler(down, right):  # coordinate of places along one axis of each stroke
+        return ops.matmul(places, ops.stack([down, right, -(down * y + right * x)], -2))
+
+    along = ruler(sin / length, cos / length)  # [N, h, w, places, K]
+    square = ops.square(along)
+    across = ruler(cos / width, -sin / width) + own[..., None, :, 6] * square
+    inside = EDGE * (1.0 - 0.5 * (square + ops.square(square)) - ops.square(across))
+    logits = PRIORITY * own[..., None, :, 7] - ops.softplus(-inside)
+    heaviest = ops.exp(logits)
+    seen = heaviest / (ops.sum(heaviest, -1, keepdims=True) + np.exp(BARE + 0.5 * PRIORITY))
+    lit = (cos - sin)[..., None, :]  # strokes are lit from the top left
+    relief = ops.tanh(0.4 * along - lit * across)
+    return seen, seen * relief
+
+
+def draw(layer: Layer, seen, colours):
+    """Draws strokes.
+
+    Args:
+        layer: the lattice.
+        seen: by `lay`.
+        colours: float32 [N, h/cell, w/cell, c], of each stroke.
+
+    Returns:
+        float32 [N, h/2, w/2, c].
+    """
+    side = layer.cell // BLOCK
+    drawn = ops.matmul(seen, neighbours(colours))  # [N, h/cell, w/cell, side * side, c]
+    _, h, w, _, c = ops.shape(drawn)
+    drawn = ops.reshape(drawn, (-1, h, w, side, side, c))
+    return ops.reshape(ops.transpose(drawn, (0, 1, 3, 2, 4, 5)), (-1, h * side, w * side, c))
+
+
+def fixed_swirls() -> np.ndarray:
+    """Returns slowly turning directions, as doubled angles: float32 [45, 80, 2] of length 1."""
+    rng = np.random.default_rng(SEED + 1)
+    height, width = (side // (2 * BLOCK) for side in tiles.SHAPE[:2])
+    y, x = np.mgrid[0:height, 0:width] / width
+    phase = sum(
+        2.0 * np.sin(2 * np.pi * (fx * x + fy * y) + shift) / np.hypot(fx, fy)
+        for fx, fy, shift in rng.uniform((-2, -2, 0), (2, 2, 2 * np.pi), (6, 3))
+    )
+    return np.stack([np.cos(phase), np.sin(phase)], -1).astype(np.float32)
+
+
+def directions(pictures):
+    """Returns the direction along the forms at every place, and how much detail there is.
+
+    Args:
+        pictures: float32 [N, 45, 80, 3] in [0, 1], tiles averaged over 4x4 pixels.
+
+    Returns:
+        float32 [N, 45, 80, 3]: cosine and sine of twice the angle from the horizontal, clockwise
+        on the screen; detail from 0, even, to 1.
+    """
+    light = _mirror(ops.matmul(pictures, ops.convert_to_tensor(LUMINANCE)[:, None]), 1)
+    across = light[:, 1:-1, 2:] - light[:, 1:-1, :-2]
+    down = light[:, 2:, 1:-1] - light[:, :-2, 1:-1]
+    across2, down2 = across * across, down * down
+    # The gradient's doubled angle turned by half a turn, which is a quarter turn of the angle.
+    tensor = ops.concatenate([down2 - across2, -2.0 * across * down, down2 + across2], -1)
+    tensor = _blur(_blur(tensor))
+    near, contrast = tensor[..., :2], tensor[..., 2:]
+    detail = contrast / (contrast + DETAIL_CONTRAST**2)
+    _, height, width, _ = ops.shape(near)
+    wide = _blur(ops.average_pool(near, 5, 5))  # [N, 9, 16, 2]
+    leading = near + 0.3 * ops.image.resize(wide, (height, width)) + SWIRL * fixed_swirls()
+    length = ops.sqrt(ops.sum(ops.square(leading), -1, keepdims=True))
+    return ops.concatenate([leading / (length + 1e-9), detail], -1)
+
+
+def _mirror(maps, margin: int):
+    return ops.pad(maps, [[0, 0], [margin] * 2, [margin] * 2, [0, 0]], mode="reflect")
+
+
+def _blur(maps):
+    """Averages over squares of three, edges mirrored."""
+    return ops.average_pool(_mirror(maps, 1), 3, 1)

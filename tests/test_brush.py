@@ -1,0 +1,93 @@
+import math
+
+from cadl import brush, tiles
+
+import numpy as np
+import pytest
+
+
+def stripes(angle):
+    """Draws stripes that run at an angle (in turns, clockwise from the horizontal)."""
+    y, x = np.mgrid[0 : tiles.HEIGHT : 4, 0 : tiles.WIDTH : 4]
+    across = y * math.cos(2 * math.pi * angle) - x * math.sin(2 * math.pi * angle)
+    return np.repeat((0.5 + 0.4 * np.sin(across / 12))[None, ..., None], 3, -1).astype(np.float32)
+
+
+@pytest.mark.parametrize("angle", [0, 1 / 16, 1 / 8, 1 / 4, 3 / 8])
+def test_directions_run_along_stripes(angle):
+    found = np.asarray(brush.directions(stripes(angle)))[0, 10:-10, 10:-10, :2]
+    wanted = [math.cos(4 * math.pi * angle), math.sin(4 * math.pi * angle)]
+    assert (found @ np.float32(wanted)).min() > 0.95
+
+
+def test_directions_have_length_1_and_an_even_picture_swirls():
+    even = np.full((1, 45, 80, 3), 0.3, np.float32)
+    *_, detail = found = np.moveaxis(np.asarray(brush.directions(even))[0], -1, 0)
+    np.testing.assert_allclose((found[:2] ** 2).sum(0), 1, atol=1e-2)
+    assert detail.max() < 1e-3
+    assert np.abs(found[:2].mean((1, 2))).max() < 0.6  # they turn
+
+
+def lay(layer, angle):
+    numbers = brush.scatter(layer)[None]
+    _, height, width, _ = numbers.shape
+    flow = np.tile(np.float32([math.cos(2 * angle), math.sin(2 * angle), 1]), (1, height, width, 1))
+    return numbers, *map(np.asarray, brush.lay(layer, numbers, flow))
+
+
+@pytest.mark.parametrize("layer", brush.LAYERS)
+def test_strokes_cover_nearly_everything_once(layer):
+    _, seen, relief = lay(layer, 0.4)
+    covered = seen.sum(-1)
+    assert seen.min() >= 0 and covered.max() <= 1 + 1e-5
+    assert covered.mean() > 0.9
+    assert seen.max(-1).mean() > 0.7  # mostly one stroke, not a mixture
+    assert np.all(np.abs(relief) <= seen + 1e-6)
+
+
+@pytest.mark.parametrize("layer", brush.LAYERS)
+@pytest.mark.parametrize(("angle", "axis"), [(0, 1), (math.pi / 2, 0)])
+def test_strokes_are_longer_along_than_across(layer, angle, axis):
+    numbers, seen, _ = lay(layer, angle)
+    drawn = np.asarray(brush.draw(layer, seen, numbers[..., 8:9]))[0, ..., 0]
+    assert drawn.shape == (90, 160)
+    shift = layer.cell // 2
+    along, across = (
+        np.corrcoef(drawn.ravel(), np.roll(drawn, shift, way).ravel())[0, 1]
+        for way in (axis, 1 - axis)
+    )
+    assert along > across + 0.25
+
+
+@pytest.mark.parametrize("layer", brush.LAYERS)
+def test_no_stroke_reaches_further_than_is_looked(layer):
+    """What is seen of strokes two cells away has faded where they are no longer looked at."""
+    for angle in np.linspace(0, math.pi, 7):
+        _, seen, _ = lay(layer, angle)
+        far = [max(abs(y), abs(x)) == brush.REACH for y, x in brush.NEIGHBOURS]
+        side = layer.cell // brush.BLOCK
+        places = seen[..., far].reshape(*seen.shape[1:3], side, side, -1)
+        for k, (y, x) in enumerate(np.array(brush.NEIGHBOURS)[far]):
+            # The edge of the cell that is turned away from the stroke.
+            if abs(y) == brush.REACH:
+                away = places[:, :, -1 if y < 0 else 0, :, k]
+            else:
+                away = places[:, :, :, -1 if x < 0 else 0, k]
+            assert np.quantile(away, 0.99) < 0.35
+
+
+def test_strokes_turn_without_a_jump():
+    layer = brush.LAYERS[0]
+    numbers = brush.scatter(layer)[None]
+    drawn = [
+        np.asarray(brush.draw(layer, lay(layer, angle)[1], numbers[..., 8:9]))
+        for angle in (0.3, 0.301, 0.4)
+    ]
+    little, much = (np.abs(drawn[0] - x).mean() for x in drawn[1:])
+    assert little < 0.03 * much
+
+
+def test_strokes_do_not_move_when_the_picture_does_not():
+    first, second = (np.asarray(brush.directions(stripes(0.1))) for _ in "12")
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(*(brush.scatter(brush.LAYERS[0]) for _ in "12"))
