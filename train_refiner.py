@@ -225,7 +225,7 @@ def make_step(strategy, vae_model, maps, model, discriminator, optimizers, run, 
             terms |= others
         return {name: term * share for name, term in terms.items()}
 
-    @tf.function(jit_compile=settings.xla)
+    @tf.function(jit_compile=settings.xla, autograph=False)
     def step(batch: dict, adversarial_weight: tf.Tensor) -> dict[str, tf.Tensor]:
         terms = strategy.run(replica_step, args=(batch, adversarial_weight))
         run.step.assign_add(1)

@@ -125,7 +125,7 @@ def make_step(strategy, model, adam, run, settings):
             "skipped": skipped / replicas,
         }
 
-    @tf.function(jit_compile=settings.xla)
+    @tf.function(jit_compile=settings.xla, autograph=False)
     def step(batch: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
         terms = strategy.run(replica_step, args=(batch, noise))
         run.step.assign_add(1)

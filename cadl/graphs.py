@@ -24,54 +24,67 @@ CODES = tf.TensorSpec((None, vae.CODES), tf.float32)
 STRENGTH = tf.TensorSpec((None,), tf.float32)
 
 
-class VaeGraph(tf.Module):
+class Graph(tf.Module):
+    """Endpoints over networks of which only the variables are saved.
+
+    A SavedModel would otherwise hold a function for each layer and gradients for all, and would
+    take several times as long to write and to load.
+    """
+
+    def hold(self, network: keras.Model):
+        """Keeps a network's variables, and returns what gives the network back."""
+        self._held = [*getattr(self, "_held", []), *(v.value for v in network.variables)]
+        return lambda: network
+
+
+class VaeGraph(Graph):
     """The VAE's endpoints."""
 
     def __init__(self, model: keras.Model):
         """Takes a trained VAE."""
         super().__init__()
-        self.model = model
+        self._model = self.hold(model)
 
     @tf.function(input_signature=[TILE_BYTES])
     def encode(self, tiles: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the posterior of tiles."""
-        z_mean, z_log_var = self.model.encoder(tf.cast(tiles, tf.float32) / 255)
+        z_mean, z_log_var = self._model().encoder(tf.cast(tiles, tf.float32) / 255)
         return {"z_mean": z_mean, "z_log_var": z_log_var}
 
     @tf.function(input_signature=[CODES])
     def decode(self, codes: tf.Tensor) -> tf.Tensor:
         """Returns the tiles of codes."""
-        return self.model.decoder(codes)
+        return self._model().decoder(codes)
 
 
-class RefinerGraph(tf.Module):
+class RefinerGraph(Graph):
     """The refiner's endpoint."""
 
     def __init__(self, model: keras.Model):
         """Takes a trained `Refining`."""
         super().__init__()
-        self.model = model
+        self._model = self.hold(model)
 
     @tf.function(input_signature=[TILE_FLOATS, TILE_BYTES, STRENGTH])
     def refine(self, pictures: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
         """Returns refined tiles in [0, 1]."""
-        refined = self.model(pictures, tf.cast(tiles, tf.float32) / 255, strength)
+        refined = self._model()(pictures, tf.cast(tiles, tf.float32) / 255, strength)
         return tf.clip_by_value(refined, 0.0, 1.0)
 
 
-class StylizerGraph(tf.Module):
+class StylizerGraph(Graph):
     """Decoder and refiner in one."""
 
     def __init__(self, model: keras.Model, refining: keras.Model):
         """Takes a trained VAE and a trained `Refining`."""
         super().__init__()
-        self.decoder, self.refining = model.decoder, refining
+        self._decoder, self._refining = self.hold(model.decoder), self.hold(refining)
 
     @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH])
     def stylize(self, codes: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
         """Returns stylised tiles, uint8."""
         originals = tf.cast(tiles, tf.float32) / 255
-        refined = self.refining(self.decoder(codes), originals, strength)
+        refined = self._refining()(self._decoder()(codes), originals, strength)
         return tf.cast(tf.clip_by_value(refined, 0.0, 1.0) * 255 + 0.5, tf.uint8)
 
 
@@ -81,7 +94,8 @@ def save_graph(graph: tf.Module, folder: Path, about: dict) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
-        tf.saved_model.save(graph, str(temporary))
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(graph, str(temporary), options=options)
         files.write_json(temporary / "about.json", about)
         replace_folder(temporary, folder)
     finally:

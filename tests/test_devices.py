@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-STEPS = int(os.environ.get("DEVICE_STEPS", "6"))  # 20 take five minutes
+STEPS = 6  # of the project's run, which is the one to be equalled
 TWO_CPUS = """
 import sys
 import tensorflow as tf
@@ -26,10 +26,10 @@ sys.exit(train_vae.main(sys.argv[1:]))
 """
 
 
-def arguments(project, run, steps=STEPS):
+def arguments(project, run):
     return [
-        "--tiles", str(project.tiles), "--run", str(run), "--steps", str(steps), "--batch-size",
-        "4", "--checkpoint-every", "3", "--preview-every", "100", "--validation-fraction", "0.3",
+        "--tiles", str(project.tiles), "--run", str(run), "--steps", str(STEPS), "--batch-size",
+        "2", "--checkpoint-every", "3", "--preview-every", "100", "--validation-fraction", "0.3",
     ]  # fmt: skip
 
 
@@ -56,13 +56,6 @@ def start_workers(project, run):
     ]
 
 
-@pytest.fixture(scope="module")
-def on_one_device(project, scripts, tmp_path_factory):
-    run = tmp_path_factory.mktemp("one") / "run"
-    assert scripts.train_vae.main(arguments(project, run)) == 0
-    return run
-
-
 def assert_same_weights(run, reference):
     (ours, step, _), (theirs, reference_step, _) = map(training.load_vae, (run, reference))
     assert step == reference_step == STEPS
@@ -70,15 +63,15 @@ def assert_same_weights(run, reference):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
 
 
-def test_two_devices_give_the_weights_of_one(project, on_one_device, tmp_path):
+def test_two_devices_give_the_weights_of_one(project, tmp_path):
     process = start(["-c", TWO_CPUS, *arguments(project, tmp_path / "run")])
     shown, _ = process.communicate(timeout=300)
     assert process.returncode == 0, shown
     assert "2 replicas" in shown
-    assert_same_weights(tmp_path / "run", on_one_device)
+    assert_same_weights(tmp_path / "run", project.vae_run)
 
 
-def test_two_killed_and_restarted_workers_give_the_weights_of_one(project, on_one_device, tmp_path):
+def test_two_killed_and_restarted_workers_give_the_weights_of_one(project, tmp_path):
     run = tmp_path / "run"
     workers = start_workers(project, run)
     deadline = time.monotonic() + 200
@@ -93,7 +86,7 @@ def test_two_killed_and_restarted_workers_give_the_weights_of_one(project, on_on
     shown = [worker.communicate(timeout=300)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], "\n".join(shown)
     assert all("going on from step" in text for text in shown)
-    assert_same_weights(run, on_one_device)
+    assert_same_weights(run, project.vae_run)
     # Only the chief writes: one file of curves for each of the two starts.
     assert len(list(run.glob("events.out.tfevents.*"))) == 2
 

@@ -158,8 +158,7 @@ def weights_of(run):
 
 
 def test_steps_then_kill_then_more_steps_equal_all_steps_in_one(project, scripts, tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert scripts.train_vae.main(train(project, whole, 6)) == 0
+    whole, killed = project.vae_run, tmp_path / "killed"
     command = [sys.executable, str(ROOT / "train_vae.py"), *train(project, killed, 5000)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
@@ -266,25 +265,21 @@ def curve(run, tag):
     return points
 
 
-def test_nan_and_spikes_are_skipped_and_counted(project, scripts, tmp_path, monkeypatch, capsys):
-    Faults(monkeypatch, nan=[4], spike=[6])
-    arguments = [*train(project, tmp_path / "run", 8), "--log-every", "1"]
+def test_nan_and_spikes_are_skipped_and_several_go_back_at_half_the_rate(
+    project, scripts, tmp_path, monkeypatch, capsys
+):
+    run = tmp_path / "run"
+    Faults(monkeypatch, nan=[4, *range(7, 12)], spike=[6])
+    arguments = [*train(project, run, 13), "--log-every", "1"]
     assert scripts.train_vae.main(arguments) == 0
     shown = capsys.readouterr().err
     assert "step 4 skipped: loss nan; 1 skipped so far" in shown
     assert "step 6 skipped: gradient norm" in shown and "2 skipped so far" in shown
-    assert curve(tmp_path / "run", "events/skipped_steps") == {4: 1, 6: 2}
-    assert all(np.isfinite(weight).all() for weight in weights_of(tmp_path / "run")[1])
-
-
-def test_nan_in_a_row_goes_back_at_half_the_rate(project, scripts, tmp_path, monkeypatch, capsys):
-    Faults(monkeypatch, nan=range(5, 10))
-    arguments = [*train(project, tmp_path / "run", 12), "--log-every", "1"]
-    assert scripts.train_vae.main(arguments) == 0
-    assert "back to the weights of" in capsys.readouterr().err
-    rates = curve(tmp_path / "run", "learning_rate")
-    assert rates[12] == pytest.approx(0.5 * 1e-3 * 12 / 100, rel=1e-4)
-    assert curve(tmp_path / "run", "events/fallbacks") == {9: 1}
+    assert "back to the weights of" in shown and "ckpt-2, at 0.5 of the rate" in shown
+    assert curve(run, "events/skipped_steps") == {4: 1, **{n: n - 4 for n in range(6, 12)}}
+    assert curve(run, "events/fallbacks") == {10: 1}
+    assert curve(run, "learning_rate")[13] == pytest.approx(0.5 * 1e-3 * 13 / 100, rel=1e-4)
+    assert all(np.isfinite(weight).all() for weight in weights_of(run)[1])
 
 
 def test_nan_for_ever_ends_with_one_line(project, scripts, tmp_path, monkeypatch, capsys):
