@@ -19,19 +19,13 @@ import numpy as np
 from keras import ops
 
 BLOCK = 2  # strokes are drawn at half the tile's resolution
-REACH = 2  # cells that a stroke may reach into
+REACH = 2  # cells that a stroke may reach down or across
 EDGE = 5.0  # how steep the edge of a stroke is
 PRIORITY = 14.0  # how clearly the upper of two strokes wins
-BARE = -4.0  # logit of the ground between the strokes
+BARE = 0.02  # weight of the ground between strokes; of a stroke in the middle of all, 1
 DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
 SWIRL = 2e-5  # squared contrast below which swirls lead
 SEED = 5
-NEIGHBOURS = tuple(
-    (y, x)
-    for y in range(-REACH, REACH + 1)
-    for x in range(-REACH, REACH + 1)
-    if abs(y) + abs(x) < 2 * REACH
-)
 
 
 @dataclass(frozen=True)
@@ -40,16 +34,31 @@ class Layer:
 
     Attributes:
         cell: distance between strokes.
-        length: half the mean length of a stroke.
-        width: half its mean width.
+        length: half the length of a stroke of mean size.
+        width: half its width.
+        reach: cells, across plus down, that a stroke may reach into.
+        raised: whether its relief shows.
     """
 
     cell: int
     length: float
     width: float
+    reach: int
+    raised: bool
+
+    @property
+    def neighbours(self) -> tuple[tuple[int, int], ...]:
+        """The cells, down and right of a cell, whose strokes may reach into it."""
+        ways = range(-REACH, REACH + 1)
+        return tuple((y, x) for y in ways for x in ways if abs(y) + abs(x) <= self.reach)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the lattice."""
+        return tiles.HEIGHT // self.cell, tiles.WIDTH // self.cell
 
 
-LAYERS = (Layer(10, 14.0, 3.7), Layer(4, 6.0, 1.8))
+LAYERS = (Layer(10, 14.0, 3.7, 3, raised=True), Layer(4, 5.0, 1.7, 2, raised=False))
 
 
 def scatter(layer: Layer) -> np.ndarray:
@@ -60,18 +69,16 @@ def scatter(layer: Layer) -> np.ndarray:
     """
     low = (-0.35, -0.35, -0.25, 0.6, 0.6, -0.35, 0.0, -1.7, -1.7)
     high = (0.35, 0.35, 0.25, 1.2, 1.3, 0.35, 1.0, 1.7, 1.7)
-    shape = (tiles.HEIGHT // layer.cell, tiles.WIDTH // layer.cell, len(low))
     rng = np.random.default_rng(SEED + layer.cell)
-    return rng.uniform(low, high, shape).astype(np.float32)
+    return rng.uniform(low, high, (*layer.size, len(low))).astype(np.float32)
 
 
-def neighbours(cells):
-    """Gathers what a cell's neighbours hold: [N, h, w, c] -> [N, h, w, len(NEIGHBOURS), c]."""
+def gather(layer: Layer, cells):
+    """Gathers what the neighbours of each cell hold: [N, h, w, c] -> [N, h, w, neighbours, c]."""
     _, h, w, _ = ops.shape(cells)
     padded = ops.pad(cells, [[0, 0], [REACH] * 2, [REACH] * 2, [0, 0]], mode="reflect")
     return ops.stack(
-        [padded[:, REACH + y : REACH + y + h, REACH + x : REACH + x + w] for y, x in NEIGHBOURS],
-        axis=3,
+        [padded[:, REACH + y :, REACH + x :][:, :h, :w] for y, x in layer.neighbours], axis=3
     )
 
 
@@ -85,40 +92,47 @@ def lay(layer: Layer, scattered, flow):
 
     Returns:
         For the cell**2 / 4 places of each cell and the strokes of its neighbours, float32
-        [N, h/cell, w/cell, cell**2 / 4, len(NEIGHBOURS)] twice: how much of each stroke is seen,
-        adding up to at most 1, and the same times its relief in [-1, 1].
+        [N, h/cell, w/cell, cell**2 / 4, neighbours] twice: how much of each stroke is seen, adding
+        up to at most 1, and the same times its relief in [-1, 1].
     """
-    count = ops.shape(flow)[0]
-    angle = 0.5 * ops.arctan2(flow[..., 1:2], flow[..., 0:1])
-    scattered = ops.broadcast_to(scattered, (count, *ops.shape(scattered)[1:]))
-    y, x, tilt, length, width, bend, priority = (scattered[..., i : i + 1] for i in range(7))
-    angle = angle + tilt
+    # Work out what a stroke is, once for each.
+    scattered = ops.broadcast_to(scattered, (ops.shape(flow)[0], *ops.shape(scattered)[1:]))
+    down, right, tilt, length, width, bend, priority = (scattered[..., i : i + 1] for i in range(7))
+    angle = 0.5 * ops.arctan2(flow[..., 1:2], flow[..., 0:1]) + tilt
     cos, sin = ops.cos(angle), ops.sin(angle)
-    own = neighbours(ops.concatenate([y, x, cos, sin, length, width, bend, priority], -1))
-    offsets = np.array(NEIGHBOURS, np.float32)
-    y = (own[..., 0] + offsets[:, 0]) * layer.cell  # [N, h, w, K], from the cell's middle
-    x = (own[..., 1] + offsets[:, 1]) * layer.cell
-    cos, sin = own[..., 2], own[..., 3]
-    length, width = own[..., 4] * layer.length, own[..., 5] * layer.width
+    length, width = layer.length * length, layer.width * width
+    own = gather(
+        layer,
+        ops.concatenate(
+            [
+                *(layer.cell * down, layer.cell * right, bend),
+                *(sin / length, cos / length, cos / width, -sin / width),
+                *(ops.exp(PRIORITY * (priority - 0.5)), cos - sin),
+            ],
+            -1,
+        ),
+    )
+    down, right, bend, *rulers, weight, lit = (own[..., i] for i in range(9))
+    offsets = layer.cell * np.array(layer.neighbours, np.float32)
+    down, right = down + offsets[:, 0], right + offsets[:, 1]  # [N, h, w, neighbours]
+
+    # Measure every place along and across every stroke.
     side = layer.cell // BLOCK
     ticks = (np.arange(side) + 0.5) * BLOCK - 0.5 * layer.cell
     places = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), -1).reshape(-1, 2)
-    places = ops.convert_to_tensor(
-        np.concatenate([places, np.ones((side**2, 1))], 1).astype(np.float32)
+    places = ops.convert_to_tensor(np.insert(places, 2, 1, axis=1).astype(np.float32))
+    along, across = (
+        ops.matmul(places, ops.stack([y, x, -(y * down + x * right)], -2))
+        for y, x in (rulers[:2], rulers[2:])
     )
-
-    def ruler(down, right):  # coordinate of places along one axis of each stroke
-        return ops.matmul(places, ops.stack([down, right, -(down * y + right * x)], -2))
-
-    along = ruler(sin / length, cos / length)  # [N, h, w, places, K]
     square = ops.square(along)
-    across = ruler(cos / width, -sin / width) + own[..., None, :, 6] * square
-    inside = EDGE * (1.0 - 0.5 * (square + ops.square(square)) - ops.square(across))
-    logits = PRIORITY * own[..., None, :, 7] - ops.softplus(-inside)
-    heaviest = ops.exp(logits)
-    seen = heaviest / (ops.sum(heaviest, -1, keepdims=True) + np.exp(BARE + 0.5 * PRIORITY))
-    lit = (cos - sin)[..., None, :]  # strokes are lit from the top left
-    relief = ops.tanh(0.4 * along - lit * across)
+    across = across + bend[..., None, :] * square
+
+    # See who wins.
+    inside = 1.0 - 0.5 * square * (1.0 + square) - ops.square(across)
+    weight = weight[..., None, :] * ops.sigmoid(EDGE * inside)
+    seen = weight / (ops.sum(weight, -1, keepdims=True) + BARE)
+    relief = ops.tanh(0.4 * along - lit[..., None, :] * across)  # strokes are lit from the top left
     return seen, seen * relief
 
 
@@ -134,7 +148,7 @@ def draw(layer: Layer, seen, colours):
         float32 [N, h/2, w/2, c].
     """
     side = layer.cell // BLOCK
-    drawn = ops.matmul(seen, neighbours(colours))  # [N, h/cell, w/cell, side * side, c]
+    drawn = ops.matmul(seen, gather(layer, colours))  # [N, h/cell, w/cell, side * side, c]
     _, h, w, _, c = ops.shape(drawn)
     drawn = ops.reshape(drawn, (-1, h, w, side, side, c))
     return ops.reshape(ops.transpose(drawn, (0, 1, 3, 2, 4, 5)), (-1, h * side, w * side, c))

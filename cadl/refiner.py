@@ -140,7 +140,8 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
         drawn = brush.draw(layer, seen, ops.concatenate([opacity * dab, opacity], -1))
         covered = drawn[..., 3:]
         canvas = canvas * (1.0 - covered) + drawn[..., :3]
-        canvas = canvas + brush.draw(layer, relief, opacity * height)
+        if layer.raised:
+            canvas = canvas + brush.draw(layer, relief, opacity * height)
         bare = bare * (1.0 - covered)
     grown = resize(ops.concatenate([canvas, ground, bare], -1), ops.shape(restored)[1:3])
     canvas, ground, bare = ops.split(grown, (3, 6), axis=-1)

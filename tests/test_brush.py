@@ -64,10 +64,10 @@ def test_no_stroke_reaches_further_than_is_looked(layer):
     """What is seen of strokes two cells away has faded where they are no longer looked at."""
     for angle in np.linspace(0, math.pi, 7):
         _, seen, _ = lay(layer, angle)
-        far = [max(abs(y), abs(x)) == brush.REACH for y, x in brush.NEIGHBOURS]
+        far = [max(abs(y), abs(x)) == brush.REACH for y, x in layer.neighbours]
         side = layer.cell // brush.BLOCK
         places = seen[..., far].reshape(*seen.shape[1:3], side, side, -1)
-        for k, (y, x) in enumerate(np.array(brush.NEIGHBOURS)[far]):
+        for k, (y, x) in enumerate(np.array(layer.neighbours)[far]):
             # The edge of the cell that is turned away from the stroke.
             if abs(y) == brush.REACH:
                 away = places[:, :, -1 if y < 0 else 0, :, k]
