@@ -274,7 +274,7 @@ def make_preparation(vae_model, maps, *, with_detail: bool):
             noise=refiner.DETAIL_NOISE * batch["noise"],
             hint=cut(refiner.chroma_hint(small, small_tiles, strengths), corner, refiner.BLOCK),
             strength=strength[:, None],
-            laid=refiner.lay_strokes(flow, windows),
+            laid=refiner.lay_strokes(flow, windows, refiner.TRAINING_BLOCK),
         )
 
     return prepare

@@ -18,7 +18,6 @@ from cadl.metrics import LUMINANCE
 import numpy as np
 from keras import ops
 
-BLOCK = 2  # strokes are drawn at half the tile's resolution
 REACH = 2  # cells that a stroke may reach down or across
 EDGE = 5.0  # how steep the edge of a stroke is
 PRIORITY = 14.0  # how clearly the upper of two strokes wins
@@ -82,18 +81,19 @@ def gather(layer: Layer, cells):
     )
 
 
-def lay(layer: Layer, scattered, flow):
+def lay(layer: Layer, scattered, flow, block: float = 1):
     """Works out which stroke lies where.
 
     Args:
         layer: the lattice.
         scattered: float32 [1, h/cell, w/cell, 9], by `scatter`, or a window of it.
         flow: float32 [N, h/cell, w/cell, 3], by `directions`, at the cells.
+        block: distance of the places that are looked at, in pixels of a tile.
 
     Returns:
-        For the cell**2 / 4 places of each cell and the strokes of its neighbours, float32
-        [N, h/cell, w/cell, cell**2 / 4, neighbours] twice: how much of each stroke is seen, adding
-        up to at most 1, and the same times its relief in [-1, 1].
+        For the places of each cell and the strokes of its neighbours, float32 [N, h/cell, w/cell,
+        (cell/block)**2, neighbours] twice: how much of each stroke is seen, adding up to at most 1,
+        and the same times its relief in [-1, 1].
     """
     # Work out what a stroke is, once for each.
     scattered = ops.broadcast_to(scattered, (ops.shape(flow)[0], *ops.shape(scattered)[1:]))
@@ -117,8 +117,7 @@ def lay(layer: Layer, scattered, flow):
     down, right = down + offsets[:, 0], right + offsets[:, 1]  # [N, h, w, neighbours]
 
     # Measure every place along and across every stroke.
-    side = layer.cell // BLOCK
-    ticks = (np.arange(side) + 0.5) * BLOCK - 0.5 * layer.cell
+    ticks = (np.arange(layer.cell / block) + 0.5) * block - 0.5 * layer.cell
     places = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), -1).reshape(-1, 2)
     places = ops.convert_to_tensor(np.insert(places, 2, 1, axis=1).astype(np.float32))
     along, across = (
@@ -145,11 +144,11 @@ def draw(layer: Layer, seen, colours):
         colours: float32 [N, h/cell, w/cell, c], of each stroke.
 
     Returns:
-        float32 [N, h/2, w/2, c].
+        float32 [N, h/block, w/block, c].
     """
-    side = layer.cell // BLOCK
-    drawn = ops.matmul(seen, gather(layer, colours))  # [N, h/cell, w/cell, side * side, c]
-    _, h, w, _, c = ops.shape(drawn)
+    drawn = ops.matmul(seen, gather(layer, colours))  # [N, h/cell, w/cell, places, c]
+    _, h, w, places, c = ops.shape(drawn)
+    side = round(places**0.5)
     drawn = ops.reshape(drawn, (-1, h, w, side, side, c))
     return ops.reshape(ops.transpose(drawn, (0, 1, 3, 2, 4, 5)), (-1, h * side, w * side, c))
 
@@ -157,7 +156,7 @@ def draw(layer: Layer, seen, colours):
 def fixed_swirls() -> np.ndarray:
     """Returns slowly turning directions, as doubled angles: float32 [45, 80, 2] of length 1."""
     rng = np.random.default_rng(SEED + 1)
-    height, width = (side // (2 * BLOCK) for side in tiles.SHAPE[:2])
+    height, width = tiles.HEIGHT // 4, tiles.WIDTH // 4
     y, x = np.mgrid[0:height, 0:width] / width
     phase = sum(
         2.0 * np.sin(2 * np.pi * (fx * x + fy * y) + shift) / np.hypot(fx, fy)

@@ -30,6 +30,8 @@ ARCHITECTURE = {
 # What a new painter does: red, green and blue added to all strokes; how strokes differ in light;
 # and in hue, from blue to orange; the logit of their opacity; the height of their relief.
 FIRST_COLOURS = ((0.0,) * 3, (0.05,) * 3, (0.05, 0.0, -0.06), (2.0,), (0.04,))
+TRAINING_BLOCK = 2  # pixels between places of strokes where speed counts more than sharp edges
+GROUND_BLOCK = 2  # pixels; what is finer is finer than strokes
 GROUND = 0.3  # how much of what is finer than strokes is seen through them
 HINT_GAINS = (0.5, 3.0)  # bounds of how much the spread of chroma is changed
 MIN_SPREAD = 0.01  # of chroma, below which it is grey
@@ -42,7 +44,10 @@ class Refining(keras.Model):
         detail_encoder: by `build_detail_encoder`; None without a detail code.
         refiner: by `build_refiner`.
         painter: by `build_painter`; None without a detail code, where nothing is painted.
+        block: pixels between the places of strokes; 1 draws them at the tile's resolution.
     """
+
+    block = 1
 
     def __init__(self, detail_channels: int, size: tuple = (None, None)):
         """Builds the networks, for tiles of any or of one height and width."""
@@ -92,16 +97,17 @@ class Refining(keras.Model):
         small, small_tiles = (ops.average_pool(x, BLOCK, BLOCK) for x in (pictures, tiles_in))
         hint = chroma_hint(small, small_tiles, strength)
         restored, features = self.restore(pictures, self.detail_encoder(tiles_in), hint)
-        laid = lay_strokes(brush.directions(small_tiles), self._scattered)
+        laid = lay_strokes(brush.directions(small_tiles), self._scattered, self.block)
         return self.paint(restored, features, strength, laid)
 
 
-def lay_strokes(flow, scattered: list) -> list[tuple]:
+def lay_strokes(flow, scattered: list, block: float) -> list[tuple]:
     """Lays all layers of strokes along the forms.
 
     Args:
         flow: float32 [N, h/4, w/4, 3], by `brush.directions`.
         scattered: the random numbers of each layer's strokes, [h/cell, w/cell, 9].
+        block: pixels between the places of strokes.
 
     Returns:
         For each layer what is seen of each stroke and its relief, by `brush.lay`; the strokes'
@@ -111,7 +117,7 @@ def lay_strokes(flow, scattered: list) -> list[tuple]:
     for number, (layer, numbers) in enumerate(zip(brush.LAYERS, scattered, strict=True)):
         numbers = ops.convert_to_tensor(numbers)[None]
         own = resize(flow, ops.shape(numbers)[1:3])
-        seen, relief = brush.lay(layer, numbers, own)
+        seen, relief = brush.lay(layer, numbers, own, block)
         share = own[..., 2:] if number else ops.ones_like(own[..., 2:])
         laid.append((seen, relief, numbers[..., 7:8], numbers[..., 8:9], share))
     return laid
@@ -126,7 +132,8 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
         strength: float32 [N, 1].
         laid: by `lay_strokes`.
     """
-    ground = canvas = ops.average_pool(restored, brush.BLOCK, brush.BLOCK)
+    ground = ops.average_pool(restored, GROUND_BLOCK, GROUND_BLOCK)
+    canvas = None
     bare = 1.0
     parts = ops.split(colours, len(laid), axis=-1)
     for layer, part, (seen, relief, light, hue, share) in zip(
@@ -139,6 +146,8 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
         opacity = share * ops.sigmoid(opacity)
         drawn = brush.draw(layer, seen, ops.concatenate([opacity * dab, opacity], -1))
         covered = drawn[..., 3:]
+        if canvas is None:
+            canvas = ground = resize(ground, ops.shape(drawn)[1:3])
         canvas = canvas * (1.0 - covered) + drawn[..., :3]
         if layer.raised:
             canvas = canvas + brush.draw(layer, relief, opacity * height)

@@ -50,8 +50,8 @@ def test_strokes_cover_nearly_everything_once(layer):
 def test_strokes_are_longer_along_than_across(layer, angle, axis):
     numbers, seen, _ = lay(layer, angle)
     drawn = np.asarray(brush.draw(layer, seen, numbers[..., 8:9]))[0, ..., 0]
-    assert drawn.shape == (90, 160)
-    shift = layer.cell // 2
+    assert drawn.shape == (180, 320)
+    shift = layer.cell
     along, across = (
         np.corrcoef(drawn.ravel(), np.roll(drawn, shift, way).ravel())[0, 1]
         for way in (axis, 1 - axis)
@@ -65,7 +65,7 @@ def test_no_stroke_reaches_further_than_is_looked(layer):
     for angle in np.linspace(0, math.pi, 7):
         _, seen, _ = lay(layer, angle)
         far = [max(abs(y), abs(x)) == brush.REACH for y, x in layer.neighbours]
-        side = layer.cell // brush.BLOCK
+        side = layer.cell
         places = seen[..., far].reshape(*seen.shape[1:3], side, side, -1)
         for k, (y, x) in enumerate(np.array(layer.neighbours)[far]):
             # The edge of the cell that is turned away from the stroke.
@@ -74,6 +74,18 @@ def test_no_stroke_reaches_further_than_is_looked(layer):
             else:
                 away = places[:, :, :, -1 if x < 0 else 0, k]
             assert np.quantile(away, 0.99) < 0.35
+
+
+@pytest.mark.parametrize("layer", brush.LAYERS)
+def test_coarser_strokes_are_the_same_strokes(layer):
+    numbers = brush.scatter(layer)[None]
+    flow = np.tile(np.float32([0.6, 0.8, 1]), (1, *layer.size, 1))
+    coarse, fine = (
+        np.asarray(brush.draw(layer, brush.lay(layer, numbers, flow, block)[0], numbers[..., 8:9]))
+        for block in (2, 1)
+    )
+    averaged = fine.reshape(1, 90, 2, 160, 2, 1).mean((2, 4))
+    assert np.corrcoef(coarse.ravel(), averaged.ravel())[0, 1] > 0.9
 
 
 def test_strokes_turn_without_a_jump():
