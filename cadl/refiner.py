@@ -28,8 +28,9 @@ ARCHITECTURE = {
     "strokes": [layer.cell for layer in brush.LAYERS],
 }
 # What a new painter does: red, green and blue added to all strokes; how strokes differ in light;
-# and in hue, from blue to orange; the logit of their opacity; the height of their relief.
-FIRST_COLOURS = ((0.0,) * 3, (0.05,) * 3, (0.05, 0.0, -0.06), (2.0,), (0.04,))
+# and in hue, from blue to orange; the logits of their opacity and of the height of their relief.
+FIRST_COLOURS = ((0.0,) * 3, (0.05,) * 3, (0.05, 0.0, -0.06), (2.0,), (0.0,))
+MAX_RELIEF = 0.06  # left free, relief outgrew colour: it looked like plaster
 TRAINING_BLOCK = 2  # pixels between places of strokes where speed counts more than sharp edges
 GROUND_BLOCK = 2  # pixels; what is finer is finer than strokes
 GROUND = 0.3  # how much of what is finer than strokes is seen through them
@@ -150,6 +151,7 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
             canvas = ground = resize(ground, ops.shape(drawn)[1:3])
         canvas = canvas * (1.0 - covered) + drawn[..., :3]
         if layer.raised:
+            height = MAX_RELIEF * ops.sigmoid(height)
             canvas = canvas + brush.draw(layer, relief, opacity * height)
         bare = bare * (1.0 - covered)
     grown = resize(ops.concatenate([canvas, ground, bare], -1), ops.shape(restored)[1:3])

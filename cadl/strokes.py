@@ -53,7 +53,7 @@ def oriented_filters(numbers):
         float32 [11, 11, 3, D], each of mean 0 and length 1.
     """
     angle, frequency, length, phase = (ops.reshape(numbers[:, i], (1, 1, -1)) for i in range(4))
-    colour = 2.0 * numbers[:, 4:7] - 1.0 + ops.convert_to_tensor((0.7, 0.7, 0.7))
+    colour = 2.0 * numbers[:, 4:7] - 1.0 + ops.convert_to_tensor((0.35, 0.35, 0.35))
     half = FILTER_SIDE // 2
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)[..., None]
     along = x * ops.cos(np.pi * angle) + y * ops.sin(np.pi * angle)
