@@ -6,10 +6,11 @@ of video, which are joined at the end. A chunk or segment is whole or absent, an
 the same frames in the same batches, so that an interrupted conversion ends in the same file.
 """
 
+import contextlib
 import functools
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from cadl import console, files, latents, metrics, tiles, video
 
 import numpy as np
 
+PASS_FORMAT = 2  # of latents.npz; more when its contents change
 BATCH = 8
 CHUNK_FRAMES = 512
 SEGMENT_FRAMES = 240
@@ -164,7 +166,7 @@ def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> E
     key = files.hash_of(
         map(str, [
             files.identity(clip.source.path), clip.crop, clip.tile_size, clip.start_seconds,
-            clip.num_frames, vae_fingerprint, CHUNK_FRAMES, BATCH, "light",
+            clip.num_frames, vae_fingerprint, CHUNK_FRAMES, BATCH, PASS_FORMAT,
         ])
     )  # fmt: skip
     folder = folder / f"pass1-{key}"
@@ -174,8 +176,17 @@ def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> E
             console.say("the first pass was done before and is used again")
         else:
             _encode_chunks(clip, vae_graph, folder, finished)
+            _remove_other_passes(folder)
         with np.load(finished) as data:
             return Encoded(**{name: data[name] for name in data.files})
+
+
+def _remove_other_passes(folder: Path) -> None:
+    """Removes passes over the same video with another crop, part or model, unless in use."""
+    for other in folder.parent.glob("pass1-*"):
+        if other != folder:
+            with contextlib.suppress(RuntimeError), files.only_one(other):
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
@@ -234,7 +245,7 @@ def write_video(
     encoded: Encoded,
     mapped: np.ndarray,
     strengths: np.ndarray,
-    stylizer,
+    stylize: Callable,
     geometry: Geometry,
     target: Path,
     folder: Path,
@@ -251,7 +262,7 @@ def write_video(
         encoded: by pass 1.
         mapped: float32 [N, codes], the latents to draw.
         strengths: float32 [N], given to the refiner.
-        stylizer: SavedModel with `stylize`.
+        stylize: draws tiles, from codes, original tiles and strengths.
         geometry: sizes.
         target: the mp4 to write.
         folder: where the segments go.
@@ -271,7 +282,7 @@ def write_video(
     if done:
         console.say(f"going on after frame {done} of {total}")
     with console.progress(total=total, initial=done, unit="frame", label="pass 2") as bar:
-        for number, batches in _segments(clip, mapped, strengths, stylizer, folder):
+        for number, batches in _segments(clip, mapped, strengths, stylize, folder):
             path = folder / f"segment-{number:05d}.mp4"
             first, last = number * SEGMENT_FRAMES, min((number + 1) * SEGMENT_FRAMES, total)
             stamps = None if times is None else times[first:last] - times[first]
@@ -346,7 +357,7 @@ def _segment_length(path: Path, total: int) -> int:
 
 
 def _segments(
-    clip: Clip, mapped: np.ndarray, strengths: np.ndarray, stylizer, folder: Path
+    clip: Clip, mapped: np.ndarray, strengths: np.ndarray, stylize: Callable, folder: Path
 ) -> Iterator[tuple[int, Iterator[tuple[np.ndarray, np.ndarray]]]]:
     """Yields number and drawn batches of every segment that is not there yet."""
     total = len(mapped)
@@ -366,7 +377,7 @@ def _segments(
             if number in missing and first < total:
                 whole = tiles.mirror_to_tile(batch[: total - first])
                 part = slice(first, first + len(whole))
-                drawn = stylizer.stylize(mapped[part], whole, strengths[part])
+                drawn = stylize(mapped[part], whole, strengths[part])
                 yield number, whole, drawn.numpy()
             first += len(batch)
 

@@ -45,10 +45,7 @@ class Refining(keras.Model):
         detail_encoder: by `build_detail_encoder`; None without a detail code.
         refiner: by `build_refiner`.
         painter: by `build_painter`; None without a detail code, where nothing is painted.
-        block: pixels between the places of strokes; 1 draws them at the tile's resolution.
     """
-
-    block = 1
 
     def __init__(self, detail_channels: int, size: tuple = (None, None)):
         """Builds the networks, for tiles of any or of one height and width."""
@@ -90,15 +87,25 @@ class Refining(keras.Model):
         colours = self.painter([features, ops.convert_to_tensor(strength)])
         return paint_strokes(restored, colours, strength, laid)
 
-    def call(self, pictures, tiles_in, strength):
-        """Refines the VAE's pictures of whole tiles, [N, 180, 320, 3], at a strength [N]."""
+    def call(self, pictures, tiles_in, strength, block: float = 1):
+        """Refines the VAE's pictures of whole tiles.
+
+        Args:
+            pictures: float32 [N, 180, 320, 3].
+            tiles_in: the tiles themselves, the same.
+            strength: float32 [N] in [0, 1].
+            block: pixels between the places of strokes; more is faster and less sharp.
+
+        Returns:
+            float32 [N, 180, 320, 3], not clipped.
+        """
         if not self.detail_encoder:
             return self.restore(pictures)[0]
         strength = ops.reshape(strength, (-1, 1))
         small, small_tiles = (ops.average_pool(x, BLOCK, BLOCK) for x in (pictures, tiles_in))
         hint = chroma_hint(small, small_tiles, strength)
         restored, features = self.restore(pictures, self.detail_encoder(tiles_in), hint)
-        laid = lay_strokes(brush.directions(small_tiles), self._scattered, self.block)
+        laid = lay_strokes(brush.directions(small_tiles), self._scattered, block)
         return self.paint(restored, features, strength, laid)
 
 

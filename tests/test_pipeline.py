@@ -73,6 +73,9 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     drawn = np.asarray(stylizer.stylize(encoded["z_mean"], pixels, strength))
     assert drawn.dtype == np.uint8 and drawn.shape == pixels.shape
     np.testing.assert_allclose(drawn, refined * 255, atol=0.51)
+    fast = np.asarray(stylizer.stylize_fast(encoded["z_mean"], pixels, strength))
+    np.testing.assert_array_equal(fast[0], drawn[0])  # no strokes at strength 0
+    assert 0.5 < np.abs(np.float32(fast[2]) - drawn[2]).mean() < 20
     assert "largest difference from the checkpoints" in project.outputs["export_graphs"]
 
 
@@ -174,11 +177,23 @@ def test_a_killed_conversion_ends_in_the_same_frames(
 
 
 def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path):
-    arguments = ("--start-seconds", 0.5, "--length-seconds", 1, "--compare", "side")
+    arguments = (
+        "--start-seconds",
+        0.5,
+        "--length-seconds",
+        1,
+        "--compare",
+        "side",
+        "--fast",
+        "yes",
+    )
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
     made = video.probe(tmp_path / "my-clip-é-night-streets.mp4")
     assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
     assert made.audio_codecs == ("aac",)
+    again = [*arguments[:-1], "no", "--start-seconds", 0, "--replace", "yes"]
+    assert scripts.mogrify_video.main(mogrify(project, *again, out=tmp_path)) == 0
+    assert len(list((tmp_path / "work").glob("*/pass1-*"))) == 1  # of another part: removed
 
 
 def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
