@@ -140,17 +140,7 @@ def convert(
     stylize = stylizer.stylize_fast if settings.fast else stylizer.stylize
     name = f"{shards.source_name(path.stem)}-{shards.source_name(style)}"
     target = settings.out / f"{name}.mp4"
-    request = {
-        key: value
-        for key, value in to_json(settings).items()
-        if key not in ("videos", "exported", "out", "replace")
-    }
-    request |= {"style": style, "input": files.identity(path)}
-    request |= {"vae": about["vae"], "refiner": about["refiner"]}
-    request |= {
-        "painter": files.hash_of([painter.mean.tobytes(), painter.covariance.tobytes()]),
-        "segment_frames": conversion.SEGMENT_FRAMES,
-    }
+    request = request_of(path, style, painter, about, settings)
     work = settings.out / "work"
     unrecorded = not target.with_suffix(".json").exists()
     if not (unrecorded and conversion.is_joined(work / name, request)):
@@ -158,30 +148,14 @@ def convert(
         if frames:
             return target, frames, "was finished before"
     with files.only_one(work / name):
-        source = video.probe(path)
-        if crop is None:
-            crop = video.find_crop(source)
-        if settings.start_seconds >= source.times[0] + source.seconds:
-            raise ValueError(
-                f"START_SECONDS {settings.start_seconds:g} is past the end of {path} "
-                f"({source.seconds:.1f} s)"
-            )
-        if size == "tile":
-            crop = source.cover_crop(crop)
-        elif size != "source":
-            crop = source.cover_crop(crop, size)
-        geometry = conversion.Geometry.of(source, crop, size, settings.compare)
-        say_plan(source, crop, geometry)
-        clip = conversion.Clip(
-            source, crop, geometry.tile_size, settings.start_seconds, settings.length_seconds
-        )
+        clip, geometry = plan(path, crop, size, settings)
         encoded = conversion.encode_video(
             clip, vae_graph, about["vae"], work / shards.source_name(path.stem)
         )
         smoothed = latents.smooth(
             encoded.latents,
             encoded.shots,
-            frames=settings.smoothing_seconds * float(source.rate),
+            frames=settings.smoothing_seconds * float(clip.source.rate),
         )
         mapped, strengths = encoded.restyle(
             smoothed, painter, settings.style_map, settings.strength
@@ -202,15 +176,63 @@ def convert(
             preset=settings.preset,
             request=request,
         )
-        report |= {"request": request, "crop": str(crop), "shots": int(encoded.shots[-1]) + 1}
+        report |= {"request": request, "crop": str(clip.crop), "shots": int(encoded.shots[-1]) + 1}
         files.write_json(target.with_suffix(".json"), report)
         conversion.clean_up(work / name)
     console.say(
         f"{target}: {report['frames']} frames of {geometry.output_size[0]}x"
-        f"{geometry.output_size[1]} at {source.rate} frames/s; sound: {report['sound']}; flicker "
-        f"{report['flicker_output']:.2f}, of the input {report['flicker_input']:.2f}"
+        f"{geometry.output_size[1]} at {clip.source.rate} frames/s; sound: {report['sound']}; "
+        f"flicker {report['flicker_output']:.2f}, of the input {report['flicker_input']:.2f}"
     )
     return target, report["frames"], report["sound"]
+
+
+def request_of(path: Path, style: str, painter, about: dict, settings: SimpleNamespace) -> dict:
+    """Returns everything that a conversion depends on."""
+    request = {
+        key: value
+        for key, value in to_json(settings).items()
+        if key not in ("videos", "exported", "out", "replace")
+    }
+    return request | {
+        "style": style,
+        "input": files.identity(path),
+        "vae": about["vae"],
+        "refiner": about["refiner"],
+        "painter": files.hash_of([painter.mean.tobytes(), painter.covariance.tobytes()]),
+        "segment_frames": conversion.SEGMENT_FRAMES,
+    }
+
+
+def plan(
+    path: Path, crop: Crop | None, size: str | tuple[int, int], settings: SimpleNamespace
+) -> tuple[conversion.Clip, conversion.Geometry]:
+    """Works out, and says, what will be read and written.
+
+    Raises:
+        ValueError: it begins after the video's end.
+    """
+    source = video.probe(path)
+    if settings.start_seconds >= source.times[0] + source.seconds:
+        raise ValueError(
+            f"START_SECONDS {settings.start_seconds:g} is past the end of {path} "
+            f"({source.seconds:.1f} s)"
+        )
+    if crop is None:
+        crop = video.find_crop(source)
+    if size != "source":
+        crop = source.cover_crop(crop) if size == "tile" else source.cover_crop(crop, size)
+    geometry = conversion.Geometry.of(source, crop, size, settings.compare)
+    console.say(
+        f"{source.path.name}: {source.width}x{source.height}, {len(source.times)} frames at "
+        f"{source.rate} frames/s{' (variable)' if source.variable_rate else ''}, crop {crop}, "
+        f"sound {'+'.join(source.audio_codecs) or 'none'}; output {geometry.output_size[0]}x"
+        f"{geometry.output_size[1]}"
+    )
+    clip = conversion.Clip(
+        source, crop, geometry.tile_size, settings.start_seconds, settings.length_seconds
+    )
+    return clip, geometry
 
 
 def frames_made_before(target: Path, request: dict, replace: bool) -> int:
@@ -235,16 +257,6 @@ def frames_made_before(target: Path, request: dict, replace: bool) -> int:
     raise ValueError(
         f"{target} exists and was made with other {', '.join(changed)}: "
         "give --replace yes or another --out"
-    )
-
-
-def say_plan(source: video.Video, crop: Crop, geometry: conversion.Geometry) -> None:
-    """Says what will be read and written."""
-    console.say(
-        f"{source.path.name}: {source.width}x{source.height}, {len(source.times)} frames at "
-        f"{source.rate} frames/s{' (variable)' if source.variable_rate else ''}, crop {crop}, "
-        f"sound {'+'.join(source.audio_codecs) or 'none'}; output {geometry.output_size[0]}x"
-        f"{geometry.output_size[1]}"
     )
 
 

@@ -86,16 +86,8 @@ def main(argv: list[str] | None = None) -> int:
         )
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
         vae_model, vae_step, vae_record = training.load_vae(settings.vae_run, settings.vae_weights)
-        vae_fingerprint = training.fingerprint(vae_model)
-        model, averaged = (refiner.Refining(settings.detail_channels) for _ in range(2))
-        averaged.set_weights(model.get_weights())
-        discriminator = adversary.build_discriminator()
-        adam, rival = (
-            optimizer.Adam(settings.learning_rate, beta_1=0.5, beta_2=0.99) for _ in range(2)
-        )
-        adam.build(model.trainable_variables)
-        rival.build(discriminator.trainable_variables)
-        balance = training.Balance()
+        parts = build_parts(settings)
+    vae_fingerprint = training.fingerprint(vae_model)
     console.say(
         f"VAE of step {vae_step}; the refiner takes {operations(settings):.2f} GFLOP a tile"
     )
@@ -110,14 +102,7 @@ def main(argv: list[str] | None = None) -> int:
             settings=settings,
             architecture={**refiner.ARCHITECTURE, "detail_channels": settings.detail_channels},
             notes={"vae": vae_fingerprint},
-            tracked={
-                "model": model,
-                "averaged": averaged,
-                "optimizer": adam,
-                "discriminator": discriminator,
-                "balance": balance,
-                "rival": rival,
-            },
+            tracked=vars(parts),
         )
         if run.resumed:
             console.say(f"going on from step {int(run.step)} of {settings.steps}")
@@ -135,15 +120,32 @@ def main(argv: list[str] | None = None) -> int:
         run.begin()
         codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
         maps = style_maps(tile_set, codes)
-        step_function = make_step(
-            strategy, vae_model, maps, model, discriminator, (adam, rival), run, settings
-        )  # fmt: skip
-        watch = Watch(tile_set, codes, maps, vae_model, averaged, train_indices, held_out)
+        step_function = make_step(strategy, vae_model, maps, parts, run, settings)
+        watch = Watch(tile_set, codes, maps, vae_model, parts.averaged, train_indices, held_out)
         with run.stoppable():
-            train(strategy, run, tile_set, train_indices, step_function, watch, model, averaged,
-                  (adam, rival), balance, settings)  # fmt: skip
+            train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings)
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "export_graphs.py")
     return 0
+
+
+def build_parts(settings) -> SimpleNamespace:
+    """Builds everything that learns, and what a checkpoint holds beside the run's own numbers."""
+    model, averaged = (refiner.Refining(settings.detail_channels) for _ in range(2))
+    averaged.set_weights(model.get_weights())
+    discriminator = adversary.build_discriminator()
+    adam, rival = (
+        optimizer.Adam(settings.learning_rate, beta_1=0.5, beta_2=0.99) for _ in range(2)
+    )
+    adam.build(model.trainable_variables)
+    rival.build(discriminator.trainable_variables)
+    return SimpleNamespace(
+        model=model,
+        averaged=averaged,
+        optimizer=adam,
+        discriminator=discriminator,
+        rival=rival,
+        balance=training.Balance(),
+    )
 
 
 def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +176,7 @@ def operations(settings) -> float:
     return sum(blocks.count_operations(part) for part in parts if part) / 1e9
 
 
-def make_step(strategy, vae_model, maps, model, discriminator, optimizers, run, settings):
+def make_step(strategy, vae_model, maps, parts, run, settings):
     """Returns the compiled function that makes one training step from one batch."""
     weighted = {
         "reconstruction_loss": 1.0,
@@ -186,6 +188,7 @@ def make_step(strategy, vae_model, maps, model, discriminator, optimizers, run, 
         "nearer_loss": 0.6,
         "further_loss": 0.4,
     }
+    model, discriminator = parts.model, parts.discriminator
     paints = model.painter is not None and settings.loss == "strokes"
     adversarial = paints and settings.adversarial_weight > 0
     prepare = make_preparation(vae_model, maps, with_detail=model.painter is not None)
@@ -217,10 +220,10 @@ def make_step(strategy, vae_model, maps, model, discriminator, optimizers, run, 
             model.trainable_variables,
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
-        norm, skipped = optimizers[0].learn(model.trainable_variables, gradients, shared_loss)
+        norm, skipped = parts.optimizer.learn(model.trainable_variables, gradients, shared_loss)
         terms |= {"loss": loss, "gradient_norm": norm, "skipped": skipped}
         if adversarial:
-            others = train_rival(discriminator, optimizers[1], paintings, painted, painters, share)
+            others = train_rival(discriminator, parts.rival, paintings, painted, painters, share)
             terms["skipped"] = tf.maximum(skipped, others.pop("skipped"))
             terms |= others
         return {name: term * share for name, term in terms.items()}
@@ -389,24 +392,12 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
     return batches.map(complete)
 
 
-def train(
-    strategy,
-    run,
-    tile_set,
-    indices,
-    step_function,
-    watch,
-    model,
-    averaged,
-    optimizers,
-    balance,
-    settings,
-):
+def train(strategy, run, tile_set, indices, step_function, watch, parts, settings):
     """Runs the loop: take a batch, step, log, show, save."""
     first = int(run.step)
     batches = make_batches(tile_set, indices, first, settings)
     batches = strategy.experimental_distribute_dataset(batches)
-    update_averages = optimizer.make_averager(strategy, averaged, model)
+    update_averages = optimizer.make_averager(strategy, parts.averaged, parts.model)
     meter = training.Meter()
     bar = console.progress(
         batches, total=settings.steps, initial=first, unit="step", label="refiner"
@@ -414,11 +405,11 @@ def train(
     for step, batch in enumerate(bar, start=first + 1):
         # Step.
         rate = float(run.rate_factor) * optimizer.learning_rate_at(step - 1, settings.learning_rate)
-        for adam in optimizers:
+        for adam in (parts.optimizer, parts.rival):
             adam.learning_rate.assign(rate)
         ramp = np.clip((step - ADVERSARY_WARM_UP) / ADVERSARY_WARM_UP, 0, 1)
         weights = tf.constant(
-            [settings.adversarial_weight * ramp * float(balance.weight)], tf.float32
+            [settings.adversarial_weight * ramp * float(parts.balance.weight)], tf.float32
         )
         with devices.enough_memory(settings.batch_size):
             terms = {name: float(term) for name, term in step_function(batch, weights).items()}
@@ -427,7 +418,7 @@ def train(
             if (
                 ramp
                 and "discriminator_right" in terms
-                and (notice := balance.update(terms["discriminator_right"]))
+                and (notice := parts.balance.update(terms["discriminator_right"]))
             ):
                 console.warn(f"step {step}: {notice}")
         if step % optimizer.AVERAGE_EVERY == 0:
@@ -436,7 +427,7 @@ def train(
         # Log.
         if step % settings.log_every == 0 or step == settings.steps:
             means = meter.read(settings.batch_size)
-            means["events/adversary_weight"] = float(balance.weight)
+            means["events/adversary_weight"] = float(parts.balance.weight)
             run.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 

@@ -9,6 +9,7 @@ tiles that it has not seen, 0.5 if it cannot.
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from cadl import console, gallery, latents, metrics, shards, tiles, training
 from cadl.settings import Count, Seed, read_settings
@@ -41,6 +42,28 @@ def main(argv: list[str] | None = None) -> int:
     refiners = {
         name: training.load_refiner(Path(run))[0] for name, run in settings.refiners.items()
     }
+    scene = find_scene(vae_model, record, settings)
+    console.say(
+        f"{scene.video} toward {scene.painter}; paintings against paintings: {scene.floor:.3f}"
+    )
+    rows, shown = [], {}
+    for (name, strength), drawn in draw_all(scene, vae_model, refiners).items():
+        drawn, panned = (np.clip(x, 0, 1) for x in drawn)
+        shown[f"{name} {strength}".strip()] = drawn
+        rows.append([name, strength, *measure(scene, name, strength, drawn, panned, settings)])
+    console.say(
+        console.table(
+            ["way", "strength", "PSNR", "PSNR light", "SSIM light", "sharp", "to video",
+             "to painter", "of the way", "judge", "flicker"],
+            [[f"{x:.3f}" if isinstance(x, float) else x for x in map(plain, row)] for row in rows],
+        )
+    )  # fmt: skip
+    draw(settings.picture, shown)
+    return 0
+
+
+def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
+    """Picks video, painter and tiles, and works out codes as they are and moved."""
     tile_set = shards.load_tiles(settings.tiles)
     fraction, seed = (record["settings"][key] for key in ("validation_fraction", "seed"))
     trained, held_out = tile_set.split(fraction, seed)
@@ -57,74 +80,71 @@ def main(argv: list[str] | None = None) -> int:
     def some(of: np.ndarray) -> np.ndarray:
         return of[np.linspace(0, len(of) - 1, min(len(of), settings.num_tiles)).astype(int)]
 
+    def moved(z: np.ndarray) -> np.ndarray:
+        return latents.map_latents(z, own[video], own[painter], style_map="diagonal", strength=1.0)
+
     chosen = some(indices[video])
-    originals, z = tiles.to_float(tile_set.pixels[chosen]), codes[chosen]
-    paintings = tiles.to_float(tile_set.pixels[some(np.intersect1d(indices[painter], trained))])
-    unseen = tiles.to_float(tile_set.pixels[np.intersect1d(indices[painter], held_out)])
-    moved = latents.map_latents(z, own[video], own[painter], style_map="diagonal", strength=1.0)
-    decoded = {s: in_batches(vae_model.decoder, c) for s, c in ((0.0, z), (1.0, moved))}
+    originals = tiles.to_float(tile_set.pixels[chosen])
     pan = pan_over(originals[len(originals) // 2])
     pan_codes = in_batches(lambda x: vae_model.encoder(x)[0], pan)
-    pan_moved = latents.map_latents(
-        pan_codes, own[video], own[painter], style_map="diagonal", strength=1.0
+    paintings = tiles.to_float(tile_set.pixels[some(np.intersect1d(indices[painter], trained))])
+    unseen = tiles.to_float(tile_set.pixels[np.intersect1d(indices[painter], held_out)])
+    return SimpleNamespace(
+        video=video,
+        painter=painter,
+        originals=originals,
+        pan=pan,
+        codes={0.0: codes[chosen], 1.0: moved(codes[chosen])},
+        pan_codes={0.0: pan_codes, 1.0: moved(pan_codes)},
+        paintings=paintings,
+        unseen=unseen,
+        floor=metrics.patch_distance(paintings, unseen, seed=settings.seed),
+        far=metrics.patch_distance(originals, unseen, seed=settings.seed),
     )
-    pans = {s: in_batches(vae_model.decoder, c) for s, c in ((0.0, pan_codes), (1.0, pan_moved))}
 
-    # Draw the tiles and the pan in all ways.
-    transfer = colour_transfer(originals, paintings)
+
+def draw_all(scene: SimpleNamespace, vae_model, refiners: dict) -> dict:
+    """Draws the tiles and the pan in all ways: {(name, strength): (tiles, pan)}."""
+    transfer = colour_transfer(scene.originals, scene.paintings)
     ways = {
-        ("untouched", ""): (originals, pan),
-        ("colour transfer", ""): map(transfer, (originals, pan)),
+        ("untouched", ""): (scene.originals, scene.pan),
+        ("colour transfer", ""): tuple(map(transfer, (scene.originals, scene.pan))),
     }
     for strength in (0.0, 1.0):
-        ways["VAE", strength] = decoded[strength], pans[strength]
+        pictures, panned = (
+            in_batches(vae_model.decoder, codes[strength])
+            for codes in (scene.codes, scene.pan_codes)
+        )
+        ways["VAE", strength] = pictures, panned
         for name, model in refiners.items():
             ways[name, strength] = (
-                refine(model, decoded[strength], originals, strength),
-                refine(model, pans[strength], pan, strength),
+                refine(model, pictures, scene.originals, strength),
+                refine(model, panned, scene.pan, strength),
             )
+    return ways
 
-    # Measure them.
-    floor = metrics.patch_distance(paintings, unseen, seed=settings.seed)
-    far = metrics.patch_distance(originals, unseen, seed=settings.seed)
-    grey = metrics.luminance(originals)
-    rows, shown = [], {}
-    for (name, strength), drawn in ways.items():
-        drawn, panned = (np.clip(x, 0, 1) for x in drawn)
-        shown[f"{name} {strength}".strip()] = drawn
-        light = metrics.luminance(drawn)
-        distance = metrics.patch_distance(drawn, unseen, seed=settings.seed)
-        rows.append([
-            name, strength,
-            metrics.psnr(originals, drawn).mean() if name != "untouched" else "",
-            psnr_of(grey, light) if name != "untouched" else "",
-            metrics.ssim(grey, light).mean(),
-            metrics.sharpness(light).mean() / metrics.sharpness(grey).mean(),
-            metrics.patch_distance(drawn, originals, seed=settings.seed),
-            distance, (far - distance) / (far - floor),
-            judge(drawn, paintings, unseen, settings) if strength != 0 else "",
-            metrics.flicker(panned) / metrics.flicker(pan),
-        ])  # fmt: skip
-    console.say(f"{video} toward {painter}; paintings against paintings: {floor:.3f}")
-    console.say(
-        console.table(
-            ["way", "strength", "PSNR", "PSNR light", "SSIM light", "sharp", "to video",
-             "to painter", "of the way", "judge", "flicker"],
-            [[f"{x:.3f}" if isinstance(x, float) else x for x in map(plain, row)] for row in rows],
-        )
-    )  # fmt: skip
-    draw(settings.picture, shown)
-    return 0
+
+def measure(scene: SimpleNamespace, name, strength, drawn, panned, settings) -> list:
+    """Returns the columns of one way."""
+    grey, light = metrics.luminance(scene.originals), metrics.luminance(drawn)
+    distance = metrics.patch_distance(drawn, scene.unseen, seed=settings.seed)
+    untouched = name == "untouched"
+    return [
+        "" if untouched else metrics.psnr(scene.originals, drawn).mean(),
+        "" if untouched else metrics.psnr(grey, light).mean(),
+        metrics.ssim(grey, light).mean(),
+        metrics.sharpness(light).mean() / metrics.sharpness(grey).mean(),
+        metrics.patch_distance(drawn, scene.originals, seed=settings.seed),
+        distance,
+        (scene.far - distance) / (scene.far - scene.floor),
+        judge(drawn, scene.paintings, scene.unseen, settings) if strength != 0 else "",
+        metrics.flicker(panned) / metrics.flicker(scene.pan),
+    ]
 
 
 def plain(value):
     """Turns numpy's numbers into Python's."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def psnr_of(a: np.ndarray, b: np.ndarray) -> float:
-    """Returns the mean PSNR of luminance."""
-    return metrics.psnr(a, b).mean()
 
 
 def in_batches(function, values: np.ndarray) -> np.ndarray:

@@ -266,19 +266,7 @@ def training_batches(
     chosen = np.zeros(len(tile_set), bool)
     chosen[indices] = True
     sources = [own[chosen[own]] for own in tile_set.source_indices().values()]
-    names = list(tile_set.source_indices())
-    kinds = [str(tile_set.kinds[own[0]]) for own in tile_set.source_indices().values()]
-    weights = check_weights(dict(weights or {}), names)
-    members = {
-        kind: [
-            source
-            for source, (name, own_kind) in enumerate(zip(names, kinds, strict=True))
-            if own_kind == kind and len(sources[source])
-            for _ in range(weights.get(name, 1))
-        ]
-        for kind in KINDS
-    }
-    groups = [kind for kind in KINDS if members[kind] for _ in range(weights.get(kind, 1))]
+    groups, members = _cycles(tile_set, sources, weights or {})
 
     def draw(step: np.int64) -> tuple[np.ndarray, np.ndarray]:
         picked = np.empty(batch_size, np.int64)
@@ -302,6 +290,19 @@ def training_batches(
 
     steps = tf.data.Dataset.range(first_step, last_step)
     return steps.map(load, num_parallel_calls=1).prefetch(2)
+
+
+def _cycles(
+    tile_set: TileSet, sources: list[np.ndarray], weights: Mapping[str, int]
+) -> tuple[list[str], dict[str, list[int]]]:
+    """Returns the kinds in the order of their turns, and so for each kind the sources' numbers."""
+    indices = tile_set.source_indices()
+    weights = check_weights(dict(weights), indices)
+    members: dict[str, list[int]] = {kind: [] for kind in KINDS}
+    for number, (name, own) in enumerate(indices.items()):
+        if len(sources[number]):
+            members[str(tile_set.kinds[own[0]])] += [number] * weights.get(name, 1)
+    return [kind for kind in KINDS if members[kind] for _ in range(weights.get(kind, 1))], members
 
 
 def check_weights(weights: dict[str, int], names: Iterable[str]) -> dict[str, int]:
