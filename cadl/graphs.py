@@ -93,7 +93,7 @@ class StylizerGraph(Graph):
 
     def _draw(self, codes, tiles, strength, block) -> tf.Tensor:
         originals = tf.cast(tiles, tf.float32) / 255
-        refined = self._refining()(self._decoder()(codes), originals, strength, block)
+        refined = self._refining()(self._decoder()(codes), originals, strength, block=block)
         return tf.cast(tf.clip_by_value(refined, 0.0, 1.0) * 255 + 0.5, tf.uint8)
 
 
