@@ -36,6 +36,7 @@ class Layer:
         length: half the length of a stroke of mean size.
         width: half its width.
         reach: cells, across plus down, that a stroke may reach into.
+        contrast: how much strokes may differ in light and hue from what they lie on, of 1.
         raised: whether its relief shows.
     """
 
@@ -43,6 +44,7 @@ class Layer:
     length: float
     width: float
     reach: int
+    contrast: float
     raised: bool
 
     @property
@@ -57,7 +59,10 @@ class Layer:
         return tiles.HEIGHT // self.cell, tiles.WIDTH // self.cell
 
 
-LAYERS = (Layer(10, 14.0, 3.7, 3, raised=True), Layer(4, 5.0, 1.7, 2, raised=False))
+LAYERS = (
+    Layer(10, 14.0, 3.7, 3, contrast=0.12, raised=True),
+    Layer(4, 5.0, 1.7, 2, contrast=0.07, raised=False),
+)
 
 
 def scatter(layer: Layer) -> np.ndarray:

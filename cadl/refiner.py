@@ -27,9 +27,10 @@ ARCHITECTURE = {
     "blocks": BLOCKS,
     "strokes": [layer.cell for layer in brush.LAYERS],
 }
-# What a new painter does: red, green and blue added to all strokes; how strokes differ in light;
-# and in hue, from blue to orange; the logits of their opacity and of the height of their relief.
-FIRST_COLOURS = ((0.0,) * 3, (0.05,) * 3, (0.05, 0.0, -0.06), (2.0,), (0.0,))
+# What a new painter does: red, green and blue added to all strokes; how strokes differ in light and
+# in hue, logits of tanh; how opaque they are and how high their relief, logits of the sigmoid.
+FIRST_COLOURS = (0.0, 0.0, 0.0, 0.5, 0.5, 2.0, 0.0)
+WARM = (0.9, 0.2, -1.1)  # strokes differ in hue from blue to orange; left free, they shimmered
 MAX_RELIEF = 0.06  # left free, relief outgrew colour: it looked like plaster
 TRAINING_BLOCK = 2  # pixels between places of strokes where speed counts more than sharp edges
 GROUND_BLOCK = 2  # pixels; what is finer is finer than strokes
@@ -148,9 +149,10 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
         brush.LAYERS, parts, laid, strict=True
     ):
         part = resize(part, ops.shape(share)[1:3])
-        tint, lighter, warmer, opacity, height = ops.split(part, (3, 6, 9, 10), axis=-1)
-        dab = ops.average_pool(restored, layer.cell, layer.cell)
-        dab = dab + tint + light * lighter + hue * warmer
+        tint, lighter, warmer, opacity, height = ops.split(part, (3, 4, 5, 6), axis=-1)
+        differing = light * ops.tanh(lighter) + hue * ops.tanh(warmer) * ops.convert_to_tensor(WARM)
+        dab = ops.average_pool(restored, layer.cell, layer.cell) + tint
+        dab = dab + layer.contrast * differing
         opacity = share * ops.sigmoid(opacity)
         drawn = brush.draw(layer, seen, ops.concatenate([opacity * dab, opacity], -1))
         covered = drawn[..., 3:]
@@ -294,7 +296,7 @@ def build_painter(size: tuple = (None, None)) -> keras.Model:
     y = layers.Conv2D(FEATURES, 3, padding="same", name="mix")(y)
     y = layers.Add(name="styled")([y, layers.Multiply(name="scaled")([y, scale]), move])
     y = layers.Activation("silu", name="act1")(y)
-    first = sum(FIRST_COLOURS, ()) * len(brush.LAYERS)
+    first = FIRST_COLOURS * len(brush.LAYERS)
     y = layers.Conv2D(
         len(first), 3, padding="same", dtype="float32", kernel_initializer="zeros", name="colours",
         bias_initializer=lambda shape, dtype=None: ops.convert_to_tensor(first, dtype),
