@@ -9,6 +9,7 @@ import tensorflow as tf
 CLIP_RATIO = 2.0  # a gradient longer than this many usual ones is shortened
 SPIKE_RATIO = 30.0  # and beyond this many its step is skipped
 NORM_MOMENTUM = 0.98
+FIRST_STEPS = 5  # in which the usual norm is learnt; a loss may begin at a flat place
 AVERAGE_EVERY = 4
 
 
@@ -40,7 +41,8 @@ class Adam(keras.optimizers.Adam):
 
         Clipping at twice the running mean of the norm follows its fall over training, which no
         fixed bound can (compare Brock et al. 2021, arXiv 2102.06171, who clip unit-wise). A loss
-        or gradient that is not finite, or a gradient thirty times the usual, changes nothing.
+        or gradient that is not finite changes nothing; nor does, after the first steps, a gradient
+        thirty times the usual.
 
         Args:
             variables: those it was built on.
@@ -57,9 +59,11 @@ class Adam(keras.optimizers.Adam):
         norm = tf.linalg.global_norm(gradients)
         before = tf.convert_to_tensor(self.norm_average)
         usual = tf.where(before > 0, before, norm)
-        good = tf.math.is_finite(norm + loss) & (norm <= SPIKE_RATIO * usual)
+        first = tf.cast(self.iterations, tf.float32) < FIRST_STEPS
+        good = tf.math.is_finite(norm + loss) & (first | (norm <= SPIKE_RATIO * usual))
         clipped = tf.minimum(norm, CLIP_RATIO * usual)
-        after = NORM_MOMENTUM * usual + (1 - NORM_MOMENTUM) * clipped
+        share = tf.maximum(1 - NORM_MOMENTUM, 1 / (1 + tf.cast(self.iterations, tf.float32)))
+        after = usual + share * (tf.where(first, norm, clipped) - usual)
         self.norm_average.assign(tf.where(good, after, before))
         scale = tf.where(good, clipped / tf.maximum(norm, 1e-12), math.nan)
         scale /= replicas  # the base class adds replicas up again

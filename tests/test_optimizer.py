@@ -32,6 +32,7 @@ def test_adam_equals_that_of_keras():
 def test_gradients_are_clipped_at_twice_their_usual_norm():
     adam, weight = make(beta_1=0.0, beta_2=0.0)
     adam.norm_average.assign(5.0)
+    adam.iterations.assign(1000)
     norm, skipped = adam.learn([weight], [tf.constant([30.0, 40.0])], 1.0)
     assert float(norm) == pytest.approx(50) and float(skipped) == 0
     np.testing.assert_allclose(adam._momentums[0].numpy(), [6, 8], rtol=1e-5)
@@ -45,7 +46,8 @@ def test_gradients_are_clipped_at_twice_their_usual_norm():
 def test_a_step_not_finite_or_far_out_of_line_changes_nothing(gradient, loss):
     adam, weight = make((1.0, 2.0))
     learn = tf.function(lambda g, of: adam.learn([weight], [g], of))
-    learn(tf.constant([3.0, 4.0]), tf.constant(1.0))
+    for _ in range(optimizer.FIRST_STEPS):
+        learn(tf.constant([3.0, 4.0]), tf.constant(1.0))
     before = state(adam, weight)
     norm_before = float(adam.norm_average)
     _, skipped = learn(tf.constant(gradient, tf.float32), tf.constant(loss, tf.float32))
@@ -54,6 +56,14 @@ def test_a_step_not_finite_or_far_out_of_line_changes_nothing(gradient, loss):
         np.testing.assert_array_equal(a, b)
     _, skipped = learn(tf.constant([3.0, 4.0]), tf.constant(1.0))
     assert float(skipped) == 0 and np.any(weight.numpy() != before[0])
+
+
+def test_the_first_steps_teach_the_usual_norm():
+    """A loss that begins at a flat place has a first gradient of next to nothing."""
+    adam, weight = make()
+    norms = [1e-9, 100.0, 120.0, 80.0, 100.0, 110.0, 9000.0]
+    skipped = [float(adam.learn([weight], [tf.constant([n, 0.0])], 1.0)[1]) for n in norms]
+    assert skipped == [0, 0, 0, 0, 0, 0, 1]
 
 
 def test_the_usual_norm_can_be_learnt_anew():
