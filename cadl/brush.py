@@ -61,7 +61,7 @@ class Layer:
 
 LAYERS = (
     Layer(10, 14.0, 3.7, 3, contrast=0.12, raised=True),
-    Layer(4, 5.0, 1.7, 2, contrast=0.07, raised=False),
+    Layer(4, 5.0, 1.7, 2, contrast=0.06, raised=False),
 )
 
 

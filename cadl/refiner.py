@@ -14,6 +14,7 @@ from cadl.blocks import SpaceToDepth, smooth_depth_to_space
 from cadl.metrics import LUMINANCE
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 BLOCK = 4  # the refiner works at a quarter of the resolution
@@ -27,10 +28,11 @@ ARCHITECTURE = {
     "blocks": BLOCKS,
     "strokes": [layer.cell for layer in brush.LAYERS],
 }
-# What a new painter does: red, green and blue added to all strokes; how strokes differ in light and
-# in hue, logits of tanh; how opaque they are and how high their relief, logits of the sigmoid.
-FIRST_COLOURS = (0.0, 0.0, 0.0, 0.5, 0.5, 2.0, 0.0)
+# What a new painter does in each layer: how strokes differ in light and in hue, logits of tanh; how
+# opaque they are and how high their relief, logits of the sigmoid. Before these it has a tint of 3.
+FIRST_STROKES = (0.5, 0.5, 2.0, 0.0)
 WARM = (0.9, 0.2, -1.1)  # strokes differ in hue from blue to orange; left free, they shimmered
+MAX_TINT = 0.3  # of red, green and blue, added alike to all strokes of a place
 MAX_RELIEF = 0.06  # left free, relief outgrew colour: it looked like plaster
 TRAINING_BLOCK = 2  # pixels between places of strokes where speed counts more than sharp edges
 GROUND_BLOCK = 2  # pixels; what is finer is finer than strokes
@@ -137,22 +139,26 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
 
     Args:
         restored: float32 [N, h, w, 3].
-        colours: float32 [N, h/4, w/4, channels], by the painter: FIRST_COLOURS of each layer.
+        colours: float32 [N, h/4, w/4, channels], by the painter.
         strength: float32 [N, 1].
         laid: by `lay_strokes`.
     """
     ground = ops.average_pool(restored, GROUND_BLOCK, GROUND_BLOCK)
     canvas = None
     bare = 1.0
-    parts = ops.split(colours, len(laid), axis=-1)
+    tint, *parts = ops.split(
+        colours, 3 + len(FIRST_STROKES) * np.arange(len(laid)).astype(int), axis=-1
+    )
+    # As smooth as broad strokes are wide: finer tints became specks of stray hues.
+    tint = resize(MAX_TINT * ops.tanh(tint), ops.shape(laid[0][-1])[1:3])
     for layer, part, (seen, relief, light, hue, share) in zip(
         brush.LAYERS, parts, laid, strict=True
     ):
         part = resize(part, ops.shape(share)[1:3])
-        tint, lighter, warmer, opacity, height = ops.split(part, (3, 4, 5, 6), axis=-1)
+        lighter, warmer, opacity, height = ops.split(part, len(FIRST_STROKES), axis=-1)
         differing = light * ops.tanh(lighter) + hue * ops.tanh(warmer) * ops.convert_to_tensor(WARM)
-        dab = ops.average_pool(restored, layer.cell, layer.cell) + tint
-        dab = dab + layer.contrast * differing
+        dab = ops.average_pool(restored, layer.cell, layer.cell) + layer.contrast * differing
+        dab = dab + resize(tint, ops.shape(share)[1:3])
         opacity = share * ops.sigmoid(opacity)
         drawn = brush.draw(layer, seen, ops.concatenate([opacity * dab, opacity], -1))
         covered = drawn[..., 3:]
@@ -279,9 +285,9 @@ def build_painter(size: tuple = (None, None)) -> keras.Model:
     """Builds the network that mixes the colours of strokes.
 
     Takes a list: features of the refiner, float32 [N, h/4, w/4, FEATURES], and the strength,
-    float32 [N, 1]. Returns FIRST_COLOURS of each layer of strokes at every place, float32
-    [N, h/4, w/4, channels]. Features are scaled and moved by the strength (Perez et al. 2018,
-    arXiv 1709.07871), so that one network paints at every strength.
+    float32 [N, 1]. Returns a tint and, for each layer of strokes, what FIRST_STROKES tells of, at
+    every place, float32 [N, h/4, w/4, channels]. Features are scaled and moved by the strength
+    (Perez et al. 2018, arXiv 1709.07871), so that one network paints at every strength.
     """
     features = keras.Input((*(side and side // BLOCK for side in size), FEATURES), name="features")
     strength = keras.Input((1,), name="strength")
@@ -296,7 +302,7 @@ def build_painter(size: tuple = (None, None)) -> keras.Model:
     y = layers.Conv2D(FEATURES, 3, padding="same", name="mix")(y)
     y = layers.Add(name="styled")([y, layers.Multiply(name="scaled")([y, scale]), move])
     y = layers.Activation("silu", name="act1")(y)
-    first = FIRST_COLOURS * len(brush.LAYERS)
+    first = (0.0,) * 3 + FIRST_STROKES * len(brush.LAYERS)
     y = layers.Conv2D(
         len(first), 3, padding="same", dtype="float32", kernel_initializer="zeros", name="colours",
         bias_initializer=lambda shape, dtype=None: ops.convert_to_tensor(first, dtype),
