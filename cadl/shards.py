@@ -1,6 +1,7 @@
 """Tiles on disk: GZIP TFRecord shards, their writer, their reader, and batches for training."""
 
 import contextlib
+import os
 import re
 import tempfile
 import unicodedata
@@ -210,7 +211,9 @@ class TileSet:
 
 
 def load_tiles(folder: Path) -> TileSet:
-    """Decompresses all tiles of a folder once, into a temporary file there of 173 kB a tile.
+    """Decompresses all tiles of a folder once, into a temporary file of 173 kB a tile.
+
+    The file lies in the folder, or where the system keeps such files if the folder is read-only.
 
     Raises:
         FileNotFoundError: there are no tiles.
@@ -218,7 +221,8 @@ def load_tiles(folder: Path) -> TileSet:
     """
     columns: list[tuple[str, str, str, str]] = []
     found = list_shards(folder)
-    file = tempfile.TemporaryFile(prefix=".tiles-", dir=folder)
+    writable = os.access(folder, os.W_OK)
+    file = tempfile.TemporaryFile(prefix=".tiles-", dir=folder if writable else None)
     for shard in console.progress(found, unit="shard", label="load tiles"):
         for tile in read_shard(shard):
             file.write(tile.pixels.tobytes())
