@@ -23,11 +23,6 @@ HALF_FEATURES = 24
 BLOCKS = 3
 DETAIL_NOISE = 0.25  # standard deviation of the noise on the detail code in training
 DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale in bounds
-ARCHITECTURE = {
-    "features": [FEATURES, HALF_FEATURES],
-    "blocks": BLOCKS,
-    "strokes": [layer.cell for layer in brush.LAYERS],
-}
 # What a new painter does in each layer: how strokes differ in light and in hue, logits of tanh; how
 # opaque they are and how high their relief, logits of the sigmoid. Before these it has a tint of 3.
 FIRST_STROKES = (0.5, 0.5, 2.0, 0.0)
@@ -39,6 +34,13 @@ GROUND_BLOCK = 2  # pixels; what is finer is finer than strokes
 GROUND = 0.3  # how much of what is finer than strokes is seen through them
 HINT_GAINS = (0.5, 3.0)  # bounds of how much the spread of chroma is changed
 MIN_SPREAD = 0.01  # of chroma, below which it is grey
+FIRST_COLOURS = (0.0,) * 3 + FIRST_STROKES * len(brush.LAYERS)
+ARCHITECTURE = {
+    "features": [FEATURES, HALF_FEATURES],
+    "blocks": BLOCKS,
+    "strokes": [layer.cell for layer in brush.LAYERS],
+    "colours": len(FIRST_COLOURS),
+}
 
 
 class Refining(keras.Model):
@@ -302,10 +304,9 @@ def build_painter(size: tuple = (None, None)) -> keras.Model:
     y = layers.Conv2D(FEATURES, 3, padding="same", name="mix")(y)
     y = layers.Add(name="styled")([y, layers.Multiply(name="scaled")([y, scale]), move])
     y = layers.Activation("silu", name="act1")(y)
-    first = (0.0,) * 3 + FIRST_STROKES * len(brush.LAYERS)
     y = layers.Conv2D(
-        len(first), 3, padding="same", dtype="float32", kernel_initializer="zeros", name="colours",
-        bias_initializer=lambda shape, dtype=None: ops.convert_to_tensor(first, dtype),
+        len(FIRST_COLOURS), 3, padding="same", dtype="float32", kernel_initializer="zeros", name="colours",
+        bias_initializer=lambda shape, dtype=None: ops.convert_to_tensor(FIRST_COLOURS, dtype),
     )(y)  # fmt: skip
     return keras.Model([features, strength], y, name="painter")
 
