@@ -305,7 +305,8 @@ def build_painter(size: tuple = (None, None)) -> keras.Model:
     y = layers.Add(name="styled")([y, layers.Multiply(name="scaled")([y, scale]), move])
     y = layers.Activation("silu", name="act1")(y)
     y = layers.Conv2D(
-        len(FIRST_COLOURS), 3, padding="same", dtype="float32", kernel_initializer="zeros", name="colours",
+        len(FIRST_COLOURS), 3, padding="same", dtype="float32", kernel_initializer="zeros",
+        name="colours",
         bias_initializer=lambda shape, dtype=None: ops.convert_to_tensor(FIRST_COLOURS, dtype),
     )(y)  # fmt: skip
     return keras.Model([features, strength], y, name="painter")
