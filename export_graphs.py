@@ -8,7 +8,7 @@ Each is loaded again and compared with its checkpoint on real tiles.
 import sys
 from pathlib import Path
 
-from cadl import console, files, graphs, metrics, refiner, shards, tiles, training
+from cadl import brush, console, files, graphs, metrics, refiner, shards, tiles, training
 from cadl.settings import Count, read_settings
 
 import numpy as np
@@ -20,6 +20,7 @@ TILES: Path = Path("data/tiles")  # tiles to compare on
 
 COMPARED_TILES: Count = 16  # how many are compared, spread over all sources
 
+BATCH = 8  # tiles at a time
 MAX_DIFFERENCE = 2e-3  # of a pixel in [0, 1]; other kernels round otherwise, no more
 
 
@@ -41,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     about = {
         "vae": vae_fingerprint,
         "vae_step": vae_step,
-        "refiner": training.fingerprint(refining),
+        "format": graphs.FORMAT,
+        "refiner": files.hash_of([training.fingerprint(refining), *drawing_code()]),
         "refiner_step": refiner_step,
         "validation_fraction": vae_record["settings"]["validation_fraction"],
         "seed": vae_record["settings"]["seed"],
@@ -67,6 +69,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def drawing_code() -> list[bytes]:
+    """Returns the code that says how strokes are drawn: pictures depend on it as on weights."""
+    return [Path(module.__file__).read_bytes() for module in (brush, refiner)]
+
+
 def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.ndarray) -> None:
     """Prints the largest difference between SavedModels and checkpoints.
 
@@ -76,24 +83,28 @@ def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.nd
     vae_graph, refiner_graph, stylizer = (
         graphs.load_graph(exported, name)[0] for name in graphs.NAMES
     )
-    tiles_in = tiles.to_float(pixels)
-    z_mean, z_log_var = vae_model.encoder(tiles_in)
-    pictures = vae_model.decoder(z_mean)
-    differences = {"encode": 0.0, "decode": difference(vae_graph.decode(z_mean), pictures)}
-    encoded = vae_graph.encode(pixels)
-    for ours, theirs in ((z_mean, encoded["z_mean"]), (z_log_var, encoded["z_log_var"])):
-        differences["encode"] = max(differences["encode"], difference(ours, theirs))
-    for strength in (0.0, 1.0):
-        strengths = np.full(len(pixels), strength, np.float32)
-        refined = np.clip(refining(pictures, tiles_in, strengths), 0, 1)
-        graph_refined = refiner_graph.refine(pictures, pixels, strengths)
-        differences["refine"] = max(
-            differences.get("refine", 0.0), difference(graph_refined, refined)
-        )
-        stylized = np.asarray(stylizer.stylize(z_mean, pixels, strengths)) / 255
-        differences["stylize"] = max(
-            differences.get("stylize", 0.0), difference(stylized, refined) - 0.5 / 255
-        )
+    differences = dict.fromkeys(("encode", "decode", "refine", "stylize"), 0.0)
+
+    def note(name: str, ours, theirs, rounding: float = 0.0) -> None:
+        differences[name] = max(differences[name], difference(ours, theirs) - rounding)
+
+    for start in range(0, len(pixels), BATCH):
+        part = pixels[start : start + BATCH]
+        tiles_in = tiles.to_float(part)
+        z_mean, z_log_var = vae_model.encoder(tiles_in)
+        encoded = vae_graph.encode(part)
+        note("encode", encoded["z_mean"], z_mean)
+        note("encode", encoded["z_log_var"], z_log_var)
+        pictures = vae_model.decoder(z_mean)
+        note("decode", vae_graph.decode(z_mean), pictures)
+        for strength in (0.0, 1.0):
+            strengths = np.full(len(part), strength, np.float32)
+            for spacing, stylize in ((1, stylizer.stylize), (2, stylizer.stylize_fast)):
+                refined = np.clip(refining(pictures, tiles_in, strengths, spacing=spacing), 0, 1)
+                stylized = np.asarray(stylize(z_mean, part, strengths)) / 255
+                note("stylize", stylized, refined, rounding=0.5 / 255)
+                if spacing == 1:
+                    note("refine", refiner_graph.refine(pictures, part, strengths), refined)
     words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())
     console.say(f"largest difference from the checkpoints on {len(pixels)} tiles: {words}")
     worst = max(differences, key=differences.get)
@@ -118,11 +129,15 @@ def judge_refiner(exported: Path, tile_set: shards.TileSet, about: dict) -> None
     spread = np.linspace(0, len(held_out) - 1, min(len(held_out), 64)).astype(int)
     pixels = tile_set.select(held_out[spread]).pixels
     vae_graph, refiner_graph = (graphs.load_graph(exported, name)[0] for name in ("vae", "refiner"))
-    pictures = vae_graph.decode(vae_graph.encode(pixels)["z_mean"])
-    refined = refiner_graph.refine(pictures, pixels, np.zeros(len(pixels), np.float32))
+
+    def restore(part: np.ndarray) -> tuple:
+        pictures = vae_graph.decode(vae_graph.encode(part)["z_mean"])
+        return pictures, refiner_graph.refine(pictures, part, np.zeros(len(part), np.float32))
+
+    pictures, refined = training.in_batches(restore, pixels, BATCH)
     tiles_in = tiles.to_float(pixels)
-    before = metrics.psnr(tiles_in, np.asarray(pictures)).mean()
-    after = metrics.psnr(tiles_in, np.asarray(refined)).mean()
+    before = metrics.psnr(tiles_in, pictures).mean()
+    after = metrics.psnr(tiles_in, refined).mean()
     verdict = "better than" if after > before else "NOT better than: train it longer;"
     console.say(
         f"refined reconstructions of {len(pixels)} held-out tiles: {after:.2f} dB, "

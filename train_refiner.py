@@ -70,14 +70,17 @@ MEASURED_TILES = 16
 def main(argv: list[str] | None = None) -> int:
     """Trains to the last step and returns the exit status."""
     settings = read_settings(argv)
-    if settings.batch_size % 2:
-        raise ValueError(f"BATCH_SIZE {settings.batch_size} must be even: half are paintings")
     console.say(show_settings(settings))
     devices.make_deterministic(settings.seed)
     strategy = devices.make_strategy()
     console.say(devices.describe(strategy))
     if settings.xla and strategy.num_replicas_in_sync > 1:
         raise ValueError("XLA yes works on one device only: leave it out")
+    if settings.batch_size % (pairs := 2 * strategy.num_replicas_in_sync):
+        raise ValueError(
+            f"BATCH_SIZE {settings.batch_size} must be a multiple of {pairs}: a painting and a "
+            "frame for each device"
+        )
     tile_set = shards.load_tiles(settings.tiles)
     if len(set(tile_set.kinds)) < 2:
         raise ValueError(
@@ -149,7 +152,9 @@ def build_parts(settings) -> SimpleNamespace:
 
 
 def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Works out the Gaussian map from each video to each painter, as mogrify_video.py will.
+    """Works out the Gaussian map from each video to each painter.
+
+    It moves codes further than the map that mogrify_video.py takes by default.
 
     Returns:
         Matrices, float32 [videos, painters, codes, codes], and offsets, float32 [videos, painters,
@@ -224,7 +229,6 @@ def make_step(strategy, vae_model, maps, parts, run, settings):
         terms |= {"loss": loss, "gradient_norm": norm, "skipped": skipped}
         if adversarial:
             others = train_rival(discriminator, parts.rival, paintings, painted, painters, share)
-            terms["skipped"] = tf.maximum(skipped, others.pop("skipped"))
             terms |= others
         return {name: term * share for name, term in terms.items()}
 
@@ -277,7 +281,7 @@ def make_preparation(vae_model, maps, *, with_detail: bool):
             noise=refiner.DETAIL_NOISE * batch["noise"],
             hint=cut(refiner.chroma_hint(small, small_tiles, strengths), corner, refiner.BLOCK),
             strength=strength[:, None],
-            laid=refiner.lay_strokes(flow, windows, refiner.TRAINING_BLOCK),
+            laid=refiner.lay_strokes(flow, windows, refiner.TRAINING_SPACING),
         )
 
     return prepare
@@ -286,8 +290,8 @@ def make_preparation(vae_model, maps, *, with_detail: bool):
 def draw(model: refiner.Refining, given: SimpleNamespace) -> tuple:
     """Restores the tiles and paints the moved ones.
 
-    What is painted over gets no gradient: losses of texture would have the refiner draw fringes
-    in place of strokes.
+    The pixels that are painted over get no gradient: losses of texture would have the refiner draw
+    fringes in place of strokes. The features do, which the painter shares.
 
     Returns:
         The restored tiles; the moved ones restored, and painted; the detail code. The last three
@@ -345,7 +349,7 @@ def train_rival(discriminator, adam, paintings, painted, painters, share) -> dic
     return {
         "discriminator_loss": loss,
         "discriminator_right": sum(right) / 2,
-        "skipped": skipped,
+        "discriminator_skipped": skipped,
     }
 
 
@@ -413,6 +417,8 @@ def train(strategy, run, tile_set, indices, step_function, watch, parts, setting
         )
         with devices.enough_memory(settings.batch_size):
             terms = {name: float(term) for name, term in step_function(batch, weights).items()}
+        if terms.get("discriminator_skipped"):
+            console.warn(f"step {step}: the discriminator's gradient was far out of line, skipped")
         if run.accept(step, terms):
             meter.add(terms)
             if (

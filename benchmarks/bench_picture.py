@@ -69,11 +69,14 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     trained, held_out = tile_set.split(fraction, seed)
     indices = tile_set.source_indices()
     kinds = {name: str(tile_set.kinds[own[0]]) for name, own in indices.items()}
-    painter = settings.painter or next(n for n in indices if kinds[n] == "painting")
+    painter = settings.painter or next((n for n in indices if kinds[n] == "painting"), "")
     known = record.get("notes", {}).get("sources", [])
     video = settings.video or next(
-        name for name in reversed(indices) if kinds[name] == "video" and name not in known
+        (name for name in reversed(indices) if kinds[name] == "video" and name not in known), ""
     )
+    for name in (painter, video):
+        if name not in indices:
+            raise ValueError(f"{name or 'a video never seen'} is not among {', '.join(indices)}")
     codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
     own = {name: latents.statistics_of(codes[i], kinds[name]) for name, i in indices.items()}
 

@@ -35,9 +35,8 @@ def build_discriminator() -> keras.Model:
     own = layers.Lambda(lambda i: ops.one_hot(i, MAX_PAINTERS), name="one_hot")(painter)
     own = layers.Dense(FEATURES, use_bias=False, kernel_initializer="zeros", name="own")(own)
     own = layers.Reshape((1, 1, FEATURES), name="own_map")(own)
-    scores = layers.Add(name="of_painter")(
-        [scores, layers.Lambda(lambda p: ops.sum(p[0] * p[1], -1, keepdims=True))([x, own])]
-    )
+    alike = layers.Lambda(lambda p: ops.sum(p[0] * p[1], -1, keepdims=True), name="alike")
+    scores = layers.Add(dtype="float32", name="of_painter")([scores, alike([x, own])])
     return keras.Model([pixels, painter], scores, name="discriminator")
 
 

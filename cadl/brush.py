@@ -36,6 +36,7 @@ class Layer:
         length: half the length of a stroke of mean size.
         width: half its width.
         reach: cells, across plus down, that a stroke may reach into.
+        even, detailed: how opaque strokes may be where the picture is even, and in detail.
         contrast: how much strokes may differ in light and hue from what they lie on, of 1.
         raised: whether its relief shows.
     """
@@ -44,6 +45,8 @@ class Layer:
     length: float
     width: float
     reach: int
+    even: float
+    detailed: float
     contrast: float
     raised: bool
 
@@ -60,8 +63,8 @@ class Layer:
 
 
 LAYERS = (
-    Layer(10, 14.0, 3.7, 3, contrast=0.12, raised=True),
-    Layer(4, 5.0, 1.7, 2, contrast=0.06, raised=False),
+    Layer(10, 14.0, 3.7, 3, even=1.0, detailed=0.4, contrast=0.12, raised=True),
+    Layer(4, 5.0, 1.7, 2, even=0.0, detailed=0.75, contrast=0.06, raised=False),
 )
 
 
@@ -86,21 +89,27 @@ def gather(layer: Layer, cells):
     )
 
 
-def lay(layer: Layer, scattered, flow, block: float = 1):
+def lay(layer: Layer, scattered, flow, spacing: int = 1):
     """Works out which stroke lies where.
 
     Args:
         layer: the lattice.
         scattered: float32 [1, h/cell, w/cell, 9], by `scatter`, or a window of it.
         flow: float32 [N, h/cell, w/cell, 3], by `directions`, at the cells.
-        block: distance of the places that are looked at, in pixels of a tile.
+        spacing: pixels between the places that are looked at; divides the cell.
 
     Returns:
         For the places of each cell and the strokes of its neighbours, float32 [N, h/cell, w/cell,
-        (cell/block)**2, neighbours] twice: how much of each stroke is seen, adding up to at most 1,
-        and the same times its relief in [-1, 1].
+        (cell/spacing)**2, neighbours] twice: how much of each stroke is seen, adding up to at most
+        1, and the same times its relief in [-1, 1].
+
+    Raises:
+        ValueError: the spacing does not divide the cell.
     """
-    # Work out what a stroke is, once for each.
+    if layer.cell % spacing:
+        raise ValueError(f"strokes {layer.cell} pixels apart can't be drawn every {spacing}")
+    # Work out what a stroke is, once for each. Half a turn must leave it as it is: there the angle
+    # jumps. So what is odd in `along` or `across` is multiplied by what changes its sign as well.
     scattered = ops.broadcast_to(scattered, (ops.shape(flow)[0], *ops.shape(scattered)[1:]))
     down, right, tilt, length, width, bend, priority = (scattered[..., i : i + 1] for i in range(7))
     angle = 0.5 * ops.arctan2(flow[..., 1:2], flow[..., 0:1]) + tilt
@@ -110,19 +119,19 @@ def lay(layer: Layer, scattered, flow, block: float = 1):
         layer,
         ops.concatenate(
             [
-                *(layer.cell * down, layer.cell * right, bend),
+                *(layer.cell * down, layer.cell * right, bend * (cos - sin)),
                 *(sin / length, cos / length, cos / width, -sin / width),
-                *(ops.exp(PRIORITY * (priority - 0.5)), cos - sin),
+                *(ops.exp(PRIORITY * (priority - 0.5)), cos - sin, cos + sin),
             ],
             -1,
         ),
     )
-    down, right, bend, *rulers, weight, lit = (own[..., i] for i in range(9))
+    down, right, bend, *rulers, weight, turned, lit = (own[..., i] for i in range(10))
     offsets = layer.cell * np.array(layer.neighbours, np.float32)
     down, right = down + offsets[:, 0], right + offsets[:, 1]  # [N, h, w, neighbours]
 
     # Measure every place along and across every stroke.
-    ticks = (np.arange(layer.cell / block) + 0.5) * block - 0.5 * layer.cell
+    ticks = (np.arange(layer.cell // spacing) + 0.5) * spacing - 0.5 * layer.cell
     places = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), -1).reshape(-1, 2)
     places = ops.convert_to_tensor(np.insert(places, 2, 1, axis=1).astype(np.float32))
     along, across = (
@@ -136,7 +145,8 @@ def lay(layer: Layer, scattered, flow, block: float = 1):
     inside = 1.0 - 0.5 * square * (1.0 + square) - ops.square(across)
     weight = weight[..., None, :] * ops.sigmoid(EDGE * inside)
     seen = weight / (ops.sum(weight, -1, keepdims=True) + BARE)
-    relief = ops.tanh(0.4 * along - lit[..., None, :] * across)  # strokes are lit from the top left
+    turned, lit = turned[..., None, :], lit[..., None, :]
+    relief = -ops.tanh(0.4 * lit * along + turned * across)  # strokes are lit from the top left
     return seen, seen * relief
 
 
@@ -149,7 +159,7 @@ def draw(layer: Layer, seen, colours):
         colours: float32 [N, h/cell, w/cell, c], of each stroke.
 
     Returns:
-        float32 [N, h/block, w/block, c].
+        float32 [N, h/spacing, w/spacing, c].
     """
     drawn = ops.matmul(seen, gather(layer, colours))  # [N, h/cell, w/cell, places, c]
     _, h, w, places, c = ops.shape(drawn)

@@ -19,6 +19,7 @@ from cadl import console, files, latents, metrics, tiles, video
 import numpy as np
 
 PASS_FORMAT = 2  # of latents.npz; more when its contents change
+KEPT_PASSES = 4  # over one video
 BATCH = 8
 CHUNK_FRAMES = 512
 SEGMENT_FRAMES = 240
@@ -176,17 +177,18 @@ def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> E
             console.say("the first pass was done before and is used again")
         else:
             _encode_chunks(clip, vae_graph, folder, finished)
-            _remove_other_passes(folder)
+            _remove_old_passes(folder)
         with np.load(finished) as data:
             return Encoded(**{name: data[name] for name in data.files})
 
 
-def _remove_other_passes(folder: Path) -> None:
-    """Removes passes over the same video with another crop, part or model, unless in use."""
-    for other in folder.parent.glob("pass1-*"):
-        if other != folder:
-            with contextlib.suppress(RuntimeError), files.only_one(other):
-                shutil.rmtree(other, ignore_errors=True)
+def _remove_old_passes(folder: Path) -> None:
+    """Removes the oldest passes over a video (other crops, parts or models), unless in use."""
+    passes = sorted(folder.parent.glob("pass1-*"), key=lambda path: path.stat().st_mtime)
+    for old in passes[:-KEPT_PASSES]:
+        if old != folder:
+            with contextlib.suppress(RuntimeError), files.only_one(old):
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:

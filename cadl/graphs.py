@@ -18,6 +18,7 @@ from cadl import files, tiles, vae
 import keras
 import tensorflow as tf
 
+FORMAT = 2  # of the SavedModels; more when endpoints change
 NAMES = ("vae", "refiner", "stylizer")
 TILE_BYTES = tf.TensorSpec((None, *tiles.SHAPE), tf.uint8)
 TILE_FLOATS = tf.TensorSpec((None, *tiles.SHAPE), tf.float32)
@@ -91,9 +92,9 @@ class StylizerGraph(Graph):
         """Returns stylised tiles, uint8, with softer strokes."""
         return self._draw(codes, tiles, strength, 2)
 
-    def _draw(self, codes, tiles, strength, block) -> tf.Tensor:
+    def _draw(self, codes, tiles, strength, spacing) -> tf.Tensor:
         originals = tf.cast(tiles, tf.float32) / 255
-        refined = self._refining()(self._decoder()(codes), originals, strength, block=block)
+        refined = self._refining()(self._decoder()(codes), originals, strength, spacing=spacing)
         return tf.cast(tf.clip_by_value(refined, 0.0, 1.0) * 255 + 0.5, tf.uint8)
 
 
@@ -159,4 +160,6 @@ def read_about(exported: Path, name: str) -> dict:
     about = files.read_json(path)
     if not isinstance(about, dict) or "vae" not in about:
         raise ValueError(f"{path} is damaged: run export_graphs.py again")
+    if about.get("format") != FORMAT:
+        raise ValueError(f"{path} is of another version: run export_graphs.py again")
     return about

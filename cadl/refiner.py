@@ -29,7 +29,7 @@ FIRST_STROKES = (0.5, 0.5, 2.0, 0.0)
 WARM = (0.9, 0.2, -1.1)  # strokes differ in hue from blue to orange; left free, they shimmered
 MAX_TINT = 0.3  # of red, green and blue, added alike to all strokes of a place
 MAX_RELIEF = 0.06  # left free, relief outgrew colour: it looked like plaster
-TRAINING_BLOCK = 2  # pixels between places of strokes where speed counts more than sharp edges
+TRAINING_SPACING = 2  # pixels between places of strokes where speed counts more than sharp edges
 GROUND_BLOCK = 2  # pixels; what is finer is finer than strokes
 GROUND = 0.3  # how much of what is finer than strokes is seen through them
 HINT_GAINS = (0.5, 3.0)  # bounds of how much the spread of chroma is changed
@@ -53,8 +53,8 @@ class Refining(keras.Model):
     """
 
     def __init__(self, detail_channels: int, size: tuple = (None, None)):
-        """Builds the networks, for tiles of any or of one height and width."""
-        super().__init__(name="refining")
+        """Builds the networks, for tiles of any or of one size; `call` takes whole tiles only."""
+        super().__init__(name="refining", dtype="float32")
         self.detail_encoder = self.painter = None
         self.refiner = build_refiner(detail_channels, size)
         if detail_channels:
@@ -92,14 +92,14 @@ class Refining(keras.Model):
         colours = self.painter([features, ops.convert_to_tensor(strength)])
         return paint_strokes(restored, colours, strength, laid)
 
-    def call(self, pictures, tiles_in, strength, block: float = 1):
+    def call(self, pictures, tiles_in, strength, spacing: int = 1):
         """Refines the VAE's pictures of whole tiles.
 
         Args:
             pictures: float32 [N, 180, 320, 3].
             tiles_in: the tiles themselves, the same.
             strength: float32 [N] in [0, 1].
-            block: pixels between the places of strokes; more is faster and less sharp.
+            spacing: pixels between the places of strokes; more is faster and less sharp.
 
         Returns:
             float32 [N, 180, 320, 3], not clipped.
@@ -110,28 +110,28 @@ class Refining(keras.Model):
         small, small_tiles = (ops.average_pool(x, BLOCK, BLOCK) for x in (pictures, tiles_in))
         hint = chroma_hint(small, small_tiles, strength)
         restored, features = self.restore(pictures, self.detail_encoder(tiles_in), hint)
-        laid = lay_strokes(brush.directions(small_tiles), self._scattered, block)
+        laid = lay_strokes(brush.directions(small_tiles), self._scattered, spacing)
         return self.paint(restored, features, strength, laid)
 
 
-def lay_strokes(flow, scattered: list, block: float) -> list[tuple]:
+def lay_strokes(flow, scattered: list, spacing: int) -> list[tuple]:
     """Lays all layers of strokes along the forms.
 
     Args:
         flow: float32 [N, h/4, w/4, 3], by `brush.directions`.
         scattered: the random numbers of each layer's strokes, [h/cell, w/cell, 9].
-        block: pixels between the places of strokes.
+        spacing: pixels between the places of strokes.
 
     Returns:
         For each layer what is seen of each stroke and its relief, by `brush.lay`; the strokes'
-        light and hue, float32 [1, h/cell, w/cell, 1] each; and how much of the layer there is.
+        light and hue, float32 [1, h/cell, w/cell, 1] each; and how opaque they may be.
     """
     laid = []
-    for number, (layer, numbers) in enumerate(zip(brush.LAYERS, scattered, strict=True)):
+    for layer, numbers in zip(brush.LAYERS, scattered, strict=True):
         numbers = ops.convert_to_tensor(numbers)[None]
         own = resize(flow, ops.shape(numbers)[1:3])
-        seen, relief = brush.lay(layer, numbers, own, block)
-        share = own[..., 2:] if number else ops.ones_like(own[..., 2:])
+        seen, relief = brush.lay(layer, numbers, own, spacing)
+        share = layer.even + (layer.detailed - layer.even) * own[..., 2:]
         laid.append((seen, relief, numbers[..., 7:8], numbers[..., 8:9], share))
     return laid
 
@@ -148,9 +148,7 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
     ground = ops.average_pool(restored, GROUND_BLOCK, GROUND_BLOCK)
     canvas = None
     bare = 1.0
-    tint, *parts = ops.split(
-        colours, 3 + len(FIRST_STROKES) * np.arange(len(laid)).astype(int), axis=-1
-    )
+    tint, *parts = ops.split(colours, 3 + len(FIRST_STROKES) * np.arange(len(laid)), axis=-1)
     # As smooth as broad strokes are wide: finer tints became specks of stray hues.
     tint = resize(MAX_TINT * ops.tanh(tint), ops.shape(laid[0][-1])[1:3])
     for layer, part, (seen, relief, light, hue, share) in zip(

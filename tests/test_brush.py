@@ -88,18 +88,17 @@ def test_coarser_strokes_are_the_same_strokes(layer):
     assert np.corrcoef(coarse.ravel(), averaged.ravel())[0, 1] > 0.9
 
 
-def test_strokes_turn_without_a_jump():
-    layer = brush.LAYERS[0]
-    numbers = brush.scatter(layer)[None]
-    drawn = [
-        np.asarray(brush.draw(layer, lay(layer, angle)[1], numbers[..., 8:9]))
-        for angle in (0.3, 0.301, 0.4)
-    ]
-    little, much = (np.abs(drawn[0] - x).mean() for x in drawn[1:])
-    assert little < 0.03 * much
+@pytest.mark.parametrize("layer", brush.LAYERS)
+@pytest.mark.parametrize("angle", [0.3, math.pi / 2 - 5e-4, math.pi])
+def test_strokes_turn_without_a_jump(layer, angle):
+    """Not where an angle starts anew, either."""
 
+    def drawn(angle):
+        numbers, *laid = lay(layer, angle)
+        return [np.asarray(brush.draw(layer, part, numbers[..., 8:9])) for part in laid]
 
-def test_strokes_do_not_move_when_the_picture_does_not():
-    first, second = (np.asarray(brush.directions(stripes(0.1))) for _ in "12")
-    np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(*(brush.scatter(brush.LAYERS[0]) for _ in "12"))
+    little, much = (
+        [np.abs(a - b).mean() for a, b in zip(drawn(angle), drawn(angle + turn), strict=True)]
+        for turn in (1e-3, 0.1)
+    )
+    assert little[0] < 0.03 * much[0] and little[1] < 0.03 * much[1]
