@@ -283,6 +283,7 @@ def test_nan_and_spikes_are_skipped_and_several_go_back_at_half_the_rate(
 
 
 def test_nan_for_ever_ends_with_one_line(project, scripts, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "MAX_FALLBACKS", 1)
     Faults(monkeypatch, nan=range(3, 100))
     assert scripts.train_vae.main(train(project, tmp_path / "run", 60)) == 1
     errors = capsys.readouterr().err
