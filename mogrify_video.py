@@ -1,6 +1,6 @@
 """Step 7 of 7: paints videos in a painter's style, frame by frame, with their sound.
 
-    python mogrify_video.py --videos data/videos/clip.mp4 --style van-gogh --strength 1
+    python mogrify_video.py --videos data/videos/clip.mp4 --style van-gogh --strength 0.75
 
 Writes out/<video>-<style>.mp4 and, beside it, a picture of several strengths and a JSON of all
 that is known of the conversion. A first pass encodes every frame; another strength or style uses
@@ -20,10 +20,10 @@ from cadl.tiles import Crop
 
 VIDEOS: list[Path] = [Path("data/videos")]  # a video, several, or a folder of them
 STYLE: str = ""  # painting source, or a blend a:0.6,b:0.4; empty takes the first painter
-STRENGTH: Fraction = 1.0  # 0 reconstructs the video, 1 paints it
+STRENGTH: Fraction = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "diagonal"  # how codes are moved
 
-FAST: bool = False  # strokes at half the resolution: softer, in three quarters of the time
+FAST: bool = False  # strokes at half the resolution: softer, in less time
 
 CROP: str = "auto"  # black borders: auto, or top:left:bottom:right in pixels
 START_SECONDS: Amount = 0.0  # where to begin
