@@ -38,7 +38,7 @@ VAE_RUN: Path = Path("log/vae")  # the trained VAE
 VAE_WEIGHTS: Literal["latest", "best"] = "latest"  # its weights: newest, or best on held-out tiles
 RUN: Path = Path("log/refiner")  # checkpoints, TensorBoard, previews, progress.mp4
 
-STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes about 6 000
+STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes about 4 500
 BATCH_SIZE: Annotated[int, Range(2)] = 8  # tiles a step, half paintings; less if memory runs out
 LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
 SEED: Seed = 1  # of weights, order of tiles and noise
@@ -154,7 +154,7 @@ def build_parts(settings) -> SimpleNamespace:
 def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Works out the Gaussian map from each video to each painter.
 
-    It moves codes further than the map that mogrify_video.py takes by default.
+    The map that mogrify_video.py takes by default is another, diagonal.
 
     Returns:
         Matrices, float32 [videos, painters, codes, codes], and offsets, float32 [videos, painters,
@@ -228,8 +228,7 @@ def make_step(strategy, vae_model, maps, parts, run, settings):
         norm, skipped = parts.optimizer.learn(model.trainable_variables, gradients, shared_loss)
         terms |= {"loss": loss, "gradient_norm": norm, "skipped": skipped}
         if adversarial:
-            others = train_rival(discriminator, parts.rival, paintings, painted, painters, share)
-            terms |= others
+            terms |= train_rival(discriminator, parts.rival, paintings, painted, painters, share)
         return {name: term * share for name, term in terms.items()}
 
     @tf.function(jit_compile=settings.xla, autograph=False)
