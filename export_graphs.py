@@ -100,9 +100,9 @@ def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.nd
         note("decode", vae_graph.decode(z_mean), pictures)
         for strength in (0.0, 1.0):
             strengths = np.full(len(part), strength, np.float32)
-            for spacing, stylize in ((1, stylizer.stylize), (2, stylizer.stylize_fast)):
+            for name, spacing in graphs.SPACINGS.items():
                 refined = np.clip(refining(pictures, tiles_in, strengths, spacing=spacing), 0, 1)
-                stylized = np.asarray(stylize(z_mean, part, strengths)) / 255
+                stylized = np.asarray(getattr(stylizer, name)(z_mean, part, strengths)) / 255
                 note("stylize", stylized, refined, rounding=0.5 / 255)
                 if spacing == 1:
                     note("refine", refiner_graph.refine(pictures, part, strengths), refined)

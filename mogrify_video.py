@@ -23,7 +23,7 @@ STYLE: str = ""  # painting source, or a blend a:0.6,b:0.4; empty takes the firs
 STRENGTH: Fraction = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "diagonal"  # how codes are moved
 
-FAST: bool = False  # strokes at half the resolution: softer, in less time
+STROKES: Literal["fast", "normal", "fine"] = "normal"  # edges: soft, usual, or at 640x360, slow
 
 CROP: str = "auto"  # black borders: auto, or top:left:bottom:right in pixels
 START_SECONDS: Amount = 0.0  # where to begin
@@ -39,6 +39,7 @@ REPLACE: bool = False  # replace a finished output that was made with other sett
 EXPORTED: Path = Path("exported")  # SavedModels and embeddings
 OUT: Path = Path("out")  # where the videos go
 
+ENDPOINTS = {"fast": "stylize_fast", "normal": "stylize", "fine": "stylize_fine"}
 LADDER_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -137,7 +138,7 @@ def convert(
     settings: SimpleNamespace,
 ) -> tuple[Path, int, str]:
     """Converts one video; returns the file written, its frames, and a remark."""
-    stylize = stylizer.stylize_fast if settings.fast else stylizer.stylize
+    stylize = getattr(stylizer, ENDPOINTS[settings.strokes])
     name = f"{shards.source_name(path.stem)}-{shards.source_name(style)}"
     target = settings.out / f"{name}.mp4"
     request = request_of(path, style, painter, about, settings)
@@ -222,7 +223,9 @@ def plan(
         crop = video.find_crop(source)
     if size != "source":
         crop = source.cover_crop(crop) if size == "tile" else source.cover_crop(crop, size)
-    geometry = conversion.Geometry.of(source, crop, size, settings.compare)
+    geometry = conversion.Geometry.of(
+        source, crop, size, settings.compare, scale=2 if settings.strokes == "fine" else 1
+    )
     console.say(
         f"{source.path.name}: {source.width}x{source.height}, {len(source.times)} frames at "
         f"{source.rate} frames/s{' (variable)' if source.variable_rate else ''}, crop {crop}, "

@@ -152,26 +152,22 @@ def build_parts(settings) -> SimpleNamespace:
 
 
 def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Works out the Gaussian map from each video to each painter.
-
-    The map that mogrify_video.py takes by default is another, diagonal.
+    """Works out the diagonal map, the default of mogrify_video.py, from each video to each painter.
 
     Returns:
-        Matrices, float32 [videos, painters, codes, codes], and offsets, float32 [videos, painters,
-        codes]: `z @ matrices[video, painter] + offsets[video, painter]` is what strength 1 makes
-        of z.
+        Gains and offsets, float32 [videos, painters, codes] each: `gains[video, painter] * z +
+        offsets[video, painter]` is what strength 1 makes of z.
     """
     found: dict[str, list[latents.Statistics]] = {"painting": [], "video": []}
     for own in tile_set.source_indices().values():
         kind = str(tile_set.kinds[own[0]])
         found[kind].append(latents.statistics_of(codes[own], kind))
-    size = (len(found["video"]), len(found["painting"]), codes.shape[1])
-    matrices, offsets = np.zeros((*size, codes.shape[1]), np.float32), np.zeros(size, np.float32)
-    for i, source in enumerate(console.progress(found["video"], label="style maps")):
-        for j, painter in enumerate(found["painting"]):
-            matrices[i, j] = latents.monge_matrix(source, painter)
-            offsets[i, j] = painter.mean - source.mean @ matrices[i, j]
-    return matrices, offsets
+    gains = np.array(
+        [[latents.diagonal_gains(v, p) for p in found["painting"]] for v in found["video"]]
+    )
+    means = {kind: np.array([x.mean for x in own]) for kind, own in found.items()}
+    offsets = means["painting"][None] - gains * means["video"][:, None]
+    return gains.astype(np.float32), offsets.astype(np.float32)
 
 
 def operations(settings) -> float:
@@ -251,7 +247,7 @@ def make_preparation(vae_model, maps, *, with_detail: bool):
     With a detail code, also `noise` on it; `pictures` has the moved ones, half as many, behind the
     others, and so has `hint`; `strength`, [N/2, 1], and `laid`, strokes, are of the moved ones.
     """
-    matrices, offsets = map(tf.constant, maps)
+    gains, offsets = map(tf.constant, maps)
     scattered = [tf.constant(brush.scatter(layer))[None] for layer in brush.LAYERS]
 
     def prepare(batch: dict[str, tf.Tensor]) -> SimpleNamespace:
@@ -263,7 +259,9 @@ def make_preparation(vae_model, maps, *, with_detail: bool):
             pictures = cut(vae_model.decoder(codes), corner)
             return SimpleNamespace(targets=targets, pictures=pictures)
         strength = batch["strength"][1::2]
-        moved = move(codes[1::2], matrices, offsets, batch["pair"][1::2], strength)
+        pairs = batch["pair"][1::2]
+        goal = codes[1::2] * tf.gather_nd(gains, pairs) + tf.gather_nd(offsets, pairs)
+        moved = codes[1::2] + strength[:, None] * (goal - codes[1::2])
         decoded = vae_model.decoder(tf.concat([codes, moved], 0))
         originals = tf.concat([whole, whole[1::2]], 0)
         small, small_tiles = (tf.nn.avg_pool2d(x, 4, 4, "VALID") for x in (decoded, originals))
@@ -306,13 +304,6 @@ def draw(model: refiner.Refining, given: SimpleNamespace) -> tuple:
     plain = tf.stop_gradient(refined[count:])
     painted = model.paint(plain, features[count:], given.strength, given.laid)
     return refined[:count], plain, painted, detail
-
-
-def move(z, matrices, offsets, pairs, strength):
-    """Moves codes [N, codes] by the style map of each one's pair of sources."""
-    goal = tf.einsum("nc,ncd->nd", z, tf.gather_nd(matrices, pairs))
-    goal += tf.gather_nd(offsets, pairs)
-    return z + strength[:, None] * (goal - z)
 
 
 def cut(pictures: tf.Tensor, corner: tf.Tensor, block: int = 1) -> tf.Tensor:
@@ -464,10 +455,10 @@ class Watch:
         videos = np.flatnonzero(tile_set.kinds == "video")
         chosen = spread(videos, PREVIEW_TILES)
         self._tiles = tiles.to_float(tile_set.select(chosen).pixels)
-        matrices, offsets = maps
+        gains, offsets = maps
         own = [names.index(tile_set.sources[i]) - len(names) for i in chosen]  # videos are last
         goal = np.stack(
-            [codes[i] @ matrices[v, 0] + offsets[v, 0] for i, v in zip(chosen, own, strict=True)]
+            [codes[i] * gains[v, 0] + offsets[v, 0] for i, v in zip(chosen, own, strict=True)]
         )
         self._pictures = {
             strength: np.asarray(

@@ -27,7 +27,7 @@ SEED: Seed = 1  # of weights, tiles and noise
 CURVES: Path = Path("docs/learning.png")  # picture of PSNR against time
 
 OURS = {"batch_size": 8, "rate": 1e-3, "beta": 0.05, "kl_warm_up": 0, "average": True}
-VARIANTS: dict[str, dict] = {
+VARIANTS = {
     "ours": {},
     "2017": {},
     "batch 4": {"batch_size": 4},

@@ -89,14 +89,14 @@ def gather(layer: Layer, cells):
     )
 
 
-def lay(layer: Layer, scattered, flow, spacing: int = 1):
+def lay(layer: Layer, scattered, flow, spacing: float = 1):
     """Works out which stroke lies where.
 
     Args:
         layer: the lattice.
         scattered: float32 [1, h/cell, w/cell, 9], by `scatter`, or a window of it.
         flow: float32 [N, h/cell, w/cell, 3], by `directions`, at the cells.
-        spacing: pixels between the places that are looked at; divides the cell.
+        spacing: pixels between the places that are looked at, 1/2 for instance; divides the cell.
 
     Returns:
         For the places of each cell and the strokes of its neighbours, float32 [N, h/cell, w/cell,
@@ -131,7 +131,7 @@ def lay(layer: Layer, scattered, flow, spacing: int = 1):
     down, right = down + offsets[:, 0], right + offsets[:, 1]  # [N, h, w, neighbours]
 
     # Measure every place along and across every stroke.
-    ticks = (np.arange(layer.cell // spacing) + 0.5) * spacing - 0.5 * layer.cell
+    ticks = (np.arange(round(layer.cell / spacing)) + 0.5) * spacing - 0.5 * layer.cell
     places = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), -1).reshape(-1, 2)
     places = ops.convert_to_tensor(np.insert(places, 2, 1, axis=1).astype(np.float32))
     along, across = (

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import functools
+import resource
 import signal
 import sys
 import traceback
@@ -67,6 +68,12 @@ def progress(
         smoothing=0.05,
         file=sys.stderr,
     )
+
+
+def peak_memory() -> float:
+    """Returns the most memory that this process has had, in GiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2 ** (30 if sys.platform == "darwin" else 20)  # there bytes, here KiB
 
 
 def say(text: str) -> None:

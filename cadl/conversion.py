@@ -17,6 +17,7 @@ from pathlib import Path
 from cadl import console, files, latents, metrics, tiles, video
 
 import numpy as np
+from PIL import Image
 
 PASS_FORMAT = 2  # of latents.npz; more when its contents change
 KEPT_PASSES = 4  # over one video
@@ -37,30 +38,40 @@ class Geometry:
         tile_size: of the frame inside its tile; the rest of the tile mirrors it.
         picture_size: of what is handed to the encoder.
         output_size: of the video.
+        scale: how many times larger tiles are drawn than they are seen.
     """
 
     tile_size: tuple[int, int]
     picture_size: tuple[int, int]
     output_size: tuple[int, int]
+    scale: int
 
     @classmethod
     def of(
-        cls, source: video.Video, crop: tiles.Crop, size: str | tuple[int, int], compare: str
-    ) -> "Geometry":
+        cls, source: video.Video, crop: tiles.Crop, size: str | tuple[int, int], compare: str,
+        scale: int,
+    ) -> "Geometry":  # fmt: skip
         """Works out all sizes; `size` as OUTPUT_SIZE, `compare` as COMPARE."""
         shown = source.display_size(crop)
         fitted = tiles.fit_size(*shown)
         output = shown if size == "source" else (tiles.WIDTH, tiles.HEIGHT)
         if not isinstance(size, str):
             output = size
-        picture = fitted
+        picture = scale * fitted[0], scale * fitted[1]
         if compare == "side":
             picture, output = (2 * picture[0], picture[1]), (2 * output[0], output[1])
-        return cls(fitted, picture, output)
+        return cls(fitted, picture, output, scale)
 
     def cut(self, whole: np.ndarray) -> np.ndarray:
-        """Cuts the frames out of tiles [N, 180, 320, 3]."""
-        return tiles.crop_from_tile(np.asarray(whole), *self.tile_size)
+        """Cuts the frames out of tiles, uint8 [N, 180, 320, 3], or larger ones by `scale`.
+
+        Returns frames at the scale that is drawn at, enlarged if the tiles were not.
+        """
+        whole = np.asarray(whole)
+        size = self.scale * tiles.WIDTH, self.scale * tiles.HEIGHT
+        if whole.shape[2] < size[0]:
+            whole = np.stack([Image.fromarray(tile).resize(size) for tile in whole])
+        return tiles.crop_from_tile(whole, *(self.scale * side for side in self.tile_size))
 
 
 @dataclass(frozen=True)
@@ -306,7 +317,7 @@ def write_video(
                         f"pass and {total} in the first: was it changed meanwhile?"
                     )
                 files.write_json(path.with_suffix(".json"), {"flicker_sums": flicker.sums})
-            _say_time_left(started, bar.n - done, total - bar.n)
+            _say_what_is_left(started, bar.n - done, total - bar.n, path.stat().st_size)
     return _join(clip, encoded, times, geometry, target, folder, total)
 
 
@@ -431,11 +442,15 @@ def _compose(originals: np.ndarray, drawn: np.ndarray, compare: str) -> np.ndarr
     return drawn
 
 
-def _say_time_left(started: float, made: int, left: int) -> None:
-    """Says once, after the first segment, how long the rest will take."""
+def _say_what_is_left(started: float, made: int, left: int, segment_bytes: int) -> None:
+    """Says once, after the first segment, how long the rest takes and how large it gets."""
     if made == SEGMENT_FRAMES and left > SEGMENT_FRAMES:
         seconds = (time.monotonic() - started) / made * left
-        console.say(f"about {console.duration(seconds)} to go for {left} frames")
+        megabytes = segment_bytes / made * (made + left) / 1e6
+        console.say(
+            f"about {console.duration(seconds)} to go for {left} frames; video of about "
+            f"{megabytes:.0f} MB without sound; {console.peak_memory():.1f} GiB of memory"
+        )
 
 
 def _join(

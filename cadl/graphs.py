@@ -8,6 +8,7 @@ Endpoints, each for any batch size:
 - `stylizer/stylize`: float32 mapped codes [N, 512], uint8 original tiles, float32 strength [N] ->
   uint8 tiles: decode, refine, clip and round in one graph
 - `stylizer/stylize_fast`: the same with strokes drawn at half the resolution
+- `stylizer/stylize_fine`: the same at twice the resolution, uint8 tiles [N, 360, 640, 3]
 """
 
 import shutil
@@ -18,8 +19,9 @@ from cadl import files, tiles, vae
 import keras
 import tensorflow as tf
 
-FORMAT = 2  # of the SavedModels; more when endpoints change
+FORMAT = 3  # of the SavedModels; more when endpoints change
 NAMES = ("vae", "refiner", "stylizer")
+SPACINGS = {"stylize": 1, "stylize_fast": 2, "stylize_fine": 0.5}  # between places of strokes
 TILE_BYTES = tf.TensorSpec((None, *tiles.SHAPE), tf.uint8)
 TILE_FLOATS = tf.TensorSpec((None, *tiles.SHAPE), tf.float32)
 CODES = tf.TensorSpec((None, vae.CODES), tf.float32)
@@ -85,12 +87,17 @@ class StylizerGraph(Graph):
     @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH])
     def stylize(self, codes: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
         """Returns stylised tiles, uint8."""
-        return self._draw(codes, tiles, strength, 1)
+        return self._draw(codes, tiles, strength, SPACINGS["stylize"])
 
     @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH])
     def stylize_fast(self, codes: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
         """Returns stylised tiles, uint8, with softer strokes."""
-        return self._draw(codes, tiles, strength, 2)
+        return self._draw(codes, tiles, strength, SPACINGS["stylize_fast"])
+
+    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH])
+    def stylize_fine(self, codes: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+        """Returns stylised tiles of twice the size, uint8 [N, 360, 640, 3]."""
+        return self._draw(codes, tiles, strength, SPACINGS["stylize_fine"])
 
     def _draw(self, codes, tiles, strength, spacing) -> tf.Tensor:
         originals = tf.cast(tiles, tf.float32) / 255

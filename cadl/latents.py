@@ -10,6 +10,8 @@ ANCESTOR_VIDEO = 0.25
 ANCESTOR_PAINTING = 0.5
 MAX_GAIN = 3.0
 ACTIVE_VARIANCE = 0.01
+BARYCENTRE_STEPS = 12
+RIDGE = 1e-4  # on covariances of fewer tiles than codes, while roots of them are taken
 
 
 @dataclass(frozen=True)
@@ -92,20 +94,26 @@ def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
 
 
 def blend(painters: dict[str, Statistics], weights: dict[str, float]) -> Statistics:
-    """Blends painters: means and standard deviations are averaged.
+    """Blends painters: the Wasserstein barycentre of their Gaussians (Agueh & Carlier 2011).
 
-    For diagonal Gaussians this is the Wasserstein barycentre (Agueh & Carlier 2011); of full
-    covariances only one painter's is used as it is.
+    Its covariance is the fixed point of Alvarez-Esteban et al. 2016 (arXiv 1511.05355).
     """
     chosen = [(painters[name], weight) for name, weight in weights.items()]
     if len(chosen) == 1:
         return chosen[0][0]
-    mean = sum(weight * painter.mean for painter, weight in chosen)
-    deviation = sum(
-        weight * np.sqrt(np.maximum(np.diag(painter.covariance), 0)) for painter, weight in chosen
+    ridge = RIDGE * np.eye(len(chosen[0][0].mean))
+    covariances = [(painter.covariance + ridge, weight) for painter, weight in chosen]
+    found = sum(weight * covariance for covariance, weight in covariances)
+    for _ in range(BARYCENTRE_STEPS):
+        root, inverse_root = _power(found, 0.5), _power(found, -0.5)
+        total = sum(w * _power(root @ covariance @ root, 0.5) for covariance, w in covariances)
+        found = inverse_root @ total @ total @ inverse_root
+    return Statistics(
+        "painting",
+        min(painter.count for painter, _ in chosen),
+        sum(weight * painter.mean for painter, weight in chosen),
+        (found + found.T) / 2 - ridge,
     )
-    count = min(painter.count for painter, _ in chosen)
-    return Statistics("painting", count, mean, np.diag(deviation**2))
 
 
 def map_latents(
@@ -138,15 +146,22 @@ def map_latents(
     elif style_map == "mean":
         moved = latents + (painter.mean - video.mean)
     elif style_map == "diagonal":
-        spread = np.sqrt(np.maximum(np.diag(painter.covariance), 0))
-        own = np.sqrt(np.maximum(np.diag(video.covariance), 0))
-        gain = np.where(own > ACTIVE_VARIANCE**0.5, spread / np.maximum(own, 1e-6), 1.0)
-        moved = painter.mean + (latents - video.mean) * np.minimum(gain, MAX_GAIN)
+        moved = painter.mean + (latents - video.mean) * diagonal_gains(video, painter)
     elif style_map == "gaussian":
         moved = painter.mean + (latents - video.mean) @ monge_matrix(video, painter)
     else:
         raise ValueError(f"style_map {style_map!r} is not one of {', '.join(STYLE_MAPS)}")
     return (latents + strength * (moved - latents)).astype(np.float32)
+
+
+def diagonal_gains(video: Statistics, painter: Statistics) -> np.ndarray:
+    """Returns the painter's spread of each code over the video's, at most MAX_GAIN.
+
+    A code that the video does not use keeps its spread. float64 [codes].
+    """
+    spread, own = (np.sqrt(np.maximum(np.diag(x.covariance), 0)) for x in (painter, video))
+    gains = np.where(own > ACTIVE_VARIANCE**0.5, spread / np.maximum(own, 1e-6), 1.0)
+    return np.minimum(gains, MAX_GAIN)
 
 
 def monge_matrix(video: Statistics, painter: Statistics) -> np.ndarray:

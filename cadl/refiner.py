@@ -92,20 +92,22 @@ class Refining(keras.Model):
         colours = self.painter([features, ops.convert_to_tensor(strength)])
         return paint_strokes(restored, colours, strength, laid)
 
-    def call(self, pictures, tiles_in, strength, spacing: int = 1):
+    def call(self, pictures, tiles_in, strength, spacing: float = 1):
         """Refines the VAE's pictures of whole tiles.
 
         Args:
             pictures: float32 [N, 180, 320, 3].
             tiles_in: the tiles themselves, the same.
             strength: float32 [N] in [0, 1].
-            spacing: pixels between the places of strokes; more is faster and less sharp.
+            spacing: pixels between the places of strokes; more is faster and less sharp, and less
+                than 1 gives tiles as much larger.
 
         Returns:
-            float32 [N, 180, 320, 3], not clipped.
+            float32 [N, 180, 320, 3], or [N, 180 / spacing, 320 / spacing, 3] if that is larger, not
+            clipped.
         """
         if not self.detail_encoder:
-            return self.restore(pictures)[0]
+            return enlarge(self.restore(pictures)[0], spacing)
         strength = ops.reshape(strength, (-1, 1))
         small, small_tiles = (ops.average_pool(x, BLOCK, BLOCK) for x in (pictures, tiles_in))
         hint = chroma_hint(small, small_tiles, strength)
@@ -114,7 +116,7 @@ class Refining(keras.Model):
         return self.paint(restored, features, strength, laid)
 
 
-def lay_strokes(flow, scattered: list, spacing: int) -> list[tuple]:
+def lay_strokes(flow, scattered: list, spacing: float) -> list[tuple]:
     """Lays all layers of strokes along the forms.
 
     Args:
@@ -144,6 +146,9 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
         colours: float32 [N, h/4, w/4, channels], by the painter.
         strength: float32 [N, 1].
         laid: by `lay_strokes`.
+
+    Returns:
+        float32 [N, h, w, 3], or larger if strokes were laid closer than a pixel.
     """
     ground = ops.average_pool(restored, GROUND_BLOCK, GROUND_BLOCK)
     canvas = None
@@ -169,6 +174,7 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
             height = MAX_RELIEF * ops.sigmoid(height)
             canvas = canvas + brush.draw(layer, relief, opacity * height)
         bare = bare * (1.0 - covered)
+    restored = enlarge(restored, restored.shape[1] / canvas.shape[1])
     grown = resize(ops.concatenate([canvas, ground, bare], -1), ops.shape(restored)[1:3])
     canvas, ground, bare = ops.split(grown, (3, 6), axis=-1)
     painted = canvas + (GROUND + (1.0 - GROUND) * bare) * (restored - ground)
@@ -180,6 +186,14 @@ def resize(maps, size):
     if tuple(maps.shape[1:3]) == tuple(size):
         return maps
     return ops.image.resize(maps, size, interpolation="bilinear")
+
+
+def enlarge(pictures, spacing: float):
+    """Enlarges [N, h, w, 3] to pixels that lie `spacing` apart, if that is less than 1."""
+    if spacing >= 1:
+        return pictures
+    _, h, w, _ = pictures.shape
+    return ops.image.resize(pictures, (round(h / spacing), round(w / spacing)), "bicubic")
 
 
 def chroma_hint(pictures, tiles_in, strength):

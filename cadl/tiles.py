@@ -145,8 +145,8 @@ def mirror_to_tile(pictures: np.ndarray) -> np.ndarray:
 
 
 def crop_from_tile(tiles: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Cuts the centred pictures out of tiles again: [N, 180, 320, 3] -> [N, height, width, 3]."""
-    top, left = (HEIGHT - height) // 2, (WIDTH - width) // 2
+    """Cuts the centred pictures out of tiles again: [N, h, w, 3] -> [N, height, width, 3]."""
+    top, left = (tiles.shape[1] - height) // 2, (tiles.shape[2] - width) // 2
     return tiles[:, top : top + height, left : left + width]
 
 

@@ -14,10 +14,11 @@ from keras import layers, ops
 
 CODES = 512
 PADDED_HEIGHT = 192  # six halvings of 192x320 end at 3x5
-STEM = 4  # side of the blocks that space-to-depth gathers
-FEATURES = (48, 112, 224, 320)  # at 24x40, 12x20, 6x10, 3x5
-STEM_FEATURES = 48  # at 48x80
-ARCHITECTURE = {"codes": CODES, "features": list(FEATURES)}
+FEATURES = (32, 96, 192, 320)  # at 24x40, 12x20, 6x10, 3x5
+NECK = 128  # features at 3x5 that the dense layers of the codes see, which hold most weights
+STEM = 4  # side of the blocks of pixels that the decoder's last layer draws
+STEM_FEATURES = 24  # at 48x80
+ARCHITECTURE = {"codes": CODES, "features": [STEM_FEATURES, *FEATURES, NECK]}
 MAX_LOG_VAR = 4.0
 MIN_LOG_VAR = -12.0
 
@@ -47,17 +48,14 @@ def build_encoder(features: tuple[int, ...] = FEATURES, codes: int = CODES) -> k
         output_shape=(PADDED_HEIGHT, tiles.WIDTH, 3),
         name="mirror_rows",
     )(pixels)  # [N, 192, 320, 3]
-    x = SpaceToDepth(STEM, name="space_to_depth")(x)  # [N, 48, 80, 48]
-    for i, width in enumerate(features):  # [N, 24, 40, 48] ... [N, 3, 5, 320]
-        if i == 0:
-            x = layers.Conv2D(width, 3, strides=2, padding="same", name="down0")(x)
-        else:
-            x = SpaceToDepth(2, name=f"down{i}_space_to_depth")(x)
-            x = layers.Dense(width, name=f"down{i}")(x)
+    for i, width in enumerate(features):  # [N, 24, 40, 32] ... [N, 3, 5, 320]
+        x = SpaceToDepth(2 if i else 8, name=f"down{i}_space_to_depth")(x)
+        x = layers.Dense(width, name=f"down{i}")(x)
         x = residual_block(x, width, f"down{i}_block")
     x = layers.GroupNormalization(groups=8, name="norm")(x)
     x = layers.Activation("silu", name="act")(x)
-    x = layers.Flatten(name="flatten")(x)  # [N, 4800]
+    x = layers.Dense(NECK, name="neck")(x)
+    x = layers.Flatten(name="flatten")(x)  # [N, 1920]
     z_mean = layers.Dense(codes, dtype="float32", name="z_mean")(x)  # [N, 512]
     z_log_var = layers.Dense(codes, kernel_initializer="zeros", dtype="float32", name="log_var")(x)
     z_log_var = layers.Lambda(bound_log_var, name="z_log_var", dtype="float32")(z_log_var)
@@ -71,12 +69,13 @@ def build_decoder(features: tuple[int, ...] = FEATURES, codes: int = CODES) -> k
     """
     z = keras.Input((codes,), name="z")
     widths = features[::-1]
-    x = layers.Dense(3 * 5 * widths[0], name="grid")(z)
-    x = layers.Reshape((3, 5, widths[0]), name="to_grid")(x)  # [N, 3, 5, 320]
+    x = layers.Dense(3 * 5 * NECK, name="grid")(z)
+    x = layers.Reshape((3, 5, NECK), name="to_grid")(x)
+    x = layers.Dense(widths[0], name="neck")(x)  # [N, 3, 5, 320]
     for i, width in enumerate((*widths[1:], STEM_FEATURES)):
         x = residual_block(x, widths[i], f"up{i}_block")
         x = layers.Dense(4 * width, name=f"up{i}")(x)
-        x = DepthToSpace(2, name=f"up{i}_depth_to_space")(x)  # [N, 6, 10, 224] ... [N, 48, 80, 48]
+        x = DepthToSpace(2, name=f"up{i}_depth_to_space")(x)  # [N, 6, 10, 192] ... [N, 48, 80, 24]
     x = layers.Activation("silu", name="act")(x)
     x = layers.Conv2D(3 * STEM**2, 3, padding="same", name="to_pixels")(x)  # [N, 48, 80, 48]
     x = DepthToSpace(STEM, dtype="float32", name="depth_to_space")(x)  # [N, 192, 320, 3]

@@ -106,7 +106,25 @@ def test_a_blend_with_itself_is_itself():
     painter = Statistics("painting", 9, RNG.standard_normal(4), np.diag(RNG.random(4)))
     both = latents.blend({"a": painter, "b": painter}, {"a": 0.3, "b": 0.7})
     np.testing.assert_allclose(both.mean, painter.mean)
-    np.testing.assert_allclose(both.covariance, painter.covariance)
+    np.testing.assert_allclose(both.covariance, painter.covariance, atol=1e-8)
+
+
+def test_a_blend_of_two_lies_on_the_way_of_the_optimal_map_between_them():
+    _, a = gaussian_source(6, 5000, 1, "painting")
+    _, b = gaussian_source(6, 5000, 2, "painting")
+    both = latents.blend({"a": a, "b": b}, {"a": 0.3, "b": 0.7})
+    np.testing.assert_allclose(both.mean, 0.3 * a.mean + 0.7 * b.mean)
+    root, inverse = latents._power(a.covariance, 0.5), latents._power(a.covariance, -0.5)
+    whole_way = inverse @ latents._power(root @ b.covariance @ root, 0.5) @ inverse
+    part = 0.3 * np.eye(6) + 0.7 * whole_way
+    np.testing.assert_allclose(both.covariance, part @ a.covariance @ part, rtol=1e-2, atol=1e-2)
+
+
+def test_painters_of_few_tiles_blend():
+    few = [gaussian_source(32, 5, seed, "painting")[1] for seed in (1, 2)]
+    both = latents.blend({"a": few[0], "b": few[1]}, {"a": 0.5, "b": 0.5})
+    values = np.linalg.eigvalsh(both.covariance)
+    assert np.isfinite(values).all() and values.min() > -1e-3
 
 
 def test_styles_are_parsed_into_weights():

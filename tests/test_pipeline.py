@@ -76,6 +76,10 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     fast = np.asarray(stylizer.stylize_fast(encoded["z_mean"], pixels, strength))
     np.testing.assert_array_equal(fast[0], drawn[0])  # no strokes at strength 0
     assert 0.5 < np.abs(np.float32(fast[2]) - drawn[2]).mean() < 20
+    fine = np.asarray(stylizer.stylize_fine(encoded["z_mean"], pixels, strength))
+    assert fine.shape == (3, 360, 640, 3)
+    halved = fine.reshape(3, 180, 2, 320, 2, 3).mean((2, 4))  # noise is enlarged smoothly
+    assert np.abs(halved - drawn).mean() < 0.2 * np.abs(np.diff(np.float32(drawn), axis=2)).mean()
     assert "largest difference from the checkpoints" in project.outputs["export_graphs"]
 
 
@@ -184,15 +188,15 @@ def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, mo
         1,
         "--compare",
         "side",
-        "--fast",
-        "yes",
+        "--strokes",
+        "fast",
     )
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
     made = video.probe(tmp_path / "my-clip-é-night-streets.mp4")
     assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
     assert made.audio_codecs == ("aac",)
     monkeypatch.setattr(conversion, "KEPT_PASSES", 1)
-    again = [*arguments[:-1], "no", "--start-seconds", 0, "--replace", "yes"]
+    again = [*arguments[:-1], "fine", "--start-seconds", 0, "--replace", "yes"]
     assert scripts.mogrify_video.main(mogrify(project, *again, out=tmp_path)) == 0
     assert len(list((tmp_path / "work").glob("*/pass1-*"))) == 1  # of another part: removed
 

@@ -106,7 +106,7 @@ def source_video(width, height, aspect=1):
 )
 def test_sizes_on_the_way(size, compare, tile_size, output):
     crop = Crop(88, 0, 88, 0)
-    found = conversion.Geometry.of(source_video(1280, 720), crop, size, compare)
+    found = conversion.Geometry.of(source_video(1280, 720), crop, size, compare, scale=1)
     assert (found.tile_size, found.output_size) == (tile_size, output)
 
 
