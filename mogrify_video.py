@@ -40,6 +40,7 @@ EXPORTED: Path = Path("exported")  # SavedModels and embeddings
 OUT: Path = Path("out")  # where the videos go
 
 ENDPOINTS = {"fast": "stylize_fast", "normal": "stylize", "fine": "stylize_fine"}
+FAR = 2.0  # distance from what was trained on that is worth a warning
 LADDER_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -50,11 +51,17 @@ def main(argv: list[str] | None = None) -> int:
     crop = None if settings.crop == "auto" else Crop.parse(settings.crop)
     size = parse_size(settings.output_size)
     paths = find_videos(settings.videos)
-    vae_graph, about = graphs.load_graph(settings.exported, "vae")
-    stylizer, stylizer_about = graphs.load_graph(
-        settings.exported, "stylizer", vae_fingerprint=about["vae"]
+    vae_graph, vae_about = graphs.load_graph(settings.exported, "vae")
+    stylizer, about = graphs.load_graph(
+        settings.exported, "stylizer", vae_fingerprint=vae_about["vae"]
     )
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
+    model = SimpleNamespace(
+        vae=vae_graph,
+        stylize=getattr(stylizer, ENDPOINTS[settings.strokes]),
+        about=about,
+        trained=[source for name, source in sources.items() if name in about["sources"]],
+    )
     painters = {name: source for name, source in sources.items() if source.kind == "painting"}
     if not painters:
         raise ValueError(f"{settings.exported}/embeddings.npz holds no painter")
@@ -68,9 +75,8 @@ def main(argv: list[str] | None = None) -> int:
         started = time.monotonic()
         try:
             target, frames, note = convert(
-                path, style, latents.blend(painters, weights), crop, size,
-                vae_graph, stylizer, stylizer_about, settings,
-            )  # fmt: skip
+                path, style, latents.blend(painters, weights), crop, size, model, settings
+            )
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
@@ -132,16 +138,13 @@ def convert(
     painter: latents.Statistics,
     crop: Crop | None,
     size: str | tuple[int, int],
-    vae_graph,
-    stylizer,
-    about: dict,
+    model: SimpleNamespace,
     settings: SimpleNamespace,
 ) -> tuple[Path, int, str]:
     """Converts one video; returns the file written, its frames, and a remark."""
-    stylize = getattr(stylizer, ENDPOINTS[settings.strokes])
     name = f"{shards.source_name(path.stem)}-{shards.source_name(style)}"
     target = settings.out / f"{name}.mp4"
-    request = request_of(path, style, painter, about, settings)
+    request = request_of(path, style, painter, model.about, settings)
     work = settings.out / "work"
     unrecorded = not target.with_suffix(".json").exists()
     if not (unrecorded and conversion.is_joined(work / name, request)):
@@ -151,8 +154,14 @@ def convert(
     with files.only_one(work / name):
         clip, geometry = plan(path, crop, size, settings)
         encoded = conversion.encode_video(
-            clip, vae_graph, about["vae"], work / shards.source_name(path.stem)
+            clip, model.vae, model.about["vae"], work / shards.source_name(path.stem)
         )
+        distance = latents.distance_from(encoded.latents, model.trained)
+        if distance > FAR:
+            console.warn(
+                f"{path} is unlike what the model was trained on (distance {distance:.1f}, of that "
+                "itself 1.0): add it to the videos of extract_tiles.py and train further"
+            )
         smoothed = latents.smooth(
             encoded.latents,
             encoded.shots,
@@ -161,14 +170,14 @@ def convert(
         mapped, strengths = encoded.restyle(
             smoothed, painter, settings.style_map, settings.strength
         )
-        draw_ladder(target, encoded, smoothed, painter, stylize, geometry, settings)
+        draw_ladder(target, encoded, smoothed, painter, model.stylize, geometry, settings)
         target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
         report = conversion.write_video(
             clip,
             encoded,
             mapped,
             strengths,
-            stylize,
+            model.stylize,
             geometry,
             target,
             work / name,
@@ -177,7 +186,12 @@ def convert(
             preset=settings.preset,
             request=request,
         )
-        report |= {"request": request, "crop": str(clip.crop), "shots": int(encoded.shots[-1]) + 1}
+        report |= {
+            "request": request,
+            "crop": str(clip.crop),
+            "shots": int(encoded.shots[-1]) + 1,
+            "distance_from_training": distance,
+        }
         files.write_json(target.with_suffix(".json"), report)
         conversion.clean_up(work / name)
     console.say(

@@ -12,6 +12,7 @@ MARGIN = 6
 LABEL_HEIGHT = 18
 BACKGROUND = (24, 24, 24)
 INK = (224, 224, 224)
+ACCENT = (237, 174, 73)
 
 
 def contact_sheet(
@@ -60,6 +61,54 @@ def contact_sheet(
             if labels:
                 text = _fitting(draw, labels[i][j], font, width)
                 draw.text((x, y + above + height + 2), text, INK, font)
+    return sheet
+
+
+def scatter(
+    places: np.ndarray,
+    thumbnails: Sequence[np.ndarray],
+    marks: dict[str, np.ndarray],
+    arrows: Sequence[tuple[str, str]],
+    *,
+    size: tuple[int, int] = (1280, 720),
+    thumbnail: tuple[int, int] = (64, 36),
+) -> Image.Image:
+    """Draws tiles at their places in a plane, and named marks with arrows between them.
+
+    Args:
+        places: float [N, 2] of the tiles.
+        thumbnails: N tiles, uint8 [h, w, 3].
+        marks: name -> float [2].
+        arrows: pairs of names.
+        size: width and height of the picture.
+        thumbnail: width and height of a tile on it.
+
+    Returns:
+        RGB picture.
+    """
+    every = np.concatenate([places, *(place[None] for place in marks.values())])
+    low, high = every.min(axis=0), every.max(axis=0)
+    room = np.array(size) - thumbnail - 2 * MARGIN
+    scaled = {None: places, **marks}
+    for name, place in scaled.items():
+        scaled[name] = MARGIN + (place - low) / np.maximum(high - low, 1e-9) * room
+    sheet = Image.new("RGB", size, BACKGROUND)
+    for (x, y), tile in zip(scaled.pop(None), thumbnails, strict=True):
+        small = Image.fromarray(tile).resize(thumbnail, Image.Resampling.LANCZOS)
+        sheet.paste(small, (round(x), round(y)))
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(16)
+    ends = {name: place + np.array(thumbnail) / 2 for name, place in scaled.items()}
+    for start, end in arrows:
+        draw.line([*ends[start], *ends[end]], fill=ACCENT, width=3)
+        direction = ends[end] - ends[start]
+        direction = direction / (np.linalg.norm(direction) + 1e-9)
+        side = np.array([-direction[1], direction[0]])
+        barbs = [ends[end] - 22 * direction + 7 * turn * side for turn in (-1, 1)]
+        draw.polygon([tuple(p) for p in (ends[end], *barbs)], fill=ACCENT)
+    for name, (x, y) in ends.items():
+        draw.ellipse([x - 6, y - 6, x + 6, y + 6], fill=ACCENT, outline=BACKGROUND)
+        draw.text((x + 9, y - 9), name, INK, font, stroke_width=3, stroke_fill=BACKGROUND)
     return sheet
 
 

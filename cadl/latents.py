@@ -191,6 +191,28 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     return (vectors * np.maximum(values, 1e-9) ** exponent) @ vectors.T
 
 
+def distance_from(latents: np.ndarray, sources: Sequence[Statistics]) -> float:
+    """Returns how far latents lie from all that a model was trained on.
+
+    The mean squared Mahalanobis distance to the Gaussian of all sources' moments together, over
+    the number of codes: 1 for latents of the sources themselves.
+
+    Args:
+        latents: float32 [N, codes].
+        sources: moments of what was trained on.
+    """
+    count = sum(source.count for source in sources)
+    mean = sum(source.count * source.mean for source in sources) / count
+    covariance = sum(
+        source.count * (source.covariance + np.outer(source.mean - mean, source.mean - mean))
+        for source in sources
+    )
+    shrunk = _shrunk(Statistics("", count, mean, covariance / count))
+    gaps = latents.astype(np.float64) - mean
+    squares = np.einsum("nc,nc->n", gaps, np.linalg.solve(shrunk, gaps.T).T)
+    return float(squares.mean() / len(mean))
+
+
 def smooth(latents: np.ndarray, shots: np.ndarray, *, frames: float) -> np.ndarray:
     """Smooths latents over time within each shot, without delay.
 

@@ -127,6 +127,14 @@ def test_painters_of_few_tiles_blend():
     assert np.isfinite(values).all() and values.min() > -1e-3
 
 
+def test_what_was_trained_on_is_near_and_else_is_far():
+    samples, ours = gaussian_source(6, 4000, 1)
+    others, theirs = gaussian_source(6, 4000, 2, "painting")
+    near = latents.distance_from(np.concatenate([samples, others]), [ours, theirs])
+    assert 0.9 < near < 1.05
+    assert latents.distance_from(samples + 10, [ours, theirs]) > 5
+
+
 def test_styles_are_parsed_into_weights():
     assert latents.parse_style("a", ["a", "b"]) == {"a": 1.0}
     assert latents.parse_style("a:3,b:1", ["a", "b"]) == {"a": 0.75, "b": 0.25}

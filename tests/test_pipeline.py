@@ -2,11 +2,12 @@
 
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
 
-from cadl import conversion, embeddings, graphs, tiles, video
+from cadl import conversion, embeddings, graphs, tiles, training, video
 from cadl.tiles import Crop
 
 import imageio.v2 as imageio
@@ -83,6 +84,25 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     assert "largest difference from the checkpoints" in project.outputs["export_graphs"]
 
 
+def test_an_export_of_other_numbers_or_of_none_is_refused(project, scripts):
+    refining, *_ = training.load_refiner(project.refiner_run)
+    model, *_ = training.load_vae(project.vae_run)
+    pixels = np.full((1, *tiles.SHAPE), 99, np.uint8)
+    for value in (np.nan, 3.0):
+        for variable in model.decoder.trainable_variables[-1:]:
+            variable.assign(np.full(variable.shape, value, np.float32))
+        with pytest.raises(RuntimeError, match="decode of .* differs from its checkpoint by"):
+            scripts.export_graphs.compare(project.exported, model, refining, pixels)
+
+
+def test_an_export_of_another_version_is_refused(project, tmp_path):
+    shutil.copytree(project.exported / "vae", tmp_path / "vae")
+    about = tmp_path / "vae" / "about.json"
+    about.write_text(about.read_text().replace('"format": 3', '"format": 2'))
+    with pytest.raises(ValueError, match=r"another version: run export_graphs.py again"):
+        graphs.load_graph(tmp_path, "vae")
+
+
 def test_embeddings_are_exact(project):
     from cadl import shards
 
@@ -97,9 +117,31 @@ def test_embeddings_are_exact(project):
     np.testing.assert_allclose(found.covariance, np.cov(codes.T, bias=True), atol=1e-3)
 
 
-def test_galleries_are_drawn(project):
-    names = {path.name for path in project.report.iterdir()}
-    assert {"codes-night-streets.png", "my-clip-é-to-night-streets.png"} <= names
+def test_the_page_shows_all_its_pictures_and_reaches_for_nothing_else(project):
+    page = (project.report / "index.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<img src="([^"]+)"', page)
+    assert {"map.png", "codes-night-streets.png", "my-clip-é-to-night-streets.png"} <= set(shown)
+    assert sorted(shown) == sorted(path.name for path in project.report.glob("*.png"))
+    for name in shown:
+        with Image.open(project.report / name) as picture:
+            assert np.asarray(picture).std() > 5
+    assert "<script" not in page and "http" not in page
+    assert re.search(r"<td>night-streets</td><td>trained</td><td>\d+</td><td>\d+\.\d\d</td>", page)
+
+
+def test_a_browser_opens_the_page(project, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no chromium here")
+    picture = tmp_path / "page.png"
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+               "--window-size=1400,9000", f"--user-data-dir={tmp_path}/profile",
+               f"--screenshot={picture}", (project.report / "index.html").as_uri()]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    with Image.open(picture) as shot, Image.open(project.report / "map.png") as own:
+        seen, row = np.asarray(shot.convert("RGB"))[:3000], np.asarray(own.convert("RGB"))[360]
+    lefts = range(seen.shape[1] - len(row))
+    assert any((seen[:, left : left + len(row)] == row).all(axis=(1, 2)).any() for left in lefts)
 
 
 def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpeg):

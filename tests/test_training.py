@@ -174,6 +174,46 @@ def test_steps_then_kill_then_more_steps_equal_all_steps_in_one(project, scripts
         np.testing.assert_array_equal(a, b)
 
 
+def train_refiner(project, run, steps, *more):
+    return [
+        "--tiles", str(project.tiles), "--vae-run", str(project.vae_run), "--run", str(run),
+        "--steps", str(steps), "--batch-size", "2", "--checkpoint-every", "2", "--preview-every",
+        "100", *more,
+    ]  # fmt: skip
+
+
+def checkpoint_of(run, step):
+    reader = tf.train.load_checkpoint(str(run / "checkpoints" / f"ckpt-{step}"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def test_a_refiner_goes_on_to_the_bit_with_its_discriminator(project, scripts, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(project.refiner_run, run)
+    for path in (run / "checkpoints").glob("ckpt-4*"):
+        path.unlink()
+    assert scripts.train_refiner.main(train_refiner(project, run, 4)) == 0
+    assert "going on from step 2 of 4" in capsys.readouterr().out
+    whole, resumed = checkpoint_of(project.refiner_run, 4), checkpoint_of(run, 4)
+    assert sum("discriminator" in name for name in whole) > 3
+    for name in whole:
+        if name not in ("save_counter/.ATTRIBUTES/VARIABLE_VALUE", "_CHECKPOINTABLE_OBJECT_GRAPH"):
+            np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
+
+
+def test_the_plain_refiner_with_the_loss_of_2017_learns(project, scripts, tmp_path):
+    run = tmp_path / "run"
+    plain = ("--detail-channels", "0", "--loss", "ancestor", "--log-every", "1")
+    assert scripts.train_refiner.main(train_refiner(project, run, 8, *plain)) == 0
+    assert set(curve(run, "events/skipped_steps").values()) <= {0}
+    assert training.load_refiner(run)[0].painter is None
+    losses = curve(run, "loss")
+    assert sorted(losses) == list(range(1, 9)) and np.isfinite(list(losses.values())).all()
+    first, last = checkpoint_of(run, 2), checkpoint_of(run, 8)
+    moved = [name for name in first if "model/" in name and "VARIABLE" in name]
+    assert any((first[name] != last[name]).any() for name in moved)
+
+
 def test_a_finished_run_says_so_and_a_larger_goal_goes_on(project, scripts, capsys):
     arguments = train(project, project.vae_run, 6)
     before = json.loads((project.vae_run / "settings.json").read_text())

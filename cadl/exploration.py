@@ -1,0 +1,214 @@
+"""Pictures that show what codes do: the sections of the page of evaluate_embeddings.py."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cadl import gallery, latents, shards, tiles
+from cadl.report import Page
+
+import numpy as np
+from PIL import Image
+
+STYLE_MAP = "diagonal"  # the default of mogrify_video.py
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+MAPPED_TILES = 220  # thumbnails on the map of the latent space
+FITTED_TILES = 2000  # tiles that its directions are found from
+NEAREST = ("nearest", "second")
+TRAVERSED_CODES = 5
+TRAVERSAL = (-3.0, -1.5, 0.0, 1.5, 3.0)  # standard deviations
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What all sections draw from.
+
+    Attributes:
+        tile_set: all tiles.
+        codes: float32 [N, codes], their posterior means.
+        sources: the moments of each source.
+        draw: takes codes, uint8 tiles for detail and a strength; returns the VAE's tiles and the
+            refined ones, float32 in [0, 1].
+        columns: tiles in a row.
+        seed: of random codes.
+    """
+
+    tile_set: shards.TileSet
+    codes: np.ndarray
+    sources: dict[str, latents.Statistics]
+    draw: Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]]
+    columns: int
+    seed: int
+
+    def names(self, kind: str) -> list[str]:
+        """Lists the sources of a kind."""
+        return [name for name, source in self.sources.items() if source.kind == kind]
+
+    def sample(self, name: str, count: int | None = None) -> np.ndarray:
+        """Picks tiles of a source, evenly, not the first and the last if there are enough."""
+        own = self.tile_set.source_indices()[name]
+        count = count or self.columns
+        return spread(own, count + 2)[1:-1] if len(own) > count + 2 else own[:count]
+
+
+def spread(indices: np.ndarray, at_most: int) -> np.ndarray:
+    """Picks some indices, evenly."""
+    if len(indices) <= at_most:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, at_most).astype(int)]
+
+
+def add_map(page: Page, scene: Scene) -> None:
+    """Shows the latent space in its two main directions."""
+    middle = scene.codes.mean(axis=0)
+    every = np.arange(len(scene.codes))
+    axes = np.linalg.svd(scene.codes[spread(every, FITTED_TILES)] - middle, full_matrices=False)[2]
+    chosen = spread(every, MAPPED_TILES)
+    picture = gallery.scatter(
+        (scene.codes[chosen] - middle) @ axes[:2].T,
+        scene.tile_set.pixels[chosen],
+        {name: (source.mean - middle) @ axes[:2].T for name, source in scene.sources.items()},
+        [(video, to) for video in scene.names("video") for to in scene.names("painting")],
+    )
+    page.heading("The latent space")
+    page.picture(
+        "map.png",
+        picture,
+        "Tiles where their codes lie, in the two directions that vary most (PCA); the means of "
+        "the sources, and the ways from videos to painters.",
+    )
+
+
+def add_codes(page: Page, scene: Scene) -> None:
+    """Shows reconstructions of each source, and what becomes of changed codes."""
+    rng = np.random.default_rng(scene.seed)
+    page.heading("What codes hold")
+    for name in scene.sources:
+        chosen = scene.sample(name)
+        pixels, z = scene.tile_set.pixels[chosen], scene.codes[chosen]
+        pictures, refined = scene.draw(z, pixels, 0.0)
+        noisy = z + rng.standard_normal(z.shape).astype(np.float32)
+        rows = {
+            "tiles": pixels,
+            "reconstructed": pictures,
+            "refined": refined,
+            "codes with N(0, 1) noise": scene.draw(noisy, pixels, 0.0)[0],
+            "codes in reverse order": scene.draw(z[:, ::-1], pixels, 0.0)[0],
+            "codes of the next tile, detail of this": scene.draw(np.roll(z, -1, 0), pixels, 0.0)[1],
+        }
+        page.picture(
+            f"codes-{name}.png",
+            _rows(name, rows),
+            f"{name}: tiles, what the VAE and the refiner make of them, and what becomes of "
+            "changed codes.",
+        )
+    for name in scene.names("painting"):
+        first, last = scene.sample(name, 2)[[0, -1]]
+        z = [scene.codes[first] + s * (scene.codes[last] - scene.codes[first]) for s in STRENGTHS]
+        blank = np.zeros((len(z), *tiles.SHAPE), np.uint8)
+        ends = scene.tile_set.pixels[[first, last]]
+        row = [ends[0], *tiles.to_uint8(scene.draw(np.stack(z), blank, 0.0)[0]), ends[1]]
+        page.picture(
+            f"between-{name}.png",
+            _rows(name, {"from one tile to another": row}, scale=0.6),
+            f"{name}: the way between the codes of two tiles, as the VAE draws it.",
+        )
+
+
+def add_styles(page: Page, scene: Scene) -> None:
+    """Shows each video on its way to each painter."""
+    page.heading("From video to painter")
+    for video in scene.names("video"):
+        for painter in scene.names("painting"):
+            _add_style(page, scene, video, painter)
+
+
+def _add_style(page: Page, scene: Scene, video: str, painter: str) -> None:
+    chosen = scene.sample(video)
+    own, goal = scene.sources[video], scene.sources[painter]
+
+    def draw(which: np.ndarray, style_map: str, strength: float) -> np.ndarray:
+        z = latents.map_latents(
+            scene.codes[which], own, goal, style_map=style_map, strength=strength
+        )
+        return scene.draw(z, scene.tile_set.pixels[which], strength)[1]
+
+    rows = {"tiles": scene.tile_set.pixels[chosen]}
+    rows |= {f"strength {strength}": draw(chosen, STYLE_MAP, strength) for strength in STRENGTHS}
+    title = f"{video} toward {painter}"
+    page.picture(
+        f"{video}-to-{painter}.png",
+        _rows(title, rows),
+        f"{title}, with the map {STYLE_MAP}, which mogrify_video.py takes unless told otherwise.",
+    )
+    middle = chosen[len(chosen) // 2 :][:1]
+    rows = {
+        style_map: [draw(middle, style_map, strength)[0] for strength in STRENGTHS]
+        for style_map in latents.STYLE_MAPS
+    }
+    page.picture(
+        f"{video}-to-{painter}-maps.png",
+        _rows(title, rows, scale=0.75),
+        f"{title}: every map, at strengths {', '.join(map(str, STRENGTHS))}.",
+    )
+
+
+def add_nearest(page: Page, scene: Scene) -> None:
+    """Shows the paintings whose codes are nearest to those of video tiles."""
+    painted = np.flatnonzero(scene.tile_set.kinds == "painting")
+    videos = scene.names("video")
+    if not len(painted) or not videos:
+        return
+    page.heading("The nearest paintings")
+    # Each source against its own spread: else the nearest are those that lie toward all videos.
+    standard = np.empty_like(scene.codes)
+    for name, own in scene.tile_set.source_indices().items():
+        variances = np.diag(scene.sources[name].covariance)
+        spreads = np.sqrt(np.maximum(variances, latents.ACTIVE_VARIANCE))
+        standard[own] = (scene.codes[own] - scene.sources[name].mean) / spreads
+    lengths = np.square(standard[painted]).sum(axis=1)
+    for name in videos:
+        chosen = scene.sample(name)
+        order = np.argsort(lengths - 2 * standard[chosen] @ standard[painted].T, axis=1)
+        rows = {"tiles": scene.tile_set.pixels[chosen]}
+        for words, place in zip(NEAREST, order.T, strict=False):
+            rows[words] = scene.tile_set.pixels[painted[place]]
+        page.picture(
+            f"nearest-{name}.png",
+            _rows(name, rows),
+            f"{name}: tiles, and the paintings whose codes lie likewise among their own.",
+        )
+
+
+def add_traversals(page: Page, scene: Scene) -> None:
+    """Shows what those codes do that differ most between a video and a painter."""
+    if not scene.names("video") or not scene.names("painting"):
+        return
+    page.heading("Codes that tell painter from video")
+    video = scene.names("video")[0]
+    ours = scene.sources[video]
+    for painter in scene.names("painting"):
+        theirs = scene.sources[painter]
+        spreads = np.sqrt(np.diag(ours.covariance) + np.diag(theirs.covariance) + 1e-6)
+        gap = (theirs.mean - ours.mean) / spreads
+        rows = {}
+        for code in np.argsort(-np.abs(gap))[:TRAVERSED_CODES]:
+            z = np.repeat(theirs.mean[None].astype(np.float32), len(TRAVERSAL), axis=0)
+            z[:, code] += np.array(TRAVERSAL) * spreads[code]
+            blank = np.zeros((len(z), *tiles.SHAPE), np.uint8)
+            label = f"code {code}: {painter} is {gap[code]:+.1f} spreads from {video}"
+            rows[label] = scene.draw(z, blank, 0.0)[0]
+        page.picture(
+            f"traversals-{painter}.png",
+            _rows(painter, rows, scale=0.75),
+            f"The mean code of {painter} with one code changed, from {TRAVERSAL[0]} to "
+            f"{TRAVERSAL[-1]} standard deviations, as the VAE draws it.",
+        )
+
+
+SECTIONS = (add_map, add_codes, add_styles, add_nearest, add_traversals)
+
+
+def _rows(title: str, rows: dict, scale: float = 1.0) -> Image.Image:
+    return gallery.contact_sheet(
+        [list(row) for row in rows.values()], title=title, row_labels=list(rows), scale=scale
+    )
