@@ -1,0 +1,119 @@
+"""Claim: what moves in the output is what moves in the video.
+
+    python -m benchmarks.bench_flicker --exported exported --picture painting.jpg
+
+Films a picture that stands still, pans by whole pixels and by parts of one, compresses the films as
+cameras do, converts them, and compares each frame with the one before, moved as the camera moved:
+the warping error, of the output over that of the input. Codes are sampled, posterior means, or
+smoothed means, which mogrify_video.py takes.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from cadl import console, conversion, embeddings, graphs, latents, tiles, video
+from cadl.settings import Count, Seed, read_settings
+from data import make_samples
+
+import imageio_ffmpeg
+import numpy as np
+from PIL import Image
+
+EXPORTED: Path = Path("exported")  # SavedModels and embeddings
+PICTURE: str = ""  # what is filmed; a sample painting if empty
+FRAMES: Count = 24  # of each film
+SEED: Seed = 1  # of sampled codes
+
+PANS = {"still": 0.0, "pan by 2 pixels": 2.0, "pan by 0.7 pixels": 0.7}  # a frame
+SMOOTHING_FRAMES = 0.08 * 24  # the default of mogrify_video.py at 24 frames a second
+STRENGTHS = (0.0, 0.75, 1.0)
+MARGIN = 8  # columns at the sides that are not compared
+
+
+@console.script
+def main(argv: list[str] | None = None) -> int:
+    """Films, converts and prints a table."""
+    settings = read_settings(argv)
+    vae_graph, about = graphs.load_graph(settings.exported, "vae")
+    stylizer, _ = graphs.load_graph(settings.exported, "stylizer")
+    sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
+    painter = next(source for source in sources.values() if source.kind == "painting")
+    rng = np.random.default_rng(settings.seed)
+    rows = []
+    for name, step in PANS.items():
+        frames = film(settings, step)
+        posterior = vae_graph.encode(frames)
+        means, log_vars = (np.asarray(posterior[key]) for key in ("z_mean", "z_log_var"))
+        noise = rng.standard_normal(means.shape).astype(np.float32)
+        ways = {
+            "sampled codes": means + np.exp(0.5 * log_vars) * noise,
+            "means": means,
+            "smoothed means": latents.smooth(
+                means, np.zeros(len(means), int), frames=SMOOTHING_FRAMES
+            ),
+        }
+        before = warping_error(frames, step)
+        for way, codes in ways.items():
+            cells = []
+            for strength in STRENGTHS:
+                moved = latents.map_latents(
+                    codes, latents.statistics_of(means, "video"), painter,
+                    style_map="diagonal", strength=strength,
+                )  # fmt: skip
+                drawn = draw(stylizer.stylize, moved, frames, strength)
+                cells.append(warping_error(drawn, step) / before)
+            rows.append([name, way, before, *cells])
+    header = ["film", "codes", "error of the film, of 255", *(f"strength {s}" for s in STRENGTHS)]
+    console.say(console.table(header, rows))
+    console.say("targets for smoothed means: at most 1.0 at strength 0 and 1.3 at 1")
+    return 0
+
+
+def film(settings, step: float) -> np.ndarray:
+    """Films the picture, moving by `step` pixels a frame: uint8 [N, 180, 320, 3]."""
+    if settings.picture:
+        picture = Image.open(settings.picture).convert("RGB")
+    else:
+        picture = make_samples.paint(make_samples.Scene(5).draw(640, 400, 0.3), 5)
+    room = int(np.ceil(step * settings.frames))
+    scale = max((tiles.WIDTH + room) / picture.width, tiles.HEIGHT / picture.height)
+    picture = picture.resize((round(picture.width * scale) + 1, round(picture.height * scale) + 1))
+    frames = [
+        picture.transform(
+            (tiles.WIDTH, tiles.HEIGHT), Image.Transform.AFFINE, (1, 0, i * step, 0, 1, 0),
+            Image.Resampling.BICUBIC,
+        )
+        for i in range(settings.frames)
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "film.mp4")
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-pix_fmt",
+                   "rgb24", "-s", f"{tiles.WIDTH}x{tiles.HEIGHT}", "-r", "24", "-i", "-",
+                   "-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p", str(path)]  # fmt: skip
+        subprocess.run(command, input=b"".join(x.tobytes() for x in frames), check=True)
+        size = tiles.WIDTH, tiles.HEIGHT
+        return np.stack(list(video.read_frames(video.probe(path), crop=tiles.Crop(), size=size)))
+
+
+def draw(stylize, codes: np.ndarray, frames: np.ndarray, strength: float) -> np.ndarray:
+    """Returns the drawn frames, uint8."""
+    strengths = np.full(len(frames), strength, np.float32)
+    parts = [slice(i, i + conversion.BATCH) for i in range(0, len(frames), conversion.BATCH)]
+    return np.concatenate([stylize(codes[p], frames[p], strengths[p]).numpy() for p in parts])
+
+
+def warping_error(frames: np.ndarray, step: float) -> float:
+    """Returns the mean difference between frames and those before, moved by `step` columns."""
+    whole, part = int(step), step - int(step)
+    differences = []
+    for before, after in zip(frames[:-1].astype(np.float32), frames[1:], strict=True):
+        moved = (1 - part) * np.roll(before, -whole, 1) + part * np.roll(before, -whole - 1, 1)
+        gap = np.abs(moved - after)[:, MARGIN : -MARGIN - whole - 1]
+        differences.append(gap.mean())
+    return float(np.mean(differences))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
