@@ -36,6 +36,7 @@ SKIES = [
     ((14, 40, 60), (120, 120, 96)),
 ]
 LEAVES = [(214, 120, 26), (232, 170, 40), (178, 62, 30), (240, 200, 90), (120, 88, 36)]
+VIVID = 1.3  # how much purer paintings are in colour than scenes
 LAMPS = [(255, 214, 120), (255, 182, 84), (255, 236, 170)]
 
 
@@ -212,7 +213,7 @@ def paint(scene: Image.Image, seed: int) -> Image.Image:
         grid = np.mgrid[0 : scene.height : spacing, 0 : scene.width : spacing].reshape(2, -1)
         y, x = grid + rng.integers(0, spacing, grid.shape)
         y, x = np.minimum(y, scene.height - 1), np.minimum(x, scene.width - 1)
-        wrong = (off[y, x] >= 42) | (width > 20)
+        wrong = (off[y, x] >= 130) | (width > 20)
         order = rng.permutation(np.flatnonzero(wrong))
         y, x = y[order], x[order]
 
@@ -222,8 +223,11 @@ def paint(scene: Image.Image, seed: int) -> Image.Image:
             np.hypot(slope_x, slope_y) > 0.3, np.arctan2(slope_x, -slope_y), 0.35
         ) + rng.normal(0, 0.18, len(x))
         reach = width * rng.uniform(1.8, 3.3, len(x))
-        colours = target[y, x] * rng.uniform(0.88, 1.14, (len(x), 1))
-        colours = np.clip(colours + rng.normal(0, 9, (len(x), 3)), 0, 255)
+        # Pure paint, strokes clearly apart from one another: this is what makes it a painting.
+        grey = target[y, x].mean(axis=1, keepdims=True)
+        colours = 14 + grey + VIVID * (target[y, x] - grey)
+        colours *= rng.uniform(0.7, 1.4, (len(x), 1))
+        colours = np.clip(colours + rng.normal(0, 12, (len(x), 3)), 0, 255)
         skew = rng.uniform(0.7, 1.0, len(x))
         _lay_strokes(ImageDraw.Draw(canvas), x, y, along, reach, width, skew, colours)
     return canvas
