@@ -2,17 +2,19 @@
 
     python preview_tiles.py --tiles data/tiles
 
-Writes out/tiles/<source>.png and prints a table: colours or sizes that look odd here would spoil
-everything that follows.
+Writes out/tiles/<source>.png, of videos also <source>-crop.png with the borders that were cut off,
+and prints a table: colours or sizes that look odd here would spoil everything that follows.
 """
 
 import sys
 from pathlib import Path
 
-from cadl import console, gallery, shards
+from cadl import console, files, gallery, shards, video
 from cadl.settings import Count, read_settings
+from cadl.tiles import Crop
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py
 PREVIEWS: Path = Path("out/tiles")  # where the contact sheets go
@@ -48,6 +50,8 @@ def main(argv: list[str] | None = None) -> int:
             rows.append([source, kind, len(paths), read, *map(float, [colour.mean(), *colour])])
             if pick.kept:
                 draw_sheet(settings.previews / f"{source}.png", source, pick.kept, settings.columns)
+            if kind == "video" and pick.kept:
+                draw_crop(settings.previews / f"{source}-crop.png", settings.tiles, pick.kept)
 
     header = ["source", "kind", "shards", "tiles", "brightness", "red", "green", "blue"]
     console.say(console.table(header, rows))
@@ -86,6 +90,32 @@ def draw_sheet(path: Path, source: str, chosen: list[shards.Tile], columns: int)
         scale=0.75,
     )
     gallery.save_picture(path, sheet)
+
+
+def draw_crop(path: Path, folder: Path, chosen: list[shards.Tile]) -> None:
+    """Draws the borders that were cut off a video over its brightest frame of those chosen."""
+    tile = max(chosen, key=lambda tile: tile.pixels.mean())
+    try:
+        record = files.read_json(folder / f"video-{tile.source}.json")
+        crop = Crop.parse(record["result"]["crop"])
+        source = video.probe(Path(tile.path))
+        size = source.display_size(Crop())
+        frames = video.read_frames(
+            source, crop=Crop(), size=size, start_seconds=tile.seconds, num_frames=1
+        )
+        picture = Image.fromarray(next(frames))
+    except (OSError, ValueError, KeyError, StopIteration):
+        console.say(f"{tile.source}: the video is not there any more, so its crop is not drawn")
+        return
+    stretch = size[0] / source.width
+    box = (
+        stretch * crop.left,
+        crop.top,
+        size[0] - 1 - stretch * crop.right,
+        size[1] - 1 - crop.bottom,
+    )
+    ImageDraw.Draw(picture).rectangle(box, outline=(255, 0, 90), width=3)
+    gallery.save_picture(path, picture)
 
 
 def label(tile: shards.Tile) -> str:

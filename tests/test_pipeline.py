@@ -44,9 +44,35 @@ def test_unchanged_sources_are_not_extracted_again(project, scripts, capsys):
     assert {path: path.stat().st_mtime_ns for path in project.tiles.glob("*.gz")} == before
 
 
+def test_an_extraction_killed_ten_times_ends_in_the_same_shards(project, media, tmp_path):
+    folder = tmp_path / "tiles"
+    command = [sys.executable, str(ROOT / "extract_tiles.py"), "--paintings", media.paintings,
+               "--videos", media.videos, "--tiles", folder, "--frame-step", "3"]  # fmt: skip
+    program = (
+        "import os, random, sys, threading, time; sys.path.insert(0, sys.argv[1])\n"
+        "import extract_tiles\n"
+        "wait = float(sys.argv[2])\n"
+        "threading.Thread(target=lambda: (time.sleep(wait), os.kill(os.getpid(), 9))).start()\n"
+        "extract_tiles.main(sys.argv[3:])\n"
+    )
+    moments = np.random.default_rng(4).uniform(0.02, 1.5, 10)
+    killed = 0
+    for moment in moments:
+        words = [sys.executable, "-c", program, ROOT, moment, *command[2:]]
+        finished = subprocess.run(list(map(str, words)), capture_output=True, check=False)
+        killed += finished.returncode == -9
+        for shard in folder.glob("*.tfrecord.gz"):
+            assert shard.read_bytes() == (project.tiles / shard.name).read_bytes()
+    assert killed == 10
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    names = {path.name for path in folder.glob("*.gz")}
+    assert names == {path.name for path in project.tiles.glob("*.gz")}
+    assert all((folder / n).read_bytes() == (project.tiles / n).read_bytes() for n in names)
+
+
 def test_previews_open_as_pictures(project):
     assert {path.stem for path in project.previews.iterdir()} == {
-        "night-streets", "übung-2", "my-clip-é",
+        "night-streets", "übung-2", "my-clip-é", "my-clip-é-crop",
     }  # fmt: skip
     for path in project.previews.iterdir():
         assert np.asarray(Image.open(path)).std() > 10

@@ -1,0 +1,113 @@
+"""Claim: extraction runs at the decoder's speed, in memory that does not grow with the video.
+
+    python -m benchmarks.bench_extraction --video clip.mp4 --minutes 10
+
+Repeats a video to some minutes, and in pairs extracts its tiles and has ffmpeg alone decode, crop
+and scale all of its frames to nothing. Then reads the tiles back, from gzip and from memory.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cadl import console, shards, tiles, video
+from cadl.settings import Count, read_settings
+
+import imageio_ffmpeg
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+
+VIDEO: Path = ROOT / "demo/data/videos/night-walk.mp4"  # what is repeated
+MINUTES: Count = 10  # length of the long one
+REPEATS: Count = 3  # pairs
+FOLDER: Path = Path("out/bench/extraction")  # where everything goes; emptied first
+
+
+@console.script
+def main(argv: list[str] | None = None) -> int:
+    """Measures and prints three lines."""
+    settings = read_settings(argv)
+    shutil.rmtree(settings.folder, ignore_errors=True)
+    long, short, none = (repeat(settings, minutes) for minutes in (settings.minutes, 1, 0))
+    start_up = extract(none)[0]
+    ratios, rates = [], []
+    for _ in range(settings.repeats):
+        seconds, memory = extract(long)
+        alone = decode(long)
+        ratios.append((seconds - start_up) / alone)
+        rates.append(len(video.probe(next(long.iterdir())).times) / alone)
+    _, short_memory = extract(short)
+    console.say(
+        f"{settings.minutes} minutes of video: extraction takes {np.median(ratios):.2f} "
+        f"({min(ratios):.2f}-{max(ratios):.2f}) times as long as ffmpeg alone, which makes "
+        f"{np.median(rates):.0f} frames/s (target 1.25); start-up {start_up:.1f} s not counted"
+    )
+    console.say(
+        f"peak memory {memory:.0f} MiB, for one minute {short_memory:.0f} MiB: "
+        f"{memory / short_memory:.3f} times (target 1.05)"
+    )
+    started = time.perf_counter()
+    tile_set = shards.load_tiles(long.parent / "tiles")
+    from_gzip = len(tile_set) / (time.perf_counter() - started)
+    order = np.random.default_rng(1).permutation(len(tile_set))
+    started = time.perf_counter()
+    for start in range(0, len(order), 8):
+        np.ascontiguousarray(tile_set.pixels[order[start : start + 8]])
+    from_memory = len(tile_set) / (time.perf_counter() - started)
+    console.say(
+        f"{len(tile_set)} tiles: {from_gzip:.0f} a second from gzip, {from_memory:.0f} from memory "
+        "(target 1000)"
+    )
+    return 0
+
+
+def repeat(settings, minutes: int) -> Path:
+    """Makes a folder with the video repeated to a length; 0 minutes are a second of it."""
+    folder = settings.folder / f"{minutes}-minutes"
+    (folder / "paintings").mkdir(parents=True)
+    videos = folder / "videos"
+    videos.mkdir()
+    seconds = str(60 * minutes or 1)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-stream_loop", "-1", "-i",
+               settings.video, "-t", seconds, "-map", "0:v", "-c", "copy",
+               videos / "clip.mp4"]  # fmt: skip
+    subprocess.run(list(map(str, command)), check=True)
+    return videos
+
+
+def extract(videos: Path) -> tuple[float, float]:
+    """Extracts afresh; returns seconds and the peak memory in MiB."""
+    out = videos.parent / "tiles"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, ROOT / "extract_tiles.py", "--paintings",
+               videos.parent / "paintings", "--videos", videos, "--tiles", out]  # fmt: skip
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"extraction of {videos} failed")
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def decode(videos: Path) -> float:
+    """Returns the seconds that ffmpeg alone takes to decode, crop and scale every frame."""
+    source = video.probe(videos / "clip.mp4")
+    crop = source.cover_crop(video.find_crop(source))
+    width, height = crop.size(source.width, source.height)
+    window = f"crop={width}:{height}:{crop.left}:{crop.top}:exact=1"
+    scale = f"scale={tiles.WIDTH}:{tiles.HEIGHT}:flags=area+accurate_rnd"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(source.path), "-vf",
+               f"{window},{scale}", "-pix_fmt", "rgb24", "-f", "null", "-"]  # fmt: skip
+    started = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())
