@@ -196,11 +196,11 @@ def directions(pictures):
     across2, down2 = across * across, down * down
     # The gradient's doubled angle turned by half a turn, which is a quarter turn of the angle.
     tensor = ops.concatenate([down2 - across2, -2.0 * across * down, down2 + across2], -1)
-    tensor = _blur(_blur(tensor))
+    tensor = blur(blur(tensor))
     near, contrast = tensor[..., :2], tensor[..., 2:]
     detail = contrast / (contrast + DETAIL_CONTRAST**2)
     _, height, width, _ = ops.shape(near)
-    wide = _blur(ops.average_pool(near, 5, 5))  # [N, 9, 16, 2]
+    wide = blur(ops.average_pool(near, 5, 5))  # [N, 9, 16, 2]
     leading = near + 0.3 * ops.image.resize(wide, (height, width)) + SWIRL * fixed_swirls()
     length = ops.sqrt(ops.sum(ops.square(leading), -1, keepdims=True))
     return ops.concatenate([leading / (length + 1e-9), detail], -1)
@@ -210,6 +210,6 @@ def _mirror(maps, margin: int):
     return ops.pad(maps, [[0, 0], [margin] * 2, [margin] * 2, [0, 0]], mode="reflect")
 
 
-def _blur(maps):
-    """Averages over squares of three, edges mirrored."""
+def blur(maps):
+    """Averages over squares of three, edges mirrored: [N, h, w, c]."""
     return ops.average_pool(_mirror(maps, 1), 3, 1)

@@ -28,6 +28,8 @@ DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale
 FIRST_STROKES = (0.5, 0.5, 2.0, 0.0)
 WARM = (0.9, 0.2, -1.1)  # strokes differ in hue from blue to orange; left free, they shimmered
 MAX_TINT = 0.3  # of red, green and blue, added alike to all strokes of a place
+TINT_BLOCK = 5  # side, in places of features, of what gets one tint; finer ones became confetti
+MIN_OPACITY = 0.7  # of strokes, of what their layer allows; left free, they gave way to bare grey
 MAX_RELIEF = 0.06  # left free, relief outgrew colour: it looked like plaster
 TRAINING_SPACING = 2  # pixels between places of strokes where speed counts more than sharp edges
 GROUND_BLOCK = 2  # pixels; what is finer is finer than strokes
@@ -154,8 +156,7 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
     canvas = None
     bare = 1.0
     tint, *parts = ops.split(colours, 3 + len(FIRST_STROKES) * np.arange(len(laid)), axis=-1)
-    # As smooth as broad strokes are wide: finer tints became specks of stray hues.
-    tint = resize(MAX_TINT * ops.tanh(tint), ops.shape(laid[0][-1])[1:3])
+    tint = brush.blur(ops.average_pool(MAX_TINT * ops.tanh(tint), TINT_BLOCK, TINT_BLOCK))
     for layer, part, (seen, relief, light, hue, share) in zip(
         brush.LAYERS, parts, laid, strict=True
     ):
@@ -164,7 +165,7 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
         differing = light * ops.tanh(lighter) + hue * ops.tanh(warmer) * ops.convert_to_tensor(WARM)
         dab = ops.average_pool(restored, layer.cell, layer.cell) + layer.contrast * differing
         dab = dab + resize(tint, ops.shape(share)[1:3])
-        opacity = share * ops.sigmoid(opacity)
+        opacity = share * (MIN_OPACITY + (1.0 - MIN_OPACITY) * ops.sigmoid(opacity))
         drawn = brush.draw(layer, seen, ops.concatenate([opacity * dab, opacity], -1))
         covered = drawn[..., 3:]
         if canvas is None:

@@ -330,6 +330,16 @@ def test_nan_for_ever_ends_with_one_line(project, scripts, tmp_path, monkeypatch
     assert "start afresh with half the --learning-rate" in errors and "Traceback" not in errors
 
 
+@pytest.mark.parametrize(("option", "bound"), [("--xla", 1e-3), ("--mixed-precision", 0.02)])
+def test_faster_arithmetic_gives_the_same_losses(project, scripts, tmp_path, option, bound):
+    arguments = [*train(project, tmp_path / "run", 4), "--log-every", "2", option, "yes"]
+    assert scripts.train_vae.main(arguments) == 0
+    plain, faster = (curve(run, "loss") for run in (project.vae_run, tmp_path / "run"))
+    assert list(faster) == [2, 4]
+    for step, loss in faster.items():
+        assert loss == pytest.approx(plain[step], rel=bound) and loss != plain[step]
+
+
 def test_a_source_can_be_added_later(project, scripts, tmp_path, capsys):
     folder, run = tmp_path / "tiles", tmp_path / "run"
     shutil.copytree(project.tiles, folder)
