@@ -34,7 +34,8 @@ MAX_RELIEF = 0.06  # left free, relief outgrew colour: it looked like plaster
 TRAINING_SPACING = 2  # pixels between places of strokes where speed counts more than sharp edges
 GROUND_BLOCK = 2  # pixels; what is finer is finer than strokes
 GROUND = 0.3  # how much of what is finer than strokes is seen through them
-HINT_GAINS = (0.5, 3.0)  # bounds of how much the spread of chroma is changed
+HINT_GAINS = (1.0, 3.0)  # bounds of how much the spread of chroma is changed: never made greyer
+HINT_KEPT = 0.4  # share of the tile's own mean chroma that is kept; unseen videos turned to mud
 MIN_SPREAD = 0.01  # of chroma, below which it is grey
 FIRST_COLOURS = (0.0,) * 3 + FIRST_STROKES * len(brush.LAYERS)
 ARCHITECTURE = {
@@ -200,9 +201,9 @@ def enlarge(pictures, spacing: float):
 def chroma_hint(pictures, tiles_in, strength):
     """Returns the chroma of tiles, moved toward that of the VAE's pictures.
 
-    At strength 0 it is the tile's own. At 1 it has the mean and spread over the tile that the
-    picture has (as Reinhard et al. 2001, doi 10.1109/38.946629, move colours), so that things
-    keep apart in colour which codes cannot tell apart.
+    At strength 0 it is the tile's own. At 1 it has nearly the mean that the picture has over the
+    tile, and at least its spread (as Reinhard et al. 2001, doi 10.1109/38.946629, move colours), so
+    that things keep apart in colour which codes cannot tell apart, nor the VAE's blur.
 
     Args:
         pictures: float32 [N, h/4, w/4, 3], averaged over blocks.
@@ -220,6 +221,7 @@ def chroma_hint(pictures, tiles_in, strength):
         )
         for x in (ours, theirs)
     )
+    goal_mean = goal_mean + HINT_KEPT * (mean - goal_mean)
     moved = (ours - mean) * ops.clip(goal_spread / spread, *HINT_GAINS) + goal_mean
     return ours + ops.reshape(strength, (-1, 1, 1, 1)) * (moved - ours)
 
