@@ -21,6 +21,9 @@ from keras import ops
 REACH = 2  # cells that a stroke may reach down or across
 EDGE = 5.0  # how steep the edge of a stroke is
 PRIORITY = 14.0  # how clearly the upper of two strokes wins
+FINE_EDGE = 9.0  # the same where strokes are drawn closer than a pixel
+BRISTLES = 0.35  # depth there of the furrows that bristles leave, of the relief
+FURROWS = (7.0, 1.5)  # radians over half the width: middle, and how much strokes differ
 BARE = 0.02  # weight of the ground between strokes; of a stroke in the middle of all, 1
 DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
 SWIRL = 2e-5  # squared contrast below which swirls lead
@@ -101,13 +104,16 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1):
     Returns:
         For the places of each cell and the strokes of its neighbours, float32 [N, h/cell, w/cell,
         (cell/spacing)**2, neighbours] twice: how much of each stroke is seen, adding up to at most
-        1, and the same times its relief in [-1, 1].
+        1, and the same times its relief in [-1, 1], of furrows a little more.
+
+    Closer than a pixel edges are sharper, and strokes have furrows as of bristles.
 
     Raises:
         ValueError: the spacing does not divide the cell.
     """
     if layer.cell % spacing:
         raise ValueError(f"strokes {layer.cell} pixels apart can't be drawn every {spacing}")
+    fine = spacing < 1
     # Work out what a stroke is, once for each. Half a turn must leave it as it is: there the angle
     # jumps. So what is odd in `along` or `across` is multiplied by what changes its sign as well.
     scattered = ops.broadcast_to(scattered, (ops.shape(flow)[0], *ops.shape(scattered)[1:]))
@@ -122,11 +128,12 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1):
                 *(layer.cell * down, layer.cell * right, bend * (cos - sin)),
                 *(sin / length, cos / length, cos / width, -sin / width),
                 *(ops.exp(PRIORITY * (priority - 0.5)), cos - sin, cos + sin),
+                FURROWS[0] + FURROWS[1] * scattered[..., 7:8],
             ],
             -1,
         ),
     )
-    down, right, bend, *rulers, weight, turned, lit = (own[..., i] for i in range(10))
+    down, right, bend, *rulers, weight, turned, lit, furrows = (own[..., i] for i in range(11))
     offsets = layer.cell * np.array(layer.neighbours, np.float32)
     down, right = down + offsets[:, 0], right + offsets[:, 1]  # [N, h, w, neighbours]
 
@@ -143,10 +150,13 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1):
 
     # See who wins.
     inside = 1.0 - 0.5 * square * (1.0 + square) - ops.square(across)
-    weight = weight[..., None, :] * ops.sigmoid(EDGE * inside)
+    weight = weight[..., None, :] * ops.sigmoid((FINE_EDGE if fine else EDGE) * inside)
     seen = weight / (ops.sum(weight, -1, keepdims=True) + BARE)
     turned, lit = turned[..., None, :], lit[..., None, :]
     relief = -ops.tanh(0.4 * lit * along + turned * across)  # strokes are lit from the top left
+    if fine:
+        across = furrows[..., None, :] * across
+        relief = relief + BRISTLES * (ops.cos(across) + ops.cos(2.3 * across))
     return seen, seen * relief
 
 

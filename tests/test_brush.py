@@ -28,11 +28,11 @@ def test_directions_have_length_1_and_an_even_picture_swirls():
     assert np.abs(found[:2].mean((1, 2))).max() < 0.6  # they turn
 
 
-def lay(layer, angle):
+def lay(layer, angle, spacing=1):
     numbers = brush.scatter(layer)[None]
     _, height, width, _ = numbers.shape
     flow = np.tile(np.float32([math.cos(2 * angle), math.sin(2 * angle), 1]), (1, height, width, 1))
-    return numbers, *map(np.asarray, brush.lay(layer, numbers, flow))
+    return numbers, *map(np.asarray, brush.lay(layer, numbers, flow, spacing))
 
 
 @pytest.mark.parametrize("layer", brush.LAYERS)
@@ -77,24 +77,27 @@ def test_no_stroke_reaches_further_than_is_looked(layer):
 
 
 @pytest.mark.parametrize("layer", brush.LAYERS)
-def test_coarser_strokes_are_the_same_strokes(layer):
+@pytest.mark.parametrize("spacing", [1, 0.5])
+def test_coarser_strokes_are_the_same_strokes(layer, spacing):
     numbers = brush.scatter(layer)[None]
     flow = np.tile(np.float32([0.6, 0.8, 1]), (1, *layer.size, 1))
     coarse, fine = (
         np.asarray(brush.draw(layer, brush.lay(layer, numbers, flow, block)[0], numbers[..., 8:9]))
-        for block in (2, 1)
+        for block in (2 * spacing, spacing)
     )
-    averaged = fine.reshape(1, 90, 2, 160, 2, 1).mean((2, 4))
+    _, height, width, _ = coarse.shape
+    averaged = fine.reshape(1, height, 2, width, 2, 1).mean((2, 4))
     assert np.corrcoef(coarse.ravel(), averaged.ravel())[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("layer", brush.LAYERS)
 @pytest.mark.parametrize("angle", [0.3, math.pi / 2 - 5e-4, math.pi])
-def test_strokes_turn_without_a_jump(layer, angle):
+@pytest.mark.parametrize("spacing", [1, 0.5])
+def test_strokes_turn_without_a_jump(layer, angle, spacing):
     """Not where an angle starts anew, either."""
 
     def drawn(angle):
-        numbers, *laid = lay(layer, angle)
+        numbers, *laid = lay(layer, angle, spacing)
         return [np.asarray(brush.draw(layer, part, numbers[..., 8:9])) for part in laid]
 
     little, much = (
