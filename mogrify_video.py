@@ -19,7 +19,7 @@ from cadl.settings import Amount, Fraction, Range, read_settings, to_json
 from cadl.tiles import Crop
 
 VIDEOS: list[Path] = [Path("data/videos")]  # a video, several, or a folder of them
-STYLE: str = ""  # painting source, or a blend a:0.6,b:0.4; empty takes the first painter
+STYLE: str = ""  # painting source, picture file, or a blend a:0.6,b:0.4; empty: the first painter
 STRENGTH: Fraction = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "diagonal"  # how codes are moved
 
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     painters = {name: source for name, source in sources.items() if source.kind == "painting"}
     if not painters:
         raise ValueError(f"{settings.exported}/embeddings.npz holds no painter")
-    style = settings.style or next(iter(painters))
+    style, painters = with_pictures(settings.style or next(iter(painters)), painters, vae_graph)
     weights = latents.parse_style(style, list(painters))
     if not settings.style and len(painters) > 1:
         console.say(f"style {style}; --style also knows {', '.join(list(painters)[1:])}")
@@ -94,6 +94,25 @@ def main(argv: list[str] | None = None) -> int:
         f"{', '.join(row[0] for row in rows if row[1])}"
     )
     return 1 if failed else 0
+
+
+def with_pictures(style: str, painters: dict, vae_graph) -> tuple[str, dict]:
+    """Takes each picture file that a style names as a painter of its own.
+
+    Returns:
+        The style with the pictures' names in place of their paths, and all painters.
+    """
+    parts, found = [], {}
+    for part in style.split(","):
+        name, colon, weight = (
+            part.strip().rpartition(":") if ":" in part else (part.strip(), "", "")
+        )
+        if name not in painters and Path(name).is_file():
+            path, name = Path(name), shards.source_name(Path(name).stem)
+            found[name] = embeddings.embed_picture(path, vae_graph)
+            console.say(f"{path} is taken as a style of its own, {name}")
+        parts.append(name + colon + weight)
+    return ",".join(parts), painters | found
 
 
 def parse_size(text: str) -> str | tuple[int, int]:

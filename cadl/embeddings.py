@@ -4,10 +4,14 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from cadl import files
-from cadl.latents import Statistics
+from cadl import files, tiles
+from cadl.latents import Statistics, statistics_of
 
 import numpy as np
+
+WINDOWS = 24  # cut out of one picture, beside the tiles that cover it
+WINDOW_SIDES = (0.5, 0.9)  # of the largest window of 16:9 in it
+BATCH = 8
 
 
 def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint: str) -> None:
@@ -50,3 +54,33 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
             f"{path} belongs to VAE {found}, not {vae_fingerprint}: run evaluate_embeddings.py"
         )
     return sources
+
+
+def embed_picture(path: Path, vae_graph) -> Statistics:
+    """Returns the moments of one picture, as if it were all that a painter had painted.
+
+    The tiles that cover it and windows of several sizes in it, and all of them mirrored.
+
+    Args:
+        path: the picture.
+        vae_graph: SavedModel with `encode`.
+
+    Raises:
+        ValueError: it can't be read; it is named.
+    """
+    picture = tiles.load_picture(path)
+    rng = np.random.default_rng(0)
+    cut = tiles.picture_tiles(picture, WINDOWS)
+    crop = tiles.cover_crop(picture.width, picture.height)
+    largest = np.array(crop.size(picture.width, picture.height))
+    for side in rng.uniform(*WINDOW_SIDES, WINDOWS):
+        size = np.maximum(1, side * largest)
+        left, top = rng.uniform(0, 1, 2) * (np.array(picture.size) - size)
+        window = picture.crop((round(left), round(top), round(left + size[0]),
+                               round(top + size[1])))  # fmt: skip
+        cut += tiles.picture_tiles(window, 1)
+    pixels = np.stack([*cut, *(tile[:, ::-1] for tile in cut)])
+    parts = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
+    return statistics_of(
+        np.concatenate([vae_graph.encode(part)["z_mean"] for part in parts]), "painting"
+    )

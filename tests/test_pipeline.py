@@ -280,6 +280,25 @@ def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
     assert video.probe(made).audio_codecs == () and len(video.probe(made).times) == FRAMES
 
 
+def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):
+    picture = tmp_path / "One Picture.png"
+    source = next(project.media.paintings.rglob("*.png"))
+    shutil.copy(source, picture)
+    options = ("--length-seconds", 0.2, "--output-size", "tile", "--style")
+    assert scripts.mogrify_video.main(mogrify(project, *options, picture, out=tmp_path)) == 0
+    assert "is taken as a style of its own, one-picture" in capsys.readouterr().out
+    assert (tmp_path / "my-clip-é-one-picture.mp4").exists()
+    vae_graph, about = graphs.load_graph(project.exported, "vae")
+    alone = embeddings.embed_picture(picture, vae_graph)
+    painters = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
+    own, other = (painters[name].mean for name in ("night-streets", "übung-2"))
+    assert np.linalg.norm(alone.mean - own) < np.linalg.norm(alone.mean - other)
+    (tmp_path / "text.png").write_text("no picture")
+    options = (*options, f"{tmp_path / 'text.png'}:0.5,night-streets:0.5")
+    assert scripts.mogrify_video.main(mogrify(project, *options, out=tmp_path)) == 1
+    assert "text.png: cannot identify" in capsys.readouterr().err
+
+
 def test_one_bad_video_does_not_stop_the_rest(project, scripts, tmp_path, capsys):
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").write_bytes(b"nothing")
