@@ -10,6 +10,7 @@ it again. Stopped at any moment, the same command goes on where it was.
 import errno
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Literal
@@ -40,7 +41,7 @@ EXPORTED: Path = Path("exported")  # SavedModels and embeddings
 OUT: Path = Path("out")  # where the videos go
 
 ENDPOINTS = {"fast": "stylize_fast", "normal": "stylize", "fine": "stylize_fine"}
-FAR = 2.0  # distance from what was trained on that is worth a warning
+FAR = 3.5  # distance from what was trained on that is worth a warning; unseen films have 2 to 3
 LADDER_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -62,21 +63,13 @@ def main(argv: list[str] | None = None) -> int:
         about=about,
         trained=[source for name, source in sources.items() if name in about["sources"]],
     )
-    painters = {name: source for name, source in sources.items() if source.kind == "painting"}
-    if not painters:
-        raise ValueError(f"{settings.exported}/embeddings.npz holds no painter")
-    style, painters = with_pictures(settings.style or next(iter(painters)), painters, vae_graph)
-    weights = latents.parse_style(style, list(painters))
-    if not settings.style and len(painters) > 1:
-        console.say(f"style {style}; --style also knows {', '.join(list(painters)[1:])}")
+    style = find_style(settings.style, sources, vae_graph)
 
     rows, failed = [], 0
     for path in paths:
         started = time.monotonic()
         try:
-            target, frames, note = convert(
-                path, style, latents.blend(painters, weights), crop, size, model, settings
-            )
+            target, frames, note = convert(path, style, crop, size, model, settings)
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
@@ -96,23 +89,55 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def with_pictures(style: str, painters: dict, vae_graph) -> tuple[str, dict]:
-    """Takes each picture file that a style names as a painter of its own.
+@dataclass(frozen=True)
+class Style:
+    """Where codes are moved to.
 
-    Returns:
-        The style with the pictures' names in place of their paths, and all painters.
+    Attributes:
+        name: as STYLE, pictures by their names.
+        painter: moments of the painter, picture or blend.
+        key: of what these were made from.
     """
-    parts, found = [], {}
-    for part in style.split(","):
-        name, colon, weight = (
-            part.strip().rpartition(":") if ":" in part else (part.strip(), "", "")
-        )
+
+    name: str
+    painter: latents.Statistics
+    key: str
+
+
+def find_style(wanted: str, sources: dict, vae_graph) -> Style:
+    """Reads STYLE: a painter, a picture file, or a blend of them.
+
+    Raises:
+        ValueError: something in it is neither, or there is no painter at all.
+    """
+    painters = {name: source for name, source in sources.items() if source.kind == "painting"}
+    keys = {
+        name: source.mean.tobytes() + source.covariance.tobytes()
+        for name, source in painters.items()
+    }
+    if not wanted:
+        if not painters:
+            raise ValueError("no painter in embeddings.npz: run evaluate_embeddings.py on tiles")
+        wanted, *others = painters
+        if others:
+            console.say(f"style {wanted}; --style also knows {', '.join(others)}")
+    parts = []
+    for part in [wanted] if Path(wanted).is_file() else wanted.split(","):
+        name, colon, weight = part.strip(), "", ""
+        if ":" in name and not Path(name).is_file():
+            name, colon, weight = name.rpartition(":")
         if name not in painters and Path(name).is_file():
             path, name = Path(name), shards.source_name(Path(name).stem)
-            found[name] = embeddings.embed_picture(path, vae_graph)
+            if name in painters:
+                raise ValueError(f"STYLE {path} has the name of another style: rename it")
+            painters[name] = embeddings.embed_picture(path, vae_graph)
+            keys[name] = str(files.identity(path))
             console.say(f"{path} is taken as a style of its own, {name}")
         parts.append(name + colon + weight)
-    return ",".join(parts), painters | found
+    name = ",".join(parts)
+    weights = latents.parse_style(name, list(painters))
+    made_of = [keys[name] for name in weights]
+    return Style(name, latents.blend(painters, weights), files.hash_of([*made_of, name]))
 
 
 def parse_size(text: str) -> str | tuple[int, int]:
@@ -153,17 +178,16 @@ def find_videos(given: list[Path]) -> list[Path]:
 
 def convert(
     path: Path,
-    style: str,
-    painter: latents.Statistics,
+    style: Style,
     crop: Crop | None,
     size: str | tuple[int, int],
     model: SimpleNamespace,
     settings: SimpleNamespace,
 ) -> tuple[Path, int, str]:
     """Converts one video; returns the file written, its frames, and a remark."""
-    name = f"{shards.source_name(path.stem)}-{shards.source_name(style)}"
+    name = f"{shards.source_name(path.stem)}-{shards.source_name(style.name)}"
     target = settings.out / f"{name}.mp4"
-    request = request_of(path, style, painter, model.about, settings)
+    request = request_of(path, style, model.about, settings)
     work = settings.out / "work"
     unrecorded = not target.with_suffix(".json").exists()
     if not (unrecorded and conversion.is_joined(work / name, request)):
@@ -175,8 +199,10 @@ def convert(
         encoded = conversion.encode_video(
             clip, model.vae, model.about["vae"], work / shards.source_name(path.stem)
         )
-        distance = latents.distance_from(encoded.latents, model.trained)
-        if distance > FAR:
+        distance = None
+        if model.trained:
+            distance = latents.distance_from(encoded.statistics, model.trained)
+        if distance is not None and distance > FAR:
             console.warn(
                 f"{path} is unlike what the model was trained on (distance {distance:.1f}, of that "
                 "itself 1.0): add it to the videos of extract_tiles.py and train further"
@@ -187,9 +213,9 @@ def convert(
             frames=settings.smoothing_seconds * float(clip.source.rate),
         )
         mapped, strengths = encoded.restyle(
-            smoothed, painter, settings.style_map, settings.strength
+            smoothed, style.painter, settings.style_map, settings.strength
         )
-        draw_ladder(target, encoded, smoothed, painter, model.stylize, geometry, settings)
+        draw_ladder(target, encoded, smoothed, style.painter, model.stylize, geometry, settings)
         target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
         report = conversion.write_video(
             clip,
@@ -221,7 +247,7 @@ def convert(
     return target, report["frames"], report["sound"]
 
 
-def request_of(path: Path, style: str, painter, about: dict, settings: SimpleNamespace) -> dict:
+def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace) -> dict:
     """Returns everything that a conversion depends on."""
     request = {
         key: value
@@ -229,11 +255,11 @@ def request_of(path: Path, style: str, painter, about: dict, settings: SimpleNam
         if key not in ("videos", "exported", "out", "replace")
     }
     return request | {
-        "style": style,
+        "style": style.name,
         "input": files.identity(path),
         "vae": about["vae"],
         "refiner": about["refiner"],
-        "painter": files.hash_of([painter.mean.tobytes(), painter.covariance.tobytes()]),
+        "painter": style.key,
         "segment_frames": conversion.SEGMENT_FRAMES,
     }
 

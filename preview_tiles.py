@@ -99,13 +99,18 @@ def draw_crop(path: Path, folder: Path, chosen: list[shards.Tile]) -> None:
         record = files.read_json(folder / f"video-{tile.source}.json")
         crop = Crop.parse(record["result"]["crop"])
         source = video.probe(Path(tile.path))
+        crop.size(source.width, source.height)
         size = source.display_size(Crop())
         frames = video.read_frames(
-            source, crop=Crop(), size=size, start_seconds=tile.seconds, num_frames=1
+            source,
+            crop=Crop(),
+            size=size,
+            start_seconds=max(0.0, tile.seconds - 0.005),
+            num_frames=1,
         )
         picture = Image.fromarray(next(frames))
-    except (OSError, ValueError, KeyError, StopIteration):
-        console.say(f"{tile.source}: the video is not there any more, so its crop is not drawn")
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        console.say(f"{tile.source}: the crop is not drawn: {error or type(error).__name__}")
         return
     stretch = size[0] / source.width
     box = (

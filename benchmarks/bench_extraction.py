@@ -6,7 +6,6 @@ Repeats a video to some minutes, and in pairs extracts its tiles and has ffmpeg 
 and scale all of its frames to nothing. Then reads the tiles back, from gzip and from memory.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -32,7 +31,10 @@ def main(argv: list[str] | None = None) -> int:
     """Measures and prints three lines."""
     settings = read_settings(argv)
     shutil.rmtree(settings.folder, ignore_errors=True)
-    long, short, none = (repeat(settings, minutes) for minutes in (settings.minutes, 1, 0))
+    long, short, none = (
+        repeat(settings, name, seconds)
+        for name, seconds in (("long", 60 * settings.minutes), ("short", 60), ("none", 1))
+    )
     start_up = extract(none)[0]
     ratios, rates = [], []
     for _ in range(settings.repeats):
@@ -65,15 +67,14 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def repeat(settings, minutes: int) -> Path:
-    """Makes a folder with the video repeated to a length; 0 minutes are a second of it."""
-    folder = settings.folder / f"{minutes}-minutes"
+def repeat(settings, name: str, seconds: int) -> Path:
+    """Makes a folder with the video repeated to a length."""
+    folder = settings.folder / name
     (folder / "paintings").mkdir(parents=True)
     videos = folder / "videos"
     videos.mkdir()
-    seconds = str(60 * minutes or 1)
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-stream_loop", "-1", "-i",
-               settings.video, "-t", seconds, "-map", "0:v", "-c", "copy",
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-stream_loop", "-1",
+               "-i", settings.video, "-t", str(seconds), "-map", "0:v", "-c", "copy",
                videos / "clip.mp4"]  # fmt: skip
     subprocess.run(list(map(str, command)), check=True)
     return videos
@@ -83,16 +84,17 @@ def extract(videos: Path) -> tuple[float, float]:
     """Extracts afresh; returns seconds and the peak memory in MiB."""
     out = videos.parent / "tiles"
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, ROOT / "extract_tiles.py", "--paintings",
-               videos.parent / "paintings", "--videos", videos, "--tiles", out]  # fmt: skip
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    program = (
+        "import sys; import extract_tiles; from cadl import console\n"
+        "status = extract_tiles.main(sys.argv[1:]); print(console.peak_memory()); sys.exit(status)"
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"extraction of {videos} failed")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    command = [sys.executable, "-c", program, "--paintings", videos.parent / "paintings",
+               "--videos", videos.resolve(), "--tiles", out]  # fmt: skip
+    started = time.perf_counter()
+    finished = subprocess.run(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    )
+    return time.perf_counter() - started, 1024 * float(finished.stdout.split()[-1])
 
 
 def decode(videos: Path) -> float:
@@ -102,8 +104,8 @@ def decode(videos: Path) -> float:
     width, height = crop.size(source.width, source.height)
     window = f"crop={width}:{height}:{crop.left}:{crop.top}:exact=1"
     scale = f"scale={tiles.WIDTH}:{tiles.HEIGHT}:flags=area+accurate_rnd"
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(source.path), "-vf",
-               f"{window},{scale}", "-pix_fmt", "rgb24", "-f", "null", "-"]  # fmt: skip
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-i", str(source.path),
+               "-vf", f"{window},{scale}", "-pix_fmt", "rgb24", "-f", "null", "-"]  # fmt: skip
     started = time.perf_counter()
     subprocess.run(command, check=True)
     return time.perf_counter() - started

@@ -39,7 +39,10 @@ def main(argv: list[str] | None = None) -> int:
     vae_graph, about = graphs.load_graph(settings.exported, "vae")
     stylizer, _ = graphs.load_graph(settings.exported, "stylizer")
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
-    painter = next(source for source in sources.values() if source.kind == "painting")
+    painter, usual = (
+        next(source for source in sources.values() if source.kind == kind)
+        for kind in ("painting", "video")
+    )
     rng = np.random.default_rng(settings.seed)
     rows = []
     for name, step in PANS.items():
@@ -59,11 +62,11 @@ def main(argv: list[str] | None = None) -> int:
             cells = []
             for strength in STRENGTHS:
                 moved = latents.map_latents(
-                    codes, latents.statistics_of(means, "video"), painter,
+                    codes, usual, painter,
                     style_map="diagonal", strength=strength,
                 )  # fmt: skip
                 drawn = draw(stylizer.stylize, moved, frames, strength)
-                cells.append(warping_error(drawn, step) / before)
+                cells.append(warping_error(drawn, step) / max(before, 1e-3))
             rows.append([name, way, before, *cells])
     header = ["film", "codes", "error of the film, of 255", *(f"strength {s}" for s in STRENGTHS)]
     console.say(console.table(header, rows))

@@ -104,7 +104,7 @@ def find_clicks(path: Path) -> np.ndarray:
     command += ["-ar", str(SAMPLE_RATE), "-f", "s16le", "-"]
     sound = subprocess.run(command, check=True, capture_output=True).stdout
     loud = np.flatnonzero(np.abs(np.frombuffer(sound, np.int16).astype(np.int32)) > 10000)
-    starts = loud[np.diff(loud, prepend=-SAMPLE_RATE) > SAMPLE_RATE]
+    starts = loud[np.diff(loud, prepend=-2 * SAMPLE_RATE) > SAMPLE_RATE]
     return starts / SAMPLE_RATE
 
 

@@ -23,7 +23,7 @@ EDGE = 5.0  # how steep the edge of a stroke is
 PRIORITY = 14.0  # how clearly the upper of two strokes wins
 FINE_EDGE = 9.0  # the same where strokes are drawn closer than a pixel
 BRISTLES = 0.35  # depth there of the furrows that bristles leave, of the relief
-FURROWS = (7.0, 1.5)  # radians over half the width: middle, and how much strokes differ
+FURROWS = (6.0, 1.0)  # radians over half the width: middle, and how much strokes differ
 BARE = 0.02  # weight of the ground between strokes; of a stroke in the middle of all, 1
 DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
 SWIRL = 2e-5  # squared contrast below which swirls lead
@@ -156,7 +156,7 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1):
     relief = -ops.tanh(0.4 * lit * along + turned * across)  # strokes are lit from the top left
     if fine:
         across = furrows[..., None, :] * across
-        relief = relief + BRISTLES * (ops.cos(across) + ops.cos(2.3 * across))
+        relief = relief + BRISTLES * (ops.cos(across) + ops.cos(1.7 * across))
     return seen, seen * relief
 
 

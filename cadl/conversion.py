@@ -317,7 +317,7 @@ def write_video(
                         f"pass and {total} in the first: was it changed meanwhile?"
                     )
                 files.write_json(path.with_suffix(".json"), {"flicker_sums": flicker.sums})
-            _say_what_is_left(started, bar.n - done, total - bar.n, path.stat().st_size)
+            _say_what_is_left(started, bar.n - done, total - bar.n, total, path.stat().st_size)
     return _join(clip, encoded, times, geometry, target, folder, total)
 
 
@@ -442,11 +442,11 @@ def _compose(originals: np.ndarray, drawn: np.ndarray, compare: str) -> np.ndarr
     return drawn
 
 
-def _say_what_is_left(started: float, made: int, left: int, segment_bytes: int) -> None:
-    """Says once, after the first segment, how long the rest takes and how large it gets."""
+def _say_what_is_left(started: float, made: int, left: int, total: int, size: int) -> None:
+    """Says once, after a segment of some bytes, how long the rest takes and how large all gets."""
     if made == SEGMENT_FRAMES and left > SEGMENT_FRAMES:
         seconds = (time.monotonic() - started) / made * left
-        megabytes = segment_bytes / made * (made + left) / 1e6
+        megabytes = size / made * total / 1e6
         console.say(
             f"about {console.duration(seconds)} to go for {left} frames; video of about "
             f"{megabytes:.0f} MB without sound; {console.peak_memory():.1f} GiB of memory"

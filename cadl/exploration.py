@@ -126,14 +126,15 @@ def _add_style(page: Page, scene: Scene, video: str, painter: str) -> None:
     chosen = scene.sample(video)
     own, goal = scene.sources[video], scene.sources[painter]
 
-    def draw(which: np.ndarray, style_map: str, strength: float) -> np.ndarray:
-        z = latents.map_latents(
-            scene.codes[which], own, goal, style_map=style_map, strength=strength
-        )
-        return scene.draw(z, scene.tile_set.pixels[which], strength)[1]
+    def draw(which: np.ndarray, style_map: str) -> list[np.ndarray]:
+        z = scene.codes[which]
+        moved = latents.map_latents(z, own, goal, style_map=style_map, strength=1.0)
+        pixels = scene.tile_set.pixels[which]
+        return [scene.draw(z + s * (moved - z), pixels, s)[1] for s in STRENGTHS]
 
     rows = {"tiles": scene.tile_set.pixels[chosen]}
-    rows |= {f"strength {strength}": draw(chosen, STYLE_MAP, strength) for strength in STRENGTHS}
+    drawn = draw(chosen, STYLE_MAP)
+    rows |= {f"strength {s}": row for s, row in zip(STRENGTHS, drawn, strict=True)}
     title = f"{video} toward {painter}"
     page.picture(
         f"{video}-to-{painter}.png",
@@ -142,8 +143,7 @@ def _add_style(page: Page, scene: Scene, video: str, painter: str) -> None:
     )
     middle = chosen[len(chosen) // 2 :][:1]
     rows = {
-        style_map: [draw(middle, style_map, strength)[0] for strength in STRENGTHS]
-        for style_map in latents.STYLE_MAPS
+        style_map: [tile[0] for tile in draw(middle, style_map)] for style_map in latents.STYLE_MAPS
     }
     page.picture(
         f"{video}-to-{painter}-maps.png",

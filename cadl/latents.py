@@ -11,7 +11,6 @@ ANCESTOR_PAINTING = 0.5
 MAX_GAIN = 3.0
 ACTIVE_VARIANCE = 0.01
 BARYCENTRE_STEPS = 12
-RIDGE = 1e-4  # on covariances of fewer tiles than codes, while roots of them are taken
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,8 @@ def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
     weights: dict[str, float] = {}
     for part in style.split(","):
         name, _, weight = part.strip().rpartition(":") if ":" in part else (part.strip(), "", 1)
+        if name in weights:
+            raise ValueError(f"STYLE {style}: {name} stands there twice")
         try:
             weights[name] = float(weight)
         except ValueError:
@@ -96,13 +97,13 @@ def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
 def blend(painters: dict[str, Statistics], weights: dict[str, float]) -> Statistics:
     """Blends painters: the Wasserstein barycentre of their Gaussians (Agueh & Carlier 2011).
 
-    Its covariance is the fixed point of Alvarez-Esteban et al. 2016 (arXiv 1511.05355).
+    Its covariance is the fixed point of Alvarez-Esteban et al. 2016 (arXiv 1511.05355), of shrunk
+    covariances: those of fewer tiles than codes have directions without spread, which do not agree.
     """
     chosen = [(painters[name], weight) for name, weight in weights.items()]
     if len(chosen) == 1:
         return chosen[0][0]
-    ridge = RIDGE * np.eye(len(chosen[0][0].mean))
-    covariances = [(painter.covariance + ridge, weight) for painter, weight in chosen]
+    covariances = [(_shrunk(painter), weight) for painter, weight in chosen]
     found = sum(weight * covariance for covariance, weight in covariances)
     for _ in range(BARYCENTRE_STEPS):
         root, inverse_root = _power(found, 0.5), _power(found, -0.5)
@@ -112,7 +113,7 @@ def blend(painters: dict[str, Statistics], weights: dict[str, float]) -> Statist
         "painting",
         min(painter.count for painter, _ in chosen),
         sum(weight * painter.mean for painter, weight in chosen),
-        (found + found.T) / 2 - ridge,
+        (found + found.T) / 2 - ACTIVE_VARIANCE * np.eye(len(found)),
     )
 
 
@@ -191,26 +192,32 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     return (vectors * np.maximum(values, 1e-9) ** exponent) @ vectors.T
 
 
-def distance_from(latents: np.ndarray, sources: Sequence[Statistics]) -> float:
-    """Returns how far latents lie from all that a model was trained on.
+def distance_from(video: Statistics, sources: Sequence[Statistics]) -> float:
+    """Returns how far a video's latents lie from all that a model was trained on.
 
     The mean squared Mahalanobis distance to the Gaussian of all sources' moments together, over
-    the number of codes: 1 for latents of the sources themselves.
+    that of the sources' own latents: 1 for themselves.
 
     Args:
-        latents: float32 [N, codes].
-        sources: moments of what was trained on.
+        video: moments of the latents in question.
+        sources: moments of what was trained on, at least one.
     """
     count = sum(source.count for source in sources)
     mean = sum(source.count * source.mean for source in sources) / count
-    covariance = sum(
-        source.count * (source.covariance + np.outer(source.mean - mean, source.mean - mean))
-        for source in sources
+    covariance = (
+        sum(
+            source.count * (source.covariance + np.outer(source.mean - mean, source.mean - mean))
+            for source in sources
+        )
+        / count
     )
-    shrunk = _shrunk(Statistics("", count, mean, covariance / count))
-    gaps = latents.astype(np.float64) - mean
-    squares = np.einsum("nc,nc->n", gaps, np.linalg.solve(shrunk, gaps.T).T)
-    return float(squares.mean() / len(mean))
+    shrunk = _shrunk(Statistics("", count, mean, covariance))
+    gap = video.mean - mean
+    squares = [
+        np.trace(np.linalg.solve(shrunk, moment))
+        for moment in (video.covariance + np.outer(gap, gap), covariance)
+    ]
+    return float(squares[0] / squares[1])
 
 
 def smooth(latents: np.ndarray, shots: np.ndarray, *, frames: float) -> np.ndarray:

@@ -49,20 +49,24 @@ def test_an_extraction_killed_ten_times_ends_in_the_same_shards(project, media, 
     command = [sys.executable, str(ROOT / "extract_tiles.py"), "--paintings", media.paintings,
                "--videos", media.videos, "--tiles", folder, "--frame-step", "3"]  # fmt: skip
     program = (
-        "import os, random, sys, threading, time; sys.path.insert(0, sys.argv[1])\n"
+        "import os, sys, threading, time; sys.path.insert(0, sys.argv[1])\n"
         "import extract_tiles\n"
         "wait = float(sys.argv[2])\n"
-        "threading.Thread(target=lambda: (time.sleep(wait), os.kill(os.getpid(), 9))).start()\n"
-        "extract_tiles.main(sys.argv[3:])\n"
+        "def kill(): time.sleep(wait); os.kill(os.getpid(), 9)\n"
+        "threading.Thread(target=kill, daemon=True).start()\n"
+        "sys.exit(extract_tiles.main(sys.argv[3:]))\n"
     )
-    moments = np.random.default_rng(4).uniform(0.02, 1.5, 10)
     killed = 0
-    for moment in moments:
+    for moment in np.random.default_rng(4).uniform(0.02, 0.8, 40):
         words = [sys.executable, "-c", program, ROOT, moment, *command[2:]]
         finished = subprocess.run(list(map(str, words)), capture_output=True, check=False)
         killed += finished.returncode == -9
         for shard in folder.glob("*.tfrecord.gz"):
             assert shard.read_bytes() == (project.tiles / shard.name).read_bytes()
+        if killed == 10:
+            break
+        if finished.returncode == 0:  # it was through before: again from the beginning
+            shutil.rmtree(folder)
     assert killed == 10
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     names = {path.name for path in folder.glob("*.gz")}
@@ -105,8 +109,10 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     assert 0.5 < np.abs(np.float32(fast[2]) - drawn[2]).mean() < 20
     fine = np.asarray(stylizer.stylize_fine(encoded["z_mean"], pixels, strength))
     assert fine.shape == (3, 360, 640, 3)
-    halved = fine.reshape(3, 180, 2, 320, 2, 3).mean((2, 4))  # noise is enlarged smoothly
-    assert np.abs(halved - drawn).mean() < 0.2 * np.abs(np.diff(np.float32(drawn), axis=2)).mean()
+    halved, drawn = fine.reshape(3, 180, 2, 320, 2, 3).mean((2, 4)), np.float32(drawn)
+    assert np.abs(halved[0] - drawn[0]).mean() < 2
+    ours, theirs = halved[2] - halved[0], drawn[2] - drawn[0]  # the strokes alone
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.7
     assert "largest difference from the checkpoints" in project.outputs["export_graphs"]
 
 
@@ -115,7 +121,7 @@ def test_an_export_of_other_numbers_or_of_none_is_refused(project, scripts):
     model, *_ = training.load_vae(project.vae_run)
     pixels = np.full((1, *tiles.SHAPE), 99, np.uint8)
     for value in (np.nan, 3.0):
-        for variable in model.decoder.trainable_variables[-1:]:
+        for variable in model.decoder.variables[-1:]:
             variable.assign(np.full(variable.shape, value, np.float32))
         with pytest.raises(RuntimeError, match="decode of .* differs from its checkpoint by"):
             scripts.export_graphs.compare(project.exported, model, refining, pixels)
@@ -282,8 +288,8 @@ def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
 
 def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):
     picture = tmp_path / "One Picture.png"
-    source = next(project.media.paintings.rglob("*.png"))
-    shutil.copy(source, picture)
+    own = project.media.paintings / "Night Streets"
+    shutil.copy(min(own.rglob("*.png")), picture)
     options = ("--length-seconds", 0.2, "--output-size", "tile", "--style")
     assert scripts.mogrify_video.main(mogrify(project, *options, picture, out=tmp_path)) == 0
     assert "is taken as a style of its own, one-picture" in capsys.readouterr().out
