@@ -37,7 +37,10 @@ bench: setup
 	$(RUN) -m benchmarks.bench_learning --tiles demo/tiles --seconds 90 --slice 15 --curves out/bench/learning.png
 	$(RUN) -m benchmarks.bench_picture --tiles demo/tiles --vae-run demo/log/vae --refiners ours=demo/log/refiner --video night-walk
 	$(RUN) -m benchmarks.bench_kills --tiles demo/tiles --steps 60 --kills 3
+	$(RUN) -m benchmarks.bench_extraction --minutes 3
 	$(RUN) -m benchmarks.bench_conversion
+	$(RUN) -m benchmarks.bench_flicker --exported demo/exported
+	$(RUN) -m benchmarks.bench_sync --minutes 5
 
 clean:
 	rm -rf .venv demo .pytest_cache .ruff_cache

@@ -2,8 +2,8 @@
 
 512 codes cannot hold the shapes of a picture never seen. So a detail encoder reads the tile's
 luminance into a few channels at a quarter of the resolution, with noise added in training that
-leaves it few bits; beside it goes the tile's chroma, which is moved to the mean and spread of the
-VAE's picture as strength grows. From these a residual network restores a sharp tile, at every
+leaves it few bits; beside it goes the tile's chroma, which is moved toward the mean and spread of
+the VAE's picture as strength grows. From these a residual network restores a sharp tile, at every
 strength alike: light, large forms and palette come from the VAE's codes, which are what is moved
 toward the painter; shapes come from the detail. Over it go brush strokes (`cadl/brush.py`): the
 tile's own colours, changed by what is learnt from the painter's tiles.
@@ -201,8 +201,8 @@ def enlarge(pictures, spacing: float):
 def chroma_hint(pictures, tiles_in, strength):
     """Returns the chroma of tiles, moved toward that of the VAE's pictures.
 
-    At strength 0 it is the tile's own. At 1 it has nearly the mean that the picture has over the
-    tile, and at least its spread (as Reinhard et al. 2001, doi 10.1109/38.946629, move colours), so
+    At strength 0 it is the tile's own. At 1 its mean over the tile has gone most of the way to that of
+    the picture, and its spread is at least that of both (as Reinhard et al. 2001, doi 10.1109/38.946629, move colours), so
     that things keep apart in colour which codes cannot tell apart, nor the VAE's blur.
 
     Args:
@@ -235,8 +235,8 @@ def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> ke
     """Builds the network from tiles to their detail code.
 
     Takes float32 [N, h, w, 3] in [0, 1], h and w multiples of 4; returns float32
-    [N, h/4, w/4, detail_channels]. It sees luminance only, so that every colour comes from the
-    codes that are shifted.
+    [N, h/4, w/4, detail_channels]. It sees luminance only: hues are the codes' and the
+    hint's.
     """
     pixels = keras.Input((*size, 3), name="tiles")
     x = layers.Conv2D(

@@ -3,8 +3,8 @@
     python -m docs.make_figures --originals sintel.mp4,bunny.mp4 --painted out/a.mp4,out/b.mp4
 
 Writes docs/teaser.jpg (frames of each original above the same frames painted), docs/strip.jpg
-(frames of the first one that follow each other) and docs/ladder-<n>.jpg from the ladder pictures
-that mogrify_video.py left beside the painted videos.
+(frames of the first one that follow each other), docs/frame.jpg (one whole frame of it) and
+docs/ladder-<n>.jpg from the ladder pictures that mogrify_video.py left beside the painted videos.
 """
 
 import sys
@@ -22,6 +22,7 @@ PAINTED: list[Path] = []  # the same videos as mogrify_video.py made them, in th
 DOCS: Path = Path("docs")  # where the pictures go
 FRAMES: list[float] = [0.15, 0.45, 0.65]  # which frames of each video, as parts of its length
 STRIP_AT: Count = 300  # first frame of the strip
+FRAME_AT: Count = 760  # the whole frame
 
 STRIP_FRAMES = 4
 WIDTH = 427
@@ -47,9 +48,22 @@ def main(argv: list[str] | None = None) -> int:
             first = min(settings.strip_at, total - STRIP_FRAMES)
             following = frames_at(sources[1], Crop(), first + np.arange(STRIP_FRAMES))
             gallery.save_picture(settings.docs / "strip.jpg", gallery.contact_sheet([following]))
+            save_frame(settings.docs / "frame.jpg", sources[1], min(settings.frame_at, total - 1))
     gallery.save_picture(settings.docs / "teaser.jpg", teaser(above, below, len(settings.frames)))
     console.finish(f"Wrote the README's pictures to {settings.docs}")
     return 0
+
+
+def save_frame(path: Path, source: video.Video, number: int) -> None:
+    """Saves one frame of a video as it is."""
+    frames = video.read_frames(
+        source,
+        crop=Crop(),
+        size=source.display_size(Crop()),
+        start_seconds=number / float(source.rate),
+        num_frames=1,
+    )
+    gallery.save_picture(path, Image.fromarray(next(frames)))
 
 
 def teaser(above: list[np.ndarray], below: list[np.ndarray], frames: int) -> Image.Image:
