@@ -10,6 +10,7 @@ it again. Stopped at any moment, the same command goes on where it was.
 import errno
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
     crop = None if settings.crop == "auto" else Crop.parse(settings.crop)
     size = parse_size(settings.output_size)
     paths = find_videos(settings.videos)
+    pool = ThreadPoolExecutor(1)  # ffmpeg looks at the first video while TensorFlow loads
+    looks = {paths[0]: pool.submit(look_at, paths[0], crop)}
     vae_graph, vae_about = graphs.load_graph(settings.exported, "vae")
     stylizer, about = graphs.load_graph(
         settings.exported, "stylizer", vae_fingerprint=vae_about["vae"]
@@ -69,7 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     for path in paths:
         started = time.monotonic()
         try:
-            target, frames, note = convert(path, style, crop, size, model, settings)
+            look = looks.pop(path, None) or pool.submit(look_at, path, crop)
+            target, frames, note = convert(path, style, look, size, model, settings)
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
@@ -179,7 +183,7 @@ def find_videos(given: list[Path]) -> list[Path]:
 def convert(
     path: Path,
     style: Style,
-    crop: Crop | None,
+    look: Future,
     size: str | tuple[int, int],
     model: SimpleNamespace,
     settings: SimpleNamespace,
@@ -195,7 +199,7 @@ def convert(
         if frames:
             return target, frames, "was finished before"
     with files.only_one(work / name):
-        clip, geometry = plan(path, crop, size, settings)
+        clip, geometry = plan(*look.result(), size, settings)
         encoded = conversion.encode_video(
             clip, model.vae, model.about["vae"], work / shards.source_name(path.stem)
         )
@@ -264,22 +268,25 @@ def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace)
     }
 
 
+def look_at(path: Path, crop: Crop | None) -> tuple[video.Video, Crop]:
+    """Finds out what a video is, and its black borders if no crop is given."""
+    source = video.probe(path)
+    return source, crop or video.find_crop(source)
+
+
 def plan(
-    path: Path, crop: Crop | None, size: str | tuple[int, int], settings: SimpleNamespace
+    source: video.Video, crop: Crop, size: str | tuple[int, int], settings: SimpleNamespace
 ) -> tuple[conversion.Clip, conversion.Geometry]:
     """Works out, and says, what will be read and written.
 
     Raises:
         ValueError: it begins after the video's end.
     """
-    source = video.probe(path)
     if settings.start_seconds >= source.times[0] + source.seconds:
         raise ValueError(
-            f"START_SECONDS {settings.start_seconds:g} is past the end of {path} "
+            f"START_SECONDS {settings.start_seconds:g} is past the end of {source.path} "
             f"({source.seconds:.1f} s)"
         )
-    if crop is None:
-        crop = video.find_crop(source)
     if size != "source":
         crop = source.cover_crop(crop) if size == "tile" else source.cover_crop(crop, size)
     geometry = conversion.Geometry.of(

@@ -201,9 +201,9 @@ def enlarge(pictures, spacing: float):
 def chroma_hint(pictures, tiles_in, strength):
     """Returns the chroma of tiles, moved toward that of the VAE's pictures.
 
-    At strength 0 it is the tile's own. At 1 its mean over the tile has gone most of the way to that of
-    the picture, and its spread is at least that of both (as Reinhard et al. 2001, doi 10.1109/38.946629, move colours), so
-    that things keep apart in colour which codes cannot tell apart, nor the VAE's blur.
+    At strength 0 it is the tile's own. At 1 its mean over the tile has gone most of the way to
+    that of the picture, and its spread is at least that of both (as Reinhard et al. 2001, doi
+    10.1109/38.946629, move colours): so things keep apart in colour which codes cannot tell apart.
 
     Args:
         pictures: float32 [N, h/4, w/4, 3], averaged over blocks.
