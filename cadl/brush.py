@@ -148,12 +148,13 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1):
     square = ops.square(along)
     across = across + bend[..., None, :] * square
 
-    # See who wins.
-    inside = 1.0 - 0.5 * square * (1.0 + square) - ops.square(across)
-    weight = weight[..., None, :] * ops.sigmoid((FINE_EDGE if fine else EDGE) * inside)
+    # See who wins. Constants are multiplied in where there is one number a stroke, not one a place.
+    edge = FINE_EDGE if fine else EDGE
+    outside = square * (0.5 * edge * square + 0.5 * edge) + edge * ops.square(across)
+    weight = weight[..., None, :] * ops.sigmoid(edge - outside)
     seen = weight / (ops.sum(weight, -1, keepdims=True) + BARE)
-    turned, lit = turned[..., None, :], lit[..., None, :]
-    relief = -ops.tanh(0.4 * lit * along + turned * across)  # strokes are lit from the top left
+    lit, turned = -0.4 * lit[..., None, :], -turned[..., None, :]  # from the top left
+    relief = ops.tanh(lit * along + turned * across)
     if fine:
         across = furrows[..., None, :] * across
         relief = relief + BRISTLES * (ops.cos(across) + ops.cos(1.7 * across))

@@ -209,15 +209,19 @@ def find_crop(video: Video, num_frames: int = 24) -> Crop:
     """Finds a video's black borders from frames spread over its length."""
 
     def brightness_at(seconds: float) -> np.ndarray:
-        command = [
-            *_ffmpeg("-nostdin", "-threads", "1", "-noaccurate_seek", "-ss", f"{seconds:.3f}"),
-            *_input(video.path),
-            *("-map", "0:V:0", "-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo", "pipe:1"),
-        ]
-        data = subprocess.run(command, capture_output=True, check=False).stdout
-        if len(data) != video.width * video.height * 3:
-            return np.zeros((video.height, video.width), np.uint8)
-        return np.frombuffer(data, np.uint8).reshape(video.height, video.width, 3).max(axis=2)
+        for only_key_frames in (("-skip_frame", "nokey"), ()):  # quick, but some files have none
+            command = [
+                *_ffmpeg("-nostdin", "-threads", "1", *only_key_frames),
+                *("-noaccurate_seek", "-ss", f"{seconds:.3f}"),
+                *_input(video.path),
+                *("-map", "0:V:0", "-frames:v", "1", "-pix_fmt", "rgb24"),
+                *("-f", "rawvideo", "pipe:1"),
+            ]
+            data = subprocess.run(command, capture_output=True, check=False).stdout
+            if len(data) == video.width * video.height * 3:
+                frame = np.frombuffer(data, np.uint8).reshape(video.height, video.width, 3)
+                return frame.max(axis=2)
+        return np.zeros((video.height, video.width), np.uint8)
 
     moments = (video.seconds * (part + 0.5) / num_frames for part in range(num_frames))
     with ThreadPoolExecutor(2) as pool:
