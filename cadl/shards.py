@@ -357,7 +357,9 @@ def _serialize(tile: Tile) -> bytes:
         "shot": _int(tile.shot),
         "path": _bytes(tile.path.encode("utf-8", "surrogateescape")),
     }
-    return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()
+    return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString(
+        deterministic=True
+    )
 
 
 def _bytes(value: bytes) -> tf.train.Feature:

@@ -195,7 +195,7 @@ def test_a_refiner_goes_on_to_the_bit_with_its_discriminator(project, scripts, t
     assert scripts.train_refiner.main(train_refiner(project, run, 4)) == 0
     assert "going on from step 2 of 4" in capsys.readouterr().out
     whole, resumed = checkpoint_of(project.refiner_run, 4), checkpoint_of(run, 4)
-    assert sum("discriminator" in name for name in whole) > 3
+    assert sum(name.startswith("rival/_trainable_variables") for name in whole) > 3
     for name in whole:
         if name not in ("save_counter/.ATTRIBUTES/VARIABLE_VALUE", "_CHECKPOINTABLE_OBJECT_GRAPH"):
             np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
@@ -209,7 +209,7 @@ def test_the_plain_refiner_with_the_loss_of_2017_learns(project, scripts, tmp_pa
     assert training.load_refiner(run)[0].painter is None
     losses = curve(run, "loss")
     assert sorted(losses) == list(range(1, 9)) and np.isfinite(list(losses.values())).all()
-    first, last = checkpoint_of(run, 2), checkpoint_of(run, 8)
+    first, last = checkpoint_of(run, 4), checkpoint_of(run, 8)
     moved = [name for name in first if "model/" in name and "VARIABLE" in name]
     assert any((first[name] != last[name]).any() for name in moved)
 
@@ -334,10 +334,14 @@ def test_nan_for_ever_ends_with_one_line(project, scripts, tmp_path, monkeypatch
 def test_faster_arithmetic_gives_the_same_losses(project, scripts, tmp_path, option, bound):
     arguments = [*train(project, tmp_path / "run", 4), "--log-every", "2", option, "yes"]
     assert scripts.train_vae.main(arguments) == 0
-    plain, faster = (curve(run, "loss") for run in (project.vae_run, tmp_path / "run"))
-    assert list(faster) == [2, 4]
-    for step, loss in faster.items():
-        assert loss == pytest.approx(plain[step], rel=bound) and loss != plain[step]
+    other = False  # rounding tells that something else did run
+    for tag in ("loss", "gradient_norm"):
+        plain, faster = (curve(run, tag) for run in (project.vae_run, tmp_path / "run"))
+        assert list(faster) == [2, 4]
+        for step, value in faster.items():
+            assert value == pytest.approx(plain[step], rel=bound)
+            other |= value != plain[step]
+    assert other
 
 
 def test_a_source_can_be_added_later(project, scripts, tmp_path, capsys):
