@@ -160,6 +160,29 @@ def test_wide_pixels_are_shown_wide(variants):
     assert abs(2 * left / rows - 16 / 9) < 0.02
 
 
+@pytest.mark.parametrize(
+    ("transfer", "grey", "low", "high"),
+    # 100 cd/m2, white of usual screens, is lit but leaves room; 1000 is white; less than 1 is dark.
+    [
+        ("smpte2084", "0x828282", 140, 200),
+        ("smpte2084", "0xc0c0c0", 240, 255.1),
+        ("smpte2084", "0x202020", 4, 26),
+        ("arib-std-b67", "0x828282", 100, 150),
+    ],
+)
+def test_hdr_is_brought_to_a_plausible_brightness(tmp_path, ffmpeg, transfer, grey, low, high):
+    path = tmp_path / "hdr.mp4"
+    ffmpeg(
+        "-f", "lavfi", "-i", f"color={grey}:s=320x180:r=24:d=0.2", "-c:v", "libx264", "-pix_fmt",
+        "yuv420p10le", "-x264-params",
+        f"transfer={transfer}:colorprim=bt2020:colormatrix=bt2020nc", path,
+    )  # fmt: skip
+    source = video.probe(path)
+    frame = next(video.read_frames(source, crop=Crop(), size=(64, 36)))
+    assert any("tonemap" in part for part in source.filters)
+    assert low < frame.mean() < high and np.ptp(frame.mean((0, 1))) < 4  # grey stays grey
+
+
 @pytest.mark.parametrize("name", ["silent.mp4", "ten-bit.mkv", "yuv444.mkv", "interlaced.mkv"])
 def test_awkward_videos_give_all_their_frames(variants, name):
     source = video.probe(variants / name)
