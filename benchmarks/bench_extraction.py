@@ -89,7 +89,7 @@ def extract(videos: Path) -> tuple[float, float]:
         "status = extract_tiles.main(sys.argv[1:]); print(console.peak_memory()); sys.exit(status)"
     )
     command = [sys.executable, "-c", program, "--paintings", videos.parent / "paintings",
-               "--videos", videos.resolve(), "--tiles", out]  # fmt: skip
+               "--videos", videos.resolve(), "--tiles", out, "--drop-black", 0]  # fmt: skip
     started = time.perf_counter()
     finished = subprocess.run(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from types import SimpleNamespace
 
 from cadl import shards, training, vae
@@ -244,14 +245,22 @@ def test_a_second_run_on_the_same_folder_is_refused(project, scripts, capsys):
     assert "another run is writing" in capsys.readouterr().err
 
 
-def test_tensorboard_serves_the_curves_and_pictures(project):
-    import urllib.request
+@pytest.fixture
+def tensorboard(project):
+    """Serves the project's runs from a process of its own; gives the address."""
+    command = [sys.executable, "-m", "tensorboard.main", "--port", "0", "--logdir",
+               str(project.root / "log")]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        yield next(word for line in process.stderr for word in line.split() if "http://" in word)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
-    from tensorboard import program
 
-    board = program.TensorBoard()
-    board.configure(argv=[None, "--logdir", str(project.root / "log"), "--port", "0"])
-    url = board.launch()
+def test_tensorboard_serves_the_curves_and_pictures(project, tensorboard):
+    url = tensorboard
     deadline = time.monotonic() + 60
 
     def fetch(path):
