@@ -44,6 +44,19 @@ def test_unchanged_sources_are_not_extracted_again(project, scripts, capsys):
     assert {path: path.stat().st_mtime_ns for path in project.tiles.glob("*.gz")} == before
 
 
+def test_tiles_of_what_is_gone_are_removed_only_when_told(project, scripts, tmp_path, capsys):
+    for path in project.tiles.glob("painting-*"):
+        shutil.copy(path, tmp_path)
+    before = {path.name for path in tmp_path.iterdir()}
+    known = {("painting", "night-streets")}
+    scripts.extract_tiles.remove_gone(tmp_path, known, remove=False)
+    assert "painting übung-2 is gone, its tiles stay" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == before
+    scripts.extract_tiles.remove_gone(tmp_path, known, remove=True)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {name for name in before if "night-streets" in name} and left < before
+
+
 def test_an_extraction_killed_ten_times_ends_in_the_same_shards(project, media, tmp_path):
     folder = tmp_path / "tiles"
     command = [sys.executable, str(ROOT / "extract_tiles.py"), "--paintings", media.paintings,
