@@ -203,14 +203,7 @@ def convert(
         encoded = conversion.encode_video(
             clip, model.vae, model.about["vae"], work / shards.source_name(path.stem)
         )
-        distance = None
-        if model.trained:
-            distance = latents.distance_from(encoded.statistics, model.trained)
-        if distance is not None and distance > FAR:
-            console.warn(
-                f"{path} is unlike what the model was trained on (distance {distance:.1f}, of that "
-                "itself 1.0): add it to the videos of extract_tiles.py and train further"
-            )
+        distance = tell_distance(path, encoded, model)
         smoothed = latents.smooth(
             encoded.latents,
             encoded.shots,
@@ -302,6 +295,19 @@ def plan(
         source, crop, geometry.tile_size, settings.start_seconds, settings.length_seconds
     )
     return clip, geometry
+
+
+def tell_distance(path: Path, encoded: conversion.Encoded, model: SimpleNamespace) -> float | None:
+    """Returns how far a video is from what was trained on, None if unknown; warns if it is far."""
+    if not model.trained:
+        return None
+    distance = latents.distance_from(encoded.statistics, model.trained)
+    if distance > FAR:
+        console.warn(
+            f"{path} is unlike what the model was trained on (distance {distance:.1f}, of that "
+            "itself 1.0): add it to the videos of extract_tiles.py and train further"
+        )
+    return distance
 
 
 def frames_made_before(target: Path, request: dict, replace: bool) -> int:
