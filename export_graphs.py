@@ -8,7 +8,18 @@ Each is loaded again and compared with its checkpoint on real tiles.
 import sys
 from pathlib import Path
 
-from cadl import brush, console, files, graphs, metrics, refiner, shards, tiles, training
+from cadl import (
+    brush,
+    console,
+    files,
+    graphs,
+    lattice,
+    metrics,
+    refiner,
+    shards,
+    tiles,
+    training,
+)
 from cadl.settings import Count, read_settings
 
 import numpy as np
@@ -71,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def drawing_code() -> list[bytes]:
     """Returns the code that says how strokes are drawn: pictures depend on it as on weights."""
-    return [Path(module.__file__).read_bytes() for module in (brush, refiner)]
+    return [Path(module.__file__).read_bytes() for module in (brush, lattice, refiner)]
 
 
 def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.ndarray) -> None:
@@ -98,13 +109,17 @@ def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.nd
         note("encode", encoded["z_log_var"], z_log_var)
         pictures = vae_model.decoder(z_mean)
         note("decode", vae_graph.decode(z_mean), pictures)
-        for strength in (0.0, 1.0):
+        for strength, drift in ((0.0, 0.0), (1.0, 0.0), (1.0, 7.3)):
             strengths = np.full(len(part), strength, np.float32)
+            drifts = np.full((len(part), 2), drift, np.float32)
             for name, spacing in graphs.SPACINGS.items():
-                refined = np.clip(refining(pictures, tiles_in, strengths, spacing=spacing), 0, 1)
-                stylized = np.asarray(getattr(stylizer, name)(z_mean, part, strengths)) / 255
-                note("stylize", stylized, refined, rounding=0.5 / 255)
-                if spacing == 1:
+                refined = refining(
+                    pictures, tiles_in, strengths, spacing=spacing, drift=drifts if drift else None
+                )
+                refined = np.clip(refined, 0, 1)
+                stylized = getattr(stylizer, name)(z_mean, part, strengths, drifts)
+                note("stylize", np.asarray(stylized) / 255, refined, rounding=0.5 / 255)
+                if spacing == 1 and not drift:
                     note("refine", refiner_graph.refine(pictures, part, strengths), refined)
     words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())
     console.say(f"largest difference from the checkpoints on {len(pixels)} tiles: {words}")

@@ -7,11 +7,11 @@ that is known of the conversion. A first pass encodes every frame; another stren
 it again. Stopped at any moment, the same command goes on where it was.
 """
 
+import dataclasses
 import errno
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Literal
@@ -20,12 +20,16 @@ from cadl import console, conversion, embeddings, files, gallery, graphs, latent
 from cadl.settings import Amount, Fraction, Range, read_settings, to_json
 from cadl.tiles import Crop
 
+import numpy as np
+
 VIDEOS: list[Path] = [Path("data/videos")]  # a video, several, or a folder of them
 STYLE: str = ""  # painting source, picture file, or a blend a:0.6,b:0.4; empty: the first painter
 STRENGTH: Fraction = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "diagonal"  # how codes are moved
 
 STROKES: Literal["fast", "normal", "fine"] = "normal"  # edges: soft, usual, or at 640x360, slow
+
+FOLLOW_CAMERA: bool = True  # strokes move as the whole picture does; if not, they keep their places
 
 CROP: str = "auto"  # black borders: auto, or top:left:bottom:right in pixels
 START_SECONDS: Amount = 0.0  # where to begin
@@ -93,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Style:
     """Where codes are moved to.
 
@@ -203,22 +207,21 @@ def convert(
         encoded = conversion.encode_video(
             clip, model.vae, model.about["vae"], work / shards.source_name(path.stem)
         )
+        if not settings.follow_camera:
+            encoded = dataclasses.replace(encoded, drift=np.zeros_like(encoded.drift))
         distance = tell_distance(path, encoded, model)
         smoothed = latents.smooth(
             encoded.latents,
             encoded.shots,
             frames=settings.smoothing_seconds * float(clip.source.rate),
         )
-        mapped, strengths = encoded.restyle(
-            smoothed, style.painter, settings.style_map, settings.strength
-        )
+        recipe = encoded.restyle(smoothed, style.painter, settings.style_map, settings.strength)
         draw_ladder(target, encoded, smoothed, style.painter, model.stylize, geometry, settings)
         target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
         report = conversion.write_video(
             clip,
             encoded,
-            mapped,
-            strengths,
+            recipe,
             model.stylize,
             geometry,
             target,
@@ -339,10 +342,10 @@ def draw_ladder(target, encoded, smoothed, painter, stylize, geometry, settings)
     """Shows a few frames at several strengths before the long part begins."""
     rows = [list(geometry.cut(encoded.samples))]
     for strength in LADDER_STRENGTHS:
-        mapped, strengths = encoded.restyle(
+        recipe = encoded.restyle(
             smoothed, painter, settings.style_map, strength, encoded.sample_indices
         )
-        rows.append(list(geometry.cut(stylize(mapped, encoded.samples, strengths))))
+        rows.append(list(geometry.cut(recipe.draw(stylize, encoded.samples))))
     sheet = gallery.contact_sheet(
         rows,
         title=f"{target.stem}, map {settings.style_map}",

@@ -20,6 +20,7 @@ from cadl import (
     devices,
     gallery,
     latents,
+    lattice,
     metrics,
     optimizer,
     refiner,
@@ -248,7 +249,7 @@ def make_preparation(vae_model, maps, *, with_detail: bool):
     others, and so has `hint`; `strength`, [N/2, 1], and `laid`, strokes, are of the moved ones.
     """
     gains, offsets = map(tf.constant, maps)
-    scattered = [tf.constant(brush.scatter(layer))[None] for layer in brush.LAYERS]
+    numbers = [tf.constant(brush.scatter(layer))[None] for layer in brush.LAYERS]
 
     def prepare(batch: dict[str, tf.Tensor]) -> SimpleNamespace:
         corner = batch["corner"]
@@ -268,9 +269,9 @@ def make_preparation(vae_model, maps, *, with_detail: bool):
         count = tf.shape(whole)[0]
         strengths = tf.concat([tf.zeros(count), strength], 0)[:, None]
         flow = cut(brush.directions(small_tiles[count:]), corner, refiner.BLOCK)
-        windows = [
-            cut(numbers, corner, layer.cell)[0]
-            for layer, numbers in zip(brush.LAYERS, scattered, strict=True)
+        lattices = [
+            lattice.Fixed(layer, cut(own, corner, layer.cell)[0])
+            for layer, own in zip(brush.LAYERS, numbers, strict=True)
         ]
         return SimpleNamespace(
             targets=targets,
@@ -278,7 +279,7 @@ def make_preparation(vae_model, maps, *, with_detail: bool):
             noise=refiner.DETAIL_NOISE * batch["noise"],
             hint=cut(refiner.chroma_hint(small, small_tiles, strengths), corner, refiner.BLOCK),
             strength=strength[:, None],
-            laid=refiner.lay_strokes(flow, windows, refiner.TRAINING_SPACING),
+            laid=refiner.lay_strokes(flow, lattices, refiner.TRAINING_SPACING),
         )
 
     return prepare

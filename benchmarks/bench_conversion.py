@@ -51,7 +51,7 @@ def convert_as_in_2017(source: video.Video, exported: Path, frames: int, out: st
     vae_graph, _ = graphs.load_graph(exported, "vae")
     stylizer, _ = graphs.load_graph(exported, "stylizer")
     size = source.display_size(tiles.Crop())
-    one = np.ones(1, np.float32)
+    one, still = np.ones(1, np.float32), np.zeros((1, 2), np.float32)
     writer = video.FrameWriter(
         Path(out, "baseline.mp4"), rate=Fraction(source.rate), size=size, output_size=size
     )
@@ -63,7 +63,7 @@ def convert_as_in_2017(source: video.Video, exported: Path, frames: int, out: st
                 started = time.perf_counter()
             tile = np.asarray(Image.fromarray(frame).resize((tiles.WIDTH, tiles.HEIGHT)))[None]
             codes = vae_graph.encode(tile)["z_mean"]
-            drawn = stylizer.stylize(codes, tile, one).numpy()[0]
+            drawn = stylizer.stylize(codes, tile, one, still).numpy()[0]
             enlarged = Image.fromarray(drawn).resize(size, Image.Resampling.LANCZOS)
             writer.write(np.asarray(enlarged))
             if number == frames:

@@ -75,17 +75,18 @@ def convert(source: video.Video, target: Path, folder: Path) -> None:
     def encode(batch: np.ndarray) -> dict[str, np.ndarray]:
         return {"z_mean": np.zeros((len(batch), CODES), np.float32)}
 
-    def stylize(codes: np.ndarray, batch: np.ndarray, strengths: np.ndarray) -> SimpleNamespace:
-        return SimpleNamespace(numpy=lambda: batch)
+    def stylize(codes, batch: np.ndarray, strengths, drift) -> np.ndarray:
+        return batch
 
     crop = tiles.Crop()
     geometry = conversion.Geometry.of(source, crop, "source", "none", scale=1)
     clip = conversion.Clip(source, crop, geometry.tile_size, 0.0, 0.0)
     encoded = conversion.encode_video(clip, SimpleNamespace(encode=encode), "none", folder)
+    unchanged = np.zeros(len(encoded.latents), np.float32)
+    recipe = conversion.Recipe(encoded.latents, unchanged, encoded.drift)
     conversion.write_video(
-        clip, encoded, encoded.latents, np.zeros(len(encoded.latents), np.float32), stylize,
-        geometry, target, folder / "segments", compare="none", crf=20, preset="ultrafast",
-        request={"clip": str(source.path)},
+        clip, encoded, recipe, stylize, geometry, target, folder / "segments",
+        compare="none", crf=20, preset="ultrafast", request={"clip": str(source.path)},
     )  # fmt: skip
     conversion.clean_up(folder / "segments")
 

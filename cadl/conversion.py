@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadl import console, files, latents, metrics, tiles, video
+from cadl import console, files, latents, metrics, motion, tiles, video
 
 import numpy as np
 from PIL import Image
 
-PASS_FORMAT = 2  # of latents.npz; more when its contents change
+PASS_FORMAT = 3  # of latents.npz; more when its contents change
 KEPT_PASSES = 4  # over one video
 BATCH = 8
 CHUNK_FRAMES = 512
@@ -27,6 +27,7 @@ SEGMENT_FRAMES = 240
 SAMPLES = 4
 PREFETCHED_BATCHES = 3
 DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
+DRIFT_SMOOTHING = 1.5  # frames; the drift of strokes is smoothed over so many
 INSET = 4  # the original's side in the corner is the picture's over this
 
 
@@ -122,6 +123,7 @@ class Encoded:
         shots: int [N], number of each frame's shot.
         times: float64 [N], seconds of each frame.
         light: float32 [N], mean luminance of each frame in [0, 1].
+        drift: float32 [N, 2], how far down and right the picture has moved, in pixels of a tile.
         samples: uint8 [n, 180, 320, 3], a few frames' tiles, for pictures.
         sample_indices: int [n], which frames they are.
     """
@@ -130,6 +132,7 @@ class Encoded:
     shots: np.ndarray
     times: np.ndarray
     light: np.ndarray
+    drift: np.ndarray
     samples: np.ndarray
     sample_indices: np.ndarray
 
@@ -145,7 +148,7 @@ class Encoded:
         style_map: str,
         strength: float,
         chosen: np.ndarray | slice = slice(None),
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> "Recipe":
         """Moves codes toward a painter, those of dark frames less: black stays black.
 
         Args:
@@ -154,16 +157,34 @@ class Encoded:
             style_map: as STYLE_MAP.
             strength: as STRENGTH.
             chosen: which frames; all if left out.
-
-        Returns:
-            The codes to draw, float32 [N, codes], and the strength of each frame, float32 [N].
         """
         lit = np.clip((self.light[chosen] - DARK) / (LIT - DARK), 0.0, 1.0).astype(np.float32)
         codes = smoothed[chosen]
         moved = latents.map_latents(
             codes, self.statistics, painter, style_map=style_map, strength=strength
         )
-        return codes + lit[:, None] * (moved - codes), strength * lit
+        return Recipe(codes + lit[:, None] * (moved - codes), strength * lit, self.drift[chosen])
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What frames are drawn from, beside themselves.
+
+    Attributes:
+        codes: float32 [N, codes], mapped latents.
+        strengths: float32 [N], given to the refiner.
+        drift: float32 [N, 2], how far strokes are moved.
+    """
+
+    codes: np.ndarray
+    strengths: np.ndarray
+    drift: np.ndarray
+
+    def draw(self, stylize: Callable, whole: np.ndarray, first: int = 0) -> np.ndarray:
+        """Draws frames from a first one on, from their tiles, uint8."""
+        part = slice(first, first + len(whole))
+        drawn = stylize(self.codes[part], whole, self.strengths[part], self.drift[part])
+        return np.asarray(drawn)
 
 
 def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> Encoded:
@@ -206,10 +227,11 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
     times: list[float] = []
     shots: list[int] = []
     light: list[float] = []
+    drift: list[np.ndarray] = []
     samples, sample_indices = [], []
     expected = clip.expected_frames
     wanted = set(((np.arange(SAMPLES) + 0.5) * expected / SAMPLES).astype(int))
-    shot_finder = video.ShotFinder()
+    shot_finder, camera = video.ShotFinder(), motion.CameraMotion()
     chunk: list[np.ndarray] = []
     with console.progress(total=expected, unit="frame", label="pass 1") as bar:
 
@@ -227,6 +249,7 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
                     samples.append(whole[offset])
                     sample_indices.append(len(shots))
                 shots.append(shot_finder.add(frame))
+                drift.append(camera.add(frame, cut=shots[-1] != shots[max(0, len(shots) - 2)]))
             light += list(metrics.luminance(batch).mean(axis=(1, 2)) / 255)
             bar.update(len(batch))
             if not (folder / f"chunk-{number:05d}.npy").exists():
@@ -246,6 +269,9 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
             shots=np.array(shots),
             times=np.array(times),
             light=np.array(light, np.float32),
+            drift=latents.smooth(
+                np.array(drift, np.float32), np.array(shots), frames=DRIFT_SMOOTHING
+            ),
             samples=np.stack(samples[keep]),
             sample_indices=np.array(sample_indices[keep]),
         )
@@ -256,8 +282,7 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
 def write_video(
     clip: Clip,
     encoded: Encoded,
-    mapped: np.ndarray,
-    strengths: np.ndarray,
+    recipe: Recipe,
     stylize: Callable,
     geometry: Geometry,
     target: Path,
@@ -273,9 +298,8 @@ def write_video(
     Args:
         clip: as in pass 1.
         encoded: by pass 1.
-        mapped: float32 [N, codes], the latents to draw.
-        strengths: float32 [N], given to the refiner.
-        stylize: draws tiles, from codes, original tiles and strengths.
+        recipe: what all frames are drawn from.
+        stylize: draws tiles, from codes, original tiles, strengths and drift.
         geometry: sizes.
         target: the mp4 to write.
         folder: where the segments go.
@@ -289,13 +313,13 @@ def write_video(
     """
     _begin_segments(folder, request)
     times = _regular_times(clip, encoded.times)
-    total = len(mapped)
+    total = len(recipe.codes)
     started = time.monotonic()
     done = sum(_segment_length(path, total) for path in folder.glob("segment-?????.mp4"))
     if done:
         console.say(f"going on after frame {done} of {total}")
     with console.progress(total=total, initial=done, unit="frame", label="pass 2") as bar:
-        for number, batches in _segments(clip, mapped, strengths, stylize, folder):
+        for number, batches in _segments(clip, recipe, stylize, folder):
             path = folder / f"segment-{number:05d}.mp4"
             first, last = number * SEGMENT_FRAMES, min((number + 1) * SEGMENT_FRAMES, total)
             stamps = None if times is None else times[first:last] - times[first]
@@ -370,10 +394,10 @@ def _segment_length(path: Path, total: int) -> int:
 
 
 def _segments(
-    clip: Clip, mapped: np.ndarray, strengths: np.ndarray, stylize: Callable, folder: Path
+    clip: Clip, recipe: Recipe, stylize: Callable, folder: Path
 ) -> Iterator[tuple[int, Iterator[tuple[np.ndarray, np.ndarray]]]]:
     """Yields number and drawn batches of every segment that is not there yet."""
-    total = len(mapped)
+    total = len(recipe.codes)
     missing = [
         number
         for number in range(-(-total // SEGMENT_FRAMES))
@@ -389,9 +413,7 @@ def _segments(
             number = first // SEGMENT_FRAMES
             if number in missing and first < total:
                 whole = tiles.mirror_to_tile(batch[: total - first])
-                part = slice(first, first + len(whole))
-                drawn = stylize(mapped[part], whole, strengths[part])
-                yield number, whole, drawn.numpy()
+                yield number, whole, recipe.draw(stylize, whole, first)
             first += len(batch)
 
     drawn = video.prefetch(draw(), PREFETCHED_BATCHES)

@@ -5,8 +5,9 @@ Endpoints, each for any batch size:
 - `vae/encode`: uint8 tiles [N, 180, 320, 3] -> `z_mean`, `z_log_var`, float32 [N, 512]
 - `vae/decode`: float32 codes [N, 512] -> float32 tiles [N, 180, 320, 3], not clipped
 - `refiner/refine`: float32 VAE tiles, uint8 original tiles, float32 strength [N] -> float32 tiles
-- `stylizer/stylize`: float32 mapped codes [N, 512], uint8 original tiles, float32 strength [N] ->
-  uint8 tiles: decode, refine, clip and round in one graph
+- `stylizer/stylize`: float32 mapped codes [N, 512], uint8 original tiles, float32 strength [N],
+  float32 drift of the strokes [N, 2], in pixels -> uint8 tiles: decode, refine, clip and round in
+  one graph
 - `stylizer/stylize_fast`: the same with strokes drawn at half the resolution
 - `stylizer/stylize_fine`: the same at twice the resolution, uint8 tiles [N, 360, 640, 3]
 """
@@ -19,13 +20,14 @@ from cadl import files, tiles, vae
 import keras
 import tensorflow as tf
 
-FORMAT = 3  # of the SavedModels; more when endpoints change
+FORMAT = 4  # of the SavedModels; more when endpoints change
 NAMES = ("vae", "refiner", "stylizer")
 SPACINGS = {"stylize": 1, "stylize_fast": 2, "stylize_fine": 0.5}  # between places of strokes
 TILE_BYTES = tf.TensorSpec((None, *tiles.SHAPE), tf.uint8)
 TILE_FLOATS = tf.TensorSpec((None, *tiles.SHAPE), tf.float32)
 CODES = tf.TensorSpec((None, vae.CODES), tf.float32)
 STRENGTH = tf.TensorSpec((None,), tf.float32)
+DRIFT = tf.TensorSpec((None, 2), tf.float32)
 
 
 class Graph(tf.Module):
@@ -84,24 +86,30 @@ class StylizerGraph(Graph):
         super().__init__()
         self._decoder, self._refining = self.hold(model.decoder), self.hold(refining)
 
-    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH])
-    def stylize(self, codes: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH, DRIFT])
+    def stylize(self, codes, tiles, strength, drift) -> tf.Tensor:
         """Returns stylised tiles, uint8."""
-        return self._draw(codes, tiles, strength, SPACINGS["stylize"])
+        return self._draw(codes, tiles, strength, drift, SPACINGS["stylize"])
 
-    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH])
-    def stylize_fast(self, codes: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH, DRIFT])
+    def stylize_fast(self, codes, tiles, strength, drift) -> tf.Tensor:
         """Returns stylised tiles, uint8, with softer strokes."""
-        return self._draw(codes, tiles, strength, SPACINGS["stylize_fast"])
+        return self._draw(codes, tiles, strength, drift, SPACINGS["stylize_fast"])
 
-    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH])
-    def stylize_fine(self, codes: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH, DRIFT])
+    def stylize_fine(self, codes, tiles, strength, drift) -> tf.Tensor:
         """Returns stylised tiles of twice the size, uint8 [N, 360, 640, 3]."""
-        return self._draw(codes, tiles, strength, SPACINGS["stylize_fine"])
+        return self._draw(codes, tiles, strength, drift, SPACINGS["stylize_fine"])
 
-    def _draw(self, codes, tiles, strength, spacing) -> tf.Tensor:
+    def _draw(self, codes, tiles, strength, drift, spacing) -> tf.Tensor:
         originals = tf.cast(tiles, tf.float32) / 255
-        refined = self._refining()(self._decoder()(codes), originals, strength, spacing=spacing)
+        pictures = self._decoder()(codes)
+
+        def refine(drift=None):
+            return self._refining()(pictures, originals, strength, spacing=spacing, drift=drift)
+
+        # Strokes that do not move take less work.
+        refined = tf.cond(tf.reduce_any(drift != 0.0), lambda: refine(drift), refine)
         return tf.cast(tf.clip_by_value(refined, 0.0, 1.0) * 255 + 0.5, tf.uint8)
 
 

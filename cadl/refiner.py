@@ -9,7 +9,7 @@ toward the painter; shapes come from the detail. Over it go brush strokes (`cadl
 tile's own colours, changed by what is learnt from the painter's tiles.
 """
 
-from cadl import brush
+from cadl import brush, lattice
 from cadl.blocks import SpaceToDepth, smooth_depth_to_space
 from cadl.metrics import LUMINANCE
 
@@ -64,7 +64,7 @@ class Refining(keras.Model):
             self.detail_encoder = build_detail_encoder(detail_channels, size)
             self.painter = build_painter(size)
         self.built = True
-        self._scattered = [brush.scatter(layer) for layer in brush.LAYERS]
+        self._numbers = [brush.scatter(layer) for layer in brush.LAYERS]
 
     def restore(self, pictures, detail=None, hint=None):
         """Sharpens the VAE's pictures.
@@ -95,7 +95,7 @@ class Refining(keras.Model):
         colours = self.painter([features, ops.convert_to_tensor(strength)])
         return paint_strokes(restored, colours, strength, laid)
 
-    def call(self, pictures, tiles_in, strength, spacing: float = 1):
+    def call(self, pictures, tiles_in, strength, spacing: float = 1, drift=None):
         """Refines the VAE's pictures of whole tiles.
 
         Args:
@@ -104,6 +104,8 @@ class Refining(keras.Model):
             strength: float32 [N] in [0, 1].
             spacing: pixels between the places of strokes; more is faster and less sharp, and less
                 than 1 gives tiles as much larger.
+            drift: float32 [N, 2], pixels that the strokes of each tile are moved down and right;
+                None if by none.
 
         Returns:
             float32 [N, 180, 320, 3], or [N, 180 / spacing, 320 / spacing, 3] if that is larger, not
@@ -115,29 +117,33 @@ class Refining(keras.Model):
         small, small_tiles = (ops.average_pool(x, BLOCK, BLOCK) for x in (pictures, tiles_in))
         hint = chroma_hint(small, small_tiles, strength)
         restored, features = self.restore(pictures, self.detail_encoder(tiles_in), hint)
-        laid = lay_strokes(brush.directions(small_tiles), self._scattered, spacing)
+        lattices = [
+            lattice.Fixed(layer, numbers)
+            if drift is None
+            else lattice.Moved(layer, numbers, drift, spacing)
+            for layer, numbers in zip(brush.LAYERS, self._numbers, strict=True)
+        ]
+        laid = lay_strokes(brush.directions(small_tiles), lattices, spacing)
         return self.paint(restored, features, strength, laid)
 
 
-def lay_strokes(flow, scattered: list, spacing: float) -> list[tuple]:
+def lay_strokes(flow, lattices: list, spacing: float) -> list[tuple]:
     """Lays all layers of strokes along the forms.
 
     Args:
         flow: float32 [N, h/4, w/4, 3], by `brush.directions`.
-        scattered: the random numbers of each layer's strokes, [h/cell, w/cell, 9].
+        lattices: where the strokes of each layer are.
         spacing: pixels between the places of strokes.
 
     Returns:
-        For each layer what is seen of each stroke and its relief, by `brush.lay`; the strokes'
-        light and hue, float32 [1, h/cell, w/cell, 1] each; and how opaque they may be.
+        For each layer its lattice; what is seen of each stroke and its relief, by `brush.lay`; and
+        how opaque strokes may be, float32 [N, rows, columns, 1].
     """
     laid = []
-    for layer, numbers in zip(brush.LAYERS, scattered, strict=True):
-        numbers = ops.convert_to_tensor(numbers)[None]
-        own = resize(flow, ops.shape(numbers)[1:3])
-        seen, relief = brush.lay(layer, numbers, own, spacing)
-        share = layer.even + (layer.detailed - layer.even) * own[..., 2:]
-        laid.append((seen, relief, numbers[..., 7:8], numbers[..., 8:9], share))
+    for own in lattices:
+        layer, at_cells = own.layer, own.sample(flow)
+        share = layer.even + (layer.detailed - layer.even) * at_cells[..., 2:]
+        laid.append((own, *brush.lay(layer, own.numbers, at_cells, spacing), share))
     return laid
 
 
@@ -158,36 +164,27 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
     bare = 1.0
     tint, *parts = ops.split(colours, 3 + len(FIRST_STROKES) * np.arange(len(laid)), axis=-1)
     tint = brush.blur(ops.average_pool(MAX_TINT * ops.tanh(tint), TINT_BLOCK, TINT_BLOCK))
-    for layer, part, (seen, relief, light, hue, share) in zip(
-        brush.LAYERS, parts, laid, strict=True
-    ):
-        part = resize(part, ops.shape(share)[1:3])
-        lighter, warmer, opacity, height = ops.split(part, len(FIRST_STROKES), axis=-1)
+    for part, (own, seen, relief, share) in zip(parts, laid, strict=True):
+        layer, light, hue = own.layer, own.numbers[..., 7:8], own.numbers[..., 8:9]
+        lighter, warmer, opacity, height = ops.split(own.sample(part), len(FIRST_STROKES), axis=-1)
         differing = light * ops.tanh(lighter) + hue * ops.tanh(warmer) * ops.convert_to_tensor(WARM)
-        dab = ops.average_pool(restored, layer.cell, layer.cell) + layer.contrast * differing
-        dab = dab + resize(tint, ops.shape(share)[1:3])
+        dab = own.average(restored) + layer.contrast * differing + own.sample(tint)
         opacity = share * (MIN_OPACITY + (1.0 - MIN_OPACITY) * ops.sigmoid(opacity))
         drawn = brush.draw(layer, seen, ops.concatenate([opacity * dab, opacity], -1))
+        drawn = own.cut(drawn)
         covered = drawn[..., 3:]
         if canvas is None:
-            canvas = ground = resize(ground, ops.shape(drawn)[1:3])
+            canvas = ground = lattice.resize(ground, ops.shape(drawn)[1:3])
         canvas = canvas * (1.0 - covered) + drawn[..., :3]
         if layer.raised:
             height = MAX_RELIEF * ops.sigmoid(height)
-            canvas = canvas + brush.draw(layer, relief, opacity * height)
+            canvas = canvas + own.cut(brush.draw(layer, relief, opacity * height))
         bare = bare * (1.0 - covered)
     restored = enlarge(restored, restored.shape[1] / canvas.shape[1])
-    grown = resize(ops.concatenate([canvas, ground, bare], -1), ops.shape(restored)[1:3])
+    grown = lattice.resize(ops.concatenate([canvas, ground, bare], -1), ops.shape(restored)[1:3])
     canvas, ground, bare = ops.split(grown, (3, 6), axis=-1)
     painted = canvas + (GROUND + (1.0 - GROUND) * bare) * (restored - ground)
     return restored + ops.reshape(strength, (-1, 1, 1, 1)) * (painted - restored)
-
-
-def resize(maps, size):
-    """Interpolates [N, h, w, c] to another size."""
-    if tuple(maps.shape[1:3]) == tuple(size):
-        return maps
-    return ops.image.resize(maps, size, interpolation="bilinear")
 
 
 def enlarge(pictures, spacing: float):

@@ -114,14 +114,18 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     pictures = vae_graph.decode(encoded["z_mean"])
     strength = np.array([0.0, 0.5, 1.0], np.float32)
     refined = np.asarray(refiner_graph.refine(pictures, pixels, strength))
-    drawn = np.asarray(stylizer.stylize(encoded["z_mean"], pixels, strength))
+    still = np.zeros((3, 2), np.float32)
+    drawn = np.asarray(stylizer.stylize(encoded["z_mean"], pixels, strength, still))
     assert drawn.dtype == np.uint8 and drawn.shape == pixels.shape
     np.testing.assert_allclose(drawn, refined * 255, atol=0.51)
-    fast = np.asarray(stylizer.stylize_fast(encoded["z_mean"], pixels, strength))
+    fast = np.asarray(stylizer.stylize_fast(encoded["z_mean"], pixels, strength, still))
     np.testing.assert_array_equal(fast[0], drawn[0])  # no strokes at strength 0
     assert 0.5 < np.abs(np.float32(fast[2]) - drawn[2]).mean() < 20
-    fine = np.asarray(stylizer.stylize_fine(encoded["z_mean"], pixels, strength))
+    fine = np.asarray(stylizer.stylize_fine(encoded["z_mean"], pixels, strength, still))
     assert fine.shape == (3, 360, 640, 3)
+    moved = np.asarray(stylizer.stylize(encoded["z_mean"], pixels, strength, still + 5.5))
+    np.testing.assert_allclose(moved[0].astype(int), drawn[0].astype(int), atol=1)
+    assert np.abs(np.float32(moved[2]) - drawn[2]).mean() > 0.5
     halved, drawn = fine.reshape(3, 180, 2, 320, 2, 3).mean((2, 4)), np.float32(drawn)
     assert np.abs(halved[0] - drawn[0]).mean() < 2
     ours, theirs = halved[2] - halved[0], drawn[2] - drawn[0]  # the strokes alone
@@ -143,7 +147,7 @@ def test_an_export_of_other_numbers_or_of_none_is_refused(project, scripts):
 def test_an_export_of_another_version_is_refused(project, tmp_path):
     shutil.copytree(project.exported / "vae", tmp_path / "vae")
     about = tmp_path / "vae" / "about.json"
-    about.write_text(about.read_text().replace('"format": 3', '"format": 2'))
+    about.write_text(about.read_text().replace(f'"format": {graphs.FORMAT}', '"format": 2'))
     with pytest.raises(ValueError, match=r"another version: run export_graphs.py again"):
         graphs.load_graph(tmp_path, "vae")
 

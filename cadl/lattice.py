@@ -1,0 +1,126 @@
+"""Where the lattices of strokes lie: fixed to the screen, or moving as the camera does.
+
+Strokes that keep their places on the screen while a picture passes under them look like a glass
+door before it (Meier 1996, doi 10.1145/237170.237288). So the lattice can be moved by any part of a
+pixel, a way of its own for each frame.
+"""
+
+from cadl import brush, tiles
+
+import numpy as np
+from keras import ops
+
+
+class Fixed:
+    """Strokes that keep their places.
+
+    Attributes:
+        layer: whose strokes they are.
+        numbers: float32 [1, h/cell, w/cell, 9], by `brush.scatter`, or a window of it.
+    """
+
+    def __init__(self, layer: brush.Layer, numbers):
+        """Takes a layer and its random numbers, [h/cell, w/cell, 9]."""
+        self.layer = layer
+        self.numbers = ops.convert_to_tensor(numbers)[None]
+
+    def sample(self, maps):
+        """Interpolates maps at the cells: [N, y, x, c] -> [N, rows, columns, c]."""
+        return resize(maps, self.numbers.shape[1:3])
+
+    def average(self, pictures):
+        """Averages over each cell: [N, h, w, c] -> [N, rows, columns, c]."""
+        return ops.average_pool(pictures, self.layer.cell, self.layer.cell)
+
+    def cut(self, drawn):
+        """Cuts the tile out of what was drawn."""
+        return drawn
+
+
+class Moved:
+    """Strokes of whole tiles that are moved, each tile's by a way of its own.
+
+    A row and a column of strokes more than a tile holds cover what comes in. The random numbers
+    repeat after a tile's height and width.
+
+    Attributes:
+        layer: whose strokes they are.
+        numbers: float32 [N, 180/cell + 1, 320/cell + 1, 9].
+    """
+
+    def __init__(self, layer: brush.Layer, numbers, drift, spacing: float):
+        """Moves a layer.
+
+        Args:
+            layer: whose strokes they are.
+            numbers: float32 [180/cell, 320/cell, 9], by `brush.scatter`.
+            drift: float32 [N, 2], how far down and right, in pixels of a tile.
+            spacing: pixels between the places that are drawn.
+        """
+        self.layer, self._spacing = layer, spacing
+        places = ops.round(drift / spacing)  # drawn as many places aside, and the strokes by less
+        first = ops.floor(-places * spacing / layer.cell)  # cell that the tile begins in
+        self._offset = -places * spacing - first * layer.cell  # where it begins there, [0, cell)
+        rows, columns = (
+            ops.cast(ops.mod(first[:, i : i + 1] + np.arange(count + 1.0), count), "int32")
+            for i, count in enumerate(layer.size)
+        )
+        table = ops.reshape(ops.convert_to_tensor(numbers), (-1, numbers.shape[-1]))
+        own = ops.take(table, rows[:, :, None] * layer.size[1] + columns[:, None], axis=0)
+        rest = (drift - places * spacing)[:, None, None] / layer.cell
+        self.numbers = ops.concatenate([own[..., :2] + rest, own[..., 2:]], -1)
+
+    def sample(self, maps):
+        """As `Fixed.sample`."""
+
+        def weigh(axis: int, size: int):
+            middles = self._starts(axis) + 0.5 * self.layer.cell
+            at = ops.clip(middles * size / tiles.SHAPE[axis] - 0.5, 0.0, size - 1.0)
+            return ops.relu(1.0 - ops.abs(at[..., None] - np.arange(size, dtype=np.float32)))
+
+        return _weighted(maps, weigh)
+
+    def average(self, pictures):
+        """As `Fixed.average`, over the part of a cell that is in the tile."""
+
+        def weigh(axis: int, size: int):
+            start = ops.minimum(self._starts(axis), size - 1.0)[..., None]
+            pixels = np.arange(size, dtype=np.float32)
+            shared = ops.minimum(pixels + 1.0, start + self.layer.cell) - ops.maximum(pixels, start)
+            shared = ops.clip(shared, 0.0, 1.0)
+            return shared / ops.sum(shared, -1, keepdims=True)
+
+        return _weighted(pictures, weigh)
+
+    def cut(self, drawn):
+        """As `Fixed.cut`: [N, (180 + cell)/spacing, (320 + cell)/spacing, c] -> tiles."""
+        _, height, width, channels = drawn.shape
+        first = ops.cast(ops.round(self._offset / self._spacing), "int32")
+        down, right = (
+            first[:, i : i + 1] + np.arange(round(tiles.SHAPE[i] / self._spacing), dtype=np.int32)
+            for i in (0, 1)
+        )
+        frames = ops.arange(ops.shape(first)[0], dtype="int32")[:, None]
+        places = (frames * height + down)[:, :, None] * width + right[:, None]
+        return ops.take(ops.reshape(drawn, (-1, channels)), places, axis=0)
+
+    def _starts(self, axis: int):
+        """Returns where cells begin in the tile, in pixels: [N, cells]."""
+        cells = np.arange(self.layer.size[axis] + 1, dtype=np.float32)
+        return self.layer.cell * cells - self._offset[:, axis : axis + 1]
+
+
+def _weighted(maps, weigh):
+    """Applies weights [N, cells, size] of both axes: [N, y, x, c] -> [N, rows, columns, c]."""
+    _, height, width, channels = maps.shape
+    across = ops.matmul(weigh(1, width)[:, None], maps)  # [N, y, columns, c]
+    columns = across.shape[2]
+    down = ops.matmul(weigh(0, height), ops.reshape(across, (-1, height, columns * channels)))
+    return ops.reshape(down, (-1, down.shape[1], columns, channels))
+
+
+def resize(maps, size):
+    """Interpolates [N, h, w, c] to another size."""
+    if tuple(maps.shape[1:3]) == tuple(size):
+        return maps
+    return ops.image.resize(maps, size, interpolation="bilinear")
