@@ -109,18 +109,16 @@ def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.nd
         note("encode", encoded["z_log_var"], z_log_var)
         pictures = vae_model.decoder(z_mean)
         note("decode", vae_graph.decode(z_mean), pictures)
-        for strength, drift in ((0.0, 0.0), (1.0, 0.0), (1.0, 7.3)):
+        for strength in (0.0, 1.0):
             strengths = np.full(len(part), strength, np.float32)
-            drifts = np.full((len(part), 2), drift, np.float32)
+            drift = np.linspace(0.0, 9.3, 2 * len(part), dtype=np.float32).reshape(-1, 2)
             for name, spacing in graphs.SPACINGS.items():
-                refined = refining(
-                    pictures, tiles_in, strengths, spacing=spacing, drift=drifts if drift else None
-                )
-                refined = np.clip(refined, 0, 1)
-                stylized = getattr(stylizer, name)(z_mean, part, strengths, drifts)
-                note("stylize", np.asarray(stylized) / 255, refined, rounding=0.5 / 255)
-                if spacing == 1 and not drift:
-                    note("refine", refiner_graph.refine(pictures, part, strengths), refined)
+                refined = refining(pictures, tiles_in, strengths, spacing=spacing, drift=drift)
+                stylized = getattr(stylizer, name)(z_mean, part, strengths, drift)
+                rounded = np.asarray(stylized) / 255
+                note("stylize", rounded, np.clip(refined, 0, 1), rounding=0.5 / 255)
+            refined = np.clip(refining(pictures, tiles_in, strengths), 0, 1)
+            note("refine", refiner_graph.refine(pictures, part, strengths), refined)
     words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())
     console.say(f"largest difference from the checkpoints on {len(pixels)} tiles: {words}")
     for name, found in differences.items():

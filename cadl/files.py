@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+SEAL = "checksum"  # of everything else in the file
+
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -73,6 +75,27 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is damaged ({error})") from None
 
 
+def write_sealed(path: Path, contents: dict[str, Any]) -> None:
+    """Writes JSON with a checksum in it: what is read must be what was written."""
+    write_json(path, {**contents, SEAL: _seal(contents)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Returns what `write_sealed` wrote.
+
+    Raises:
+        ValueError: the file is damaged or was changed; it is named.
+    """
+    contents = read_json(path)
+    if not isinstance(contents, dict) or contents.pop(SEAL, None) != _seal(contents):
+        raise ValueError(f"{path} is damaged or was changed: it does not match its checksum")
+    return contents
+
+
+def _seal(contents: dict[str, Any]) -> str:
+    return hash_of([json.dumps(contents, sort_keys=True)])
+
+
 def hash_of(parts: Iterable[bytes | str]) -> str:
     """Returns 16 hexadecimal digits that stand for the parts in their order."""
     digest = hashlib.sha256()
@@ -80,6 +103,17 @@ def hash_of(parts: Iterable[bytes | str]) -> str:
         data = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()[:16]
+
+
+def checksums(folder: Path, besides: str) -> dict[str, str]:
+    """Returns the SHA-256 of every file in a folder, and in those within, besides one."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != besides:
+            with path.open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def identity(path: Path) -> list:

@@ -21,6 +21,7 @@ import keras
 import tensorflow as tf
 
 FORMAT = 4  # of the SavedModels; more when endpoints change
+ABOUT = "about.json"  # in each: what it belongs to, and checksums of its files
 NAMES = ("vae", "refiner", "stylizer")
 SPACINGS = {"stylize": 1, "stylize_fast": 2, "stylize_fine": 0.5}  # between places of strokes
 TILE_BYTES = tf.TensorSpec((None, *tiles.SHAPE), tf.uint8)
@@ -103,13 +104,9 @@ class StylizerGraph(Graph):
 
     def _draw(self, codes, tiles, strength, drift, spacing) -> tf.Tensor:
         originals = tf.cast(tiles, tf.float32) / 255
-        pictures = self._decoder()(codes)
-
-        def refine(drift=None):
-            return self._refining()(pictures, originals, strength, spacing=spacing, drift=drift)
-
-        # Strokes that do not move take less work.
-        refined = tf.cond(tf.reduce_any(drift != 0.0), lambda: refine(drift), refine)
+        refined = self._refining()(
+            self._decoder()(codes), originals, strength, spacing=spacing, drift=drift
+        )
         return tf.cast(tf.clip_by_value(refined, 0.0, 1.0) * 255 + 0.5, tf.uint8)
 
 
@@ -121,7 +118,8 @@ def save_graph(graph: tf.Module, folder: Path, about: dict) -> None:
     try:
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(graph, str(temporary), options=options)
-        files.write_json(temporary / "about.json", about)
+        about = {**about, "files": files.checksums(temporary, besides=ABOUT)}
+        files.write_json(temporary / ABOUT, about)
         replace_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -158,6 +156,13 @@ def load_graph(exported: Path, name: str, *, vae_fingerprint: str | None = None)
             f"{exported / name} belongs to VAE {about['vae']}, not {vae_fingerprint}: "
             "run export_graphs.py again"
         )
+    found = files.checksums(exported / name, besides=ABOUT)
+    changed = sorted(own for own, checksum in about["files"].items() if found.get(own) != checksum)
+    if changed:
+        raise ValueError(
+            f"{exported / name} is damaged ({changed[0]} was changed or is gone): "
+            "run export_graphs.py again"
+        )
     try:
         return tf.saved_model.load(str(exported / name)), about
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
@@ -169,7 +174,7 @@ def load_graph(exported: Path, name: str, *, vae_fingerprint: str | None = None)
 
 def read_about(exported: Path, name: str) -> dict:
     """Returns what a SavedModel says of itself. Raises as `load_graph`."""
-    path = exported / name / "about.json"
+    path = exported / name / ABOUT
     if not path.exists():
         raise FileNotFoundError(f"no SavedModel in {exported / name}: run export_graphs.py first")
     about = files.read_json(path)
@@ -177,4 +182,6 @@ def read_about(exported: Path, name: str) -> dict:
         raise ValueError(f"{path} is damaged: run export_graphs.py again")
     if about.get("format") != FORMAT:
         raise ValueError(f"{path} is of another version: run export_graphs.py again")
+    if not isinstance(about.get("files"), dict):
+        raise ValueError(f"{path} is damaged: run export_graphs.py again")
     return about

@@ -34,6 +34,13 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return likeness.mean(axis=(1, 2))
 
 
+def edge_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Returns the correlation of how steep two sets of pictures are: luminance, float [N, h, w]."""
+    steep = [np.hypot(x[:, 2:, 1:-1] - x[:, :-2, 1:-1], x[:, 1:-1, 2:] - x[:, 1:-1, :-2]).ravel()
+             for x in (a, b)]  # fmt: skip
+    return float(np.corrcoef(*steep)[0, 1])
+
+
 def sharpness(pictures: np.ndarray) -> np.ndarray:
     """Returns the energy of each picture's Laplacian: luminance, float [N, h, w]."""
     p = pictures.astype(np.float64)

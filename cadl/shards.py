@@ -137,7 +137,8 @@ def read_shard(path: Path) -> Iterator[Tile]:
     """Reads and checks the records of one shard.
 
     Raises:
-        ValueError: a record is damaged or of another size; shard, record and fault are named.
+        ValueError: a record is damaged or of another size, or there is none; shard, record and
+            fault are named.
     """
     records = iter(tf.data.TFRecordDataset(str(path), "GZIP", buffer_size=1 << 20))
     number = 0
@@ -145,6 +146,8 @@ def read_shard(path: Path) -> Iterator[Tile]:
         try:
             record = next(records).numpy()
         except StopIteration:
+            if not number:
+                raise ValueError(f"{path}: holds no tiles: run extract_tiles.py again") from None
             return
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             reason = error.message.split(" [Op")[0].splitlines()[0]

@@ -256,7 +256,7 @@ class Run:
         self._writer = tf.summary.create_file_writer(str(self.folder))
 
     def _write_settings(self) -> None:
-        files.write_json(self.folder / "settings.json", self._record)
+        files.write_sealed(self.folder / "settings.json", self._record)
 
     def _check_folder(self, script: str, architecture: dict[str, Any]) -> dict[str, Any]:
         path = self.folder / "settings.json"
@@ -267,7 +267,7 @@ class Run:
                     f"{self.folder} is not empty and not a run of {script}: give --run"
                 )
             return {}
-        previous = files.read_json(path)
+        previous = files.read_sealed(path)
         if previous.get("script") != script:
             raise ValueError(f"{self.folder} is a run of {previous.get('script')}: give --run")
         for name, value in architecture.items():
@@ -299,7 +299,7 @@ def restore_newest(
             reader = tf.train.load_checkpoint(path)
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)  # reads and compares every checksum
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
             console.warn(f"{path} is damaged ({str(error).splitlines()[0][:80]}): going back one")
             continue
         checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
@@ -333,7 +333,7 @@ def load_averaged(
     path = folder / "settings.json"
     if not path.exists():
         raise FileNotFoundError(f"no trained model in {folder}: run {script} first")
-    record = files.read_json(path)
+    record = files.read_sealed(path)
     if record.get("script") != script:
         raise ValueError(f"{folder} is a run of {record.get('script')}, not of {script}")
     model = build(record["architecture"])

@@ -1,6 +1,8 @@
 """A tiny real project, made once: paintings, a letterboxed video with sound, all seven scripts."""
 
 import importlib
+import os
+import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -28,7 +30,6 @@ def scripts() -> SimpleNamespace:
 @pytest.fixture(scope="session")
 def ffmpeg():
     """Runs ffmpeg and returns what it printed."""
-    import subprocess
 
     def run(*arguments: object) -> str:
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y"]
@@ -76,61 +77,68 @@ def media(tmp_path_factory, ffmpeg) -> SimpleNamespace:
     return SimpleNamespace(paintings=folder / "paintings", videos=folder / "videos", clip=clip)
 
 
+HOSTILE = """
+import os, runpy, sys, warnings
+os.umask(0o077)
+warnings.filterwarnings("error", module="cadl|__main__")
+sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 @pytest.fixture(scope="session")
-def project(tmp_path_factory, scripts, media) -> SimpleNamespace:
-    """The seven scripts run in a row; `outputs` holds what each printed."""
-    folder = tmp_path_factory.mktemp("project")
+def project(tmp_path_factory, media) -> SimpleNamespace:
+    """The seven scripts run in a row; `outputs` holds what each printed.
+
+    In a hostile place: paths begin with a dash and have spaces and accents in them, the input is
+    read-only, there is no home, no screen and no locale, nobody else may read what is written, and
+    a warning from the project's own code is an error.
+    """
+    folder = tmp_path_factory.mktemp("- pröject")
     paths = SimpleNamespace(
         root=folder,
-        tiles=folder / "tiles",
-        previews=folder / "out" / "tiles",
-        vae_run=folder / "log" / "vae",
-        refiner_run=folder / "log" / "refiner",
-        exported=folder / "exported",
-        report=folder / "out" / "embeddings",
-        out=folder / "out",
+        tiles=folder / "-tïles 1",
+        previews=folder / "-öut" / "tiles",
+        vae_run=folder / "-lög 1" / "vae",
+        refiner_run=folder / "-lög 1" / "refiner",
+        exported=folder / "-ëxported",
+        report=folder / "-öut" / "embeddings",
+        out=folder / "-öut",
         media=media,
     )
     paths.outputs = {}
 
-    def run(script: str, *arguments: object) -> None:
-        with CapturedOutput() as captured:
-            status = getattr(scripts, script).main(list(map(str, arguments)))
-        paths.outputs[script] = captured.text
-        assert status == 0, captured.text
+    def run(script: str, **options: object) -> None:
+        words = [
+            f"--{name.replace('_', '-')}="
+            f"{value.relative_to(folder) if folder in getattr(value, 'parents', ()) else value}"
+            for name, value in options.items()
+        ]
+        finished = subprocess.run(
+            [sys.executable, "-c", HOSTILE, ROOT / f"{script}.py", *words],
+            cwd=folder, env={"PATH": os.environ["PATH"], "LC_ALL": "C"}, text=True,
+            encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+        paths.outputs[script] = finished.stdout
+        assert finished.returncode == 0, finished.stdout
 
-    run("extract_tiles", "--paintings", media.paintings, "--videos", media.videos,
-        "--tiles", paths.tiles, "--frame-step", 3)  # fmt: skip
-    run("preview_tiles", "--tiles", paths.tiles, "--previews", paths.previews)
-    run("train_vae", "--tiles", paths.tiles, "--run", paths.vae_run, "--steps", 6,
-        "--batch-size", 2, "--checkpoint-every", 3, "--preview-every", 4, "--log-every", 2,
-        "--validation-fraction", 0.3)  # fmt: skip
-    run("train_refiner", "--tiles", paths.tiles, "--vae-run", paths.vae_run, "--run",
-        paths.refiner_run, "--steps", 4, "--batch-size", 2, "--checkpoint-every", 2,
-        "--preview-every", 4, "--log-every", 2)  # fmt: skip
-    run("export_graphs", "--tiles", paths.tiles, "--vae-run", paths.vae_run, "--refiner-run",
-        paths.refiner_run, "--exported", paths.exported)  # fmt: skip
-    run("evaluate_embeddings", "--tiles", paths.tiles, "--exported", paths.exported, "--report",
-        paths.report)  # fmt: skip
-    run("mogrify_video", "--videos", media.clip, "--style", "night-streets", "--exported",
-        paths.exported, "--out", paths.out)  # fmt: skip
+    given = [path for path in media.paintings.parent.rglob("*") if path.is_file()]
+    for path in given:
+        path.chmod(0o444)
+    learning = {"batch_size": 2, "log_every": 2, "preview_every": 4}
+    run("extract_tiles", paintings=media.paintings, videos=media.videos, tiles=paths.tiles,
+        frame_step=3)  # fmt: skip
+    run("preview_tiles", tiles=paths.tiles, previews=paths.previews)
+    run("train_vae", tiles=paths.tiles, run=paths.vae_run, steps=6, checkpoint_every=3,
+        validation_fraction=0.3, **learning)  # fmt: skip
+    run("train_refiner", tiles=paths.tiles, vae_run=paths.vae_run, run=paths.refiner_run, steps=4,
+        checkpoint_every=2, **learning)  # fmt: skip
+    run("export_graphs", tiles=paths.tiles, vae_run=paths.vae_run, refiner_run=paths.refiner_run,
+        exported=paths.exported)  # fmt: skip
+    run("evaluate_embeddings", tiles=paths.tiles, exported=paths.exported, report=paths.report)
+    run("mogrify_video", videos=media.clip, style="night-streets", exported=paths.exported,
+        out=paths.out)  # fmt: skip
+    for path in given:
+        path.chmod(0o644)
     return paths
-
-
-class CapturedOutput:
-    """Collects what is printed; works in fixtures of the whole session."""
-
-    def __enter__(self):
-        import io
-
-        self._streams = sys.stdout, sys.stderr
-        self._text = io.StringIO()
-        sys.stdout = sys.stderr = self._text
-        return self
-
-    def __exit__(self, *_):
-        sys.stdout, sys.stderr = self._streams
-
-    @property
-    def text(self) -> str:
-        return self._text.getvalue()
