@@ -30,17 +30,9 @@ lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-# In a short form, on what `make demo` made.
+# All benchmarks in a short form, on what `make demo` made; one table of claims at the end.
 bench: setup
-	$(RUN) -m benchmarks.bench_training --tiles demo/tiles
-	$(RUN) -m benchmarks.bench_layers
-	$(RUN) -m benchmarks.bench_learning --tiles demo/tiles --seconds 90 --slice 15 --curves out/bench/learning.png
-	$(RUN) -m benchmarks.bench_picture --tiles demo/tiles --vae-run demo/log/vae --refiners ours=demo/log/refiner --video night-walk
-	$(RUN) -m benchmarks.bench_kills --tiles demo/tiles --steps 60 --kills 3
-	$(RUN) -m benchmarks.bench_extraction --minutes 3
-	$(RUN) -m benchmarks.bench_conversion
-	$(RUN) -m benchmarks.bench_flicker --exported demo/exported
-	$(RUN) -m benchmarks.bench_sync --minutes 5
+	$(RUN) -m benchmarks
 
 clean:
 	rm -rf .venv demo .pytest_cache .ruff_cache

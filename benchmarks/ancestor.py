@@ -8,6 +8,7 @@ from keras import layers, ops
 FILTERS = (64, 64, 64, 128, 128, 192, 256)
 KERNELS = (7, 7, 5, 5, 3, 3, 3)
 CODES = 512
+SAMPLE = "sample"  # name of the layer that draws codes
 LEARNING_RATE = 2e-4
 BATCH_SIZE = 50
 
@@ -23,9 +24,9 @@ def build_ancestor() -> keras.Model:
     grid = x.shape[1:]
     x = layers.Flatten()(x)
     z_mean, z_log_var = layers.Dense(CODES)(x), layers.Dense(CODES)(x)
-    z = layers.Lambda(lambda t: t[0] + ops.exp(0.5 * t[1]) * t[2], output_shape=(CODES,))(
-        [z_mean, z_log_var, noise]
-    )
+    z = layers.Lambda(
+        lambda t: t[0] + ops.exp(0.5 * t[1]) * t[2], output_shape=(CODES,), name=SAMPLE
+    )([z_mean, z_log_var, noise])
     x = layers.Reshape(grid)(layers.Dense(grid[0] * grid[1] * grid[2])(z))
     filters_up = (*FILTERS[-2::-1], tiles.CHANNELS)
     for filters, kernel, (height, width) in zip(filters_up, KERNELS, sizes[::-1], strict=True):

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks import ancestor
+from benchmarks.claims import claim
 from cadl import console, gallery, metrics, optimizer, shards, tiles, training, vae
 from cadl.settings import Count, Seed, read_settings
 
@@ -73,9 +74,10 @@ def main(argv: list[str] | None = None) -> int:
     console.say(console.table(header, rows))
     if {"ours", "2017"} <= set(settings.ways):
         last = {x.name: x.curve[-1][1] for x in learners}
-        console.say(
-            f"after {settings.seconds} s ours is {last['ours'] - last['2017']:.1f} dB above 2017 "
-            "on trained tiles (target 6)"
+        claim(
+            f"dB above 2017 on trained tiles after {settings.seconds} s",
+            last["ours"] - last["2017"],
+            least=6,
         )
     gallery.save_picture(settings.curves, draw_curves(learners, settings.seconds))
     console.say(f"drew {settings.curves}")

@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.claims import claim
 from cadl import console, conversion, embeddings, gallery, graphs, latents, metrics, shards, tiles
 from cadl.settings import Count, Seed, read_settings
 from mogrify_video import find_style, find_videos, look_at
@@ -72,14 +73,17 @@ def main(argv: list[str] | None = None) -> int:
         ]
         return [numbers for numbers, _ in found], [shown for _, shown in found]
 
-    rows, pictures = [], {}
+    rows, pictures, means = [], {}, {}
     for style_map in latents.STYLE_MAPS:
         numbers, shown = measure_all(style_map=style_map, strength=1.0)
         pictures[style_map] = shown
         for (film, (style, _)), own in zip(pairs, numbers, strict=True):
             rows.append([style_map, film.name, style.name, *own])
-        rows.append([style_map, "mean", "", *np.mean(numbers, axis=0)])
+        means[style_map] = np.mean(numbers, axis=0)
+        rows.append([style_map, "mean", "", *means[style_map]])
     console.say(console.table(["map, strength 1", "video", "style", *MEASURES], plain(rows)))
+    best = min(mean[0] for mean in means.values())
+    claim(f"style distance of {USUAL_MAP} over the best map's", means[USUAL_MAP][0] / best, most=1)
     rows = [
         [strength, *np.mean(measure_all(strength=strength)[0], axis=0)] for strength in STRENGTHS
     ]

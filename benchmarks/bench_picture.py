@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+from benchmarks.claims import claim
 from cadl import console, gallery, latents, metrics, shards, tiles, training
 from cadl.settings import Count, Seed, read_settings
 
@@ -29,6 +30,8 @@ JUDGE_STEPS: Count = 200  # training steps of the judge
 SEED: Seed = 1  # of the judge and of the patches
 PICTURE: Path = Path("out/bench/picture.png")  # enlarged crops of all ways side by side
 
+MEASURES = ("PSNR", "PSNR light", "SSIM light", "sharp", "to video", "to painter", "of the way",
+            "judge", "flicker")  # fmt: skip
 CROP = (slice(40, 130), slice(80, 240))  # of a tile, enlarged in the picture
 PAN_FRAMES = 12
 PAN_STEP = 1.5  # pixels a frame
@@ -46,20 +49,42 @@ def main(argv: list[str] | None = None) -> int:
     console.say(
         f"{scene.video} toward {scene.painter}; paintings against paintings: {scene.floor:.3f}"
     )
-    rows, shown = [], {}
+    rows, shown, measured = [], {}, {}
     for (name, strength), drawn in draw_all(scene, vae_model, refiners).items():
         drawn, panned = (np.clip(x, 0, 1) for x in drawn)
         shown[f"{name} {strength}".strip()] = drawn
-        rows.append([name, strength, *measure(scene, name, strength, drawn, panned, settings)])
+        measured[name, strength] = measure(scene, name, strength, drawn, panned, settings)
+        rows.append([name, strength, *measured[name, strength]])
     console.say(
         console.table(
-            ["way", "strength", "PSNR", "PSNR light", "SSIM light", "sharp", "to video",
-             "to painter", "of the way", "judge", "flicker"],
+            ["way", "strength", *MEASURES],
             [[f"{x:.3f}" if isinstance(x, float) else x for x in map(plain, row)] for row in rows],
         )
     )  # fmt: skip
+    for name in refiners:
+        make_claims(name, measured)
     draw(settings.picture, shown)
     return 0
+
+
+def make_claims(name: str, measured: dict) -> None:
+    """Says what is claimed of a refiner."""
+    vae_alone, restored, painted, rival = (
+        dict(zip(MEASURES, measured[way], strict=True))
+        for way in (("VAE", 0.0), (name, 0.0), (name, 1.0), ("colour transfer", ""))
+    )
+    gain = restored["PSNR light"] - vae_alone["PSNR light"]
+    claim(f"{name}, 0: dB of light above the VAE", gain, least=6)
+    gap = (1 - restored["sharp"]) / (1 - vae_alone["sharp"])
+    claim(f"{name}, 0: gap in sharpness over that of the VAE", gap, most=0.5)
+    claim(f"{name}, 0: patch distance to the video over that of the VAE",
+          restored["to video"] / vae_alone["to video"], most=0.6)  # fmt: skip
+    claim(f"{name}, 1: of the way to the paintings", painted["of the way"], least=0.6)
+    claim(f"{name}, 1: SSIM of light", painted["SSIM light"], least=0.45)
+    claim(f"{name}, 1: judge's error over that of colour transfer",
+          painted["judge"] / max(rival["judge"], 1e-3), least=1)  # fmt: skip
+    claim(f"{name}, 1: flicker of a pan over that of the VAE at 0",
+          painted["flicker"] / vae_alone["flicker"], most=1.15)  # fmt: skip
 
 
 def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:

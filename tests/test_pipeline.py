@@ -247,28 +247,48 @@ def test_a_killed_conversion_ends_in_the_same_frames(
         "import sys, os; sys.path.insert(0, sys.argv[1]); import mogrify_video\n"
         "from cadl import conversion, files\n"
         "conversion.SEGMENT_FRAMES, conversion.CHUNK_FRAMES = 16, 24\n"
-        "left = int(sys.argv[2]); rename = files.Path.replace\n"
-        "def count(self, target):\n"
-        "    global left\n"
-        "    left -= 1\n"
-        "    if left < 0: os.kill(os.getpid(), 9)\n"
+        "rename = files.Path.replace\n"
+        "def kill(self, target):\n"
+        "    if target.name.endswith(sys.argv[2]): os.kill(os.getpid(), 9)\n"
         "    return rename(self, target)\n"
-        "files.Path.replace = count\n"
+        "files.Path.replace = kill\n"
         "sys.exit(mogrify_video.main(sys.argv[3:]))\n"
     )
-    for survived in (1, 3, 6):  # killed at a rename, in pass 1, in pass 2 and near the end
-        command = [sys.executable, "-c", program, str(ROOT), str(survived)]
+    name = "my-clip-é-night-streets"
+    # In pass 1, in pass 2, while the joined video gets its name, and after it has it.
+    for moment in ("chunk-00001.npy", "segment-00002.json", f"{name}.mp4", f"{name}.json"):
+        command = [sys.executable, "-c", program, str(ROOT), moment]
         command += mogrify(project, "--output-size", "tile", out=out)
         finished = subprocess.run(command, capture_output=True, check=False)
-        assert finished.returncode == -9
-        assert not (out / "my-clip-é-night-streets.mp4").exists()
+        assert finished.returncode == -9, finished.stderr
+        assert (out / f"{name}.mp4").exists() == moment.endswith("streets.json")
     capsys.readouterr()
     assert scripts.mogrify_video.main(mogrify(project, "--output-size", "tile", out=out)) == 0
     said = capsys.readouterr().out
     assert "going on after frame" in said and "first pass was done before" in said
-    name = "my-clip-é-night-streets.mp4"
-    assert frame_hashes(ffmpeg, out / name) == frame_hashes(ffmpeg, tmp_path / "whole" / name)
-    assert video.probe(out / name).width == 320 and video.probe(out / name).height == 180
+    made, undisturbed = (folder / f"{name}.mp4" for folder in (out, tmp_path / "whole"))
+    assert frame_hashes(ffmpeg, made) == frame_hashes(ffmpeg, undisturbed)
+    assert video.probe(made).width == 320 and video.probe(made).height == 180
+
+
+def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
+    project, scripts, tmp_path, capsys
+):
+    small = tmp_path / "small disk"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("no small disk can be made here")
+    try:
+        assert scripts.mogrify_video.main(mogrify(project, out=small)) == 1
+        captured = capsys.readouterr()
+        assert "no space left on the disk" in captured.err.strip().splitlines()[-1]
+        assert not list(small.glob("*.mp4")) and not list(small.rglob(".part-*"))
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+        assert scripts.mogrify_video.main(mogrify(project, out=small)) == 0
+        assert len(video.probe(next(small.glob("*.mp4"))).times) == FRAMES
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, monkeypatch):
