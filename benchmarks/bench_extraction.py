@@ -102,7 +102,7 @@ def decode(videos: Path) -> float:
     crop = source.cover_crop(video.find_crop(source))
     width, height = crop.size(source.width, source.height)
     window = f"crop={width}:{height}:{crop.left}:{crop.top}:exact=1"
-    scale = f"scale={tiles.WIDTH}:{tiles.HEIGHT}:flags=area+accurate_rnd"
+    scale = f"scale={tiles.WIDTH}:{tiles.HEIGHT}:flags=area+{video.ROUNDING}"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-i", str(source.path),
                "-vf", f"{window},{scale}", "-pix_fmt", "rgb24", "-f", "null", "-"]  # fmt: skip
     started = time.perf_counter()

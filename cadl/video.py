@@ -34,6 +34,7 @@ STANDARD_RATES += [Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)
 
 VARIABLE_TIMESCALE = 90_000
 MISSING_STAMP = -(2**62)  # what ffmpeg prints where a packet has no presentation time
+ROUNDING = "accurate_rnd+full_chroma_int"  # without the second all gets darker by two levels of 255
 CUT_THRESHOLD = 0.09
 CUT_RATIO = 3.0
 
@@ -171,9 +172,9 @@ def read_frames(
     """
     width, height = size
     kept_width, kept_height = crop.size(video.width, video.height)
-    scale = f"scale={width}:{height}:flags=area+accurate_rnd"
+    scale = f"scale={width}:{height}:flags=area+{ROUNDING}"
     if width > kept_width or height > kept_height:
-        scale = f"scale={width}:{height}:flags=lanczos+accurate_rnd"
+        scale = f"scale={width}:{height}:flags=lanczos+{ROUNDING}"
     if video.matrix:
         scale += f":in_color_matrix={video.matrix}"
     window = f"crop={kept_width}:{kept_height}:{crop.left}:{crop.top}:exact=1"
@@ -290,7 +291,7 @@ class FrameWriter:
             timescale = VARIABLE_TIMESCALE
             ticks = np.round(np.asarray(times) * timescale).astype(int)
             stamp = f"settb=1/{timescale},setpts={_pick(ticks.tolist())},"
-        scale = f"scale={output_size[0]}:{output_size[1]}:flags=lanczos+accurate_rnd"
+        scale = f"scale={output_size[0]}:{output_size[1]}:flags=lanczos+{ROUNDING}"
         self._path = path
         self._stack = contextlib.ExitStack()
         self._command = [
