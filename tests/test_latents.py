@@ -88,18 +88,35 @@ def test_a_constant_video_and_few_paintings_work(style_map):
     assert np.isfinite(moved).all() and np.ptp(moved, axis=0).max() < 1e-5
 
 
-def test_distance_falls_steadily_with_strength():
+def test_the_frechet_distance_of_known_gaussians():
+    a, b = (
+        Statistics("", 9, np.full(2, m), np.diag([v, 1.0])) for m, v in ((0.0, 4.0), (1.0, 9.0))
+    )
+    assert latents.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    assert latents.frechet_distance(a, b) == pytest.approx(2 + (3 - 2) ** 2)
+
+
+@pytest.mark.parametrize("style_map", ["mean", "diagonal", "gaussian"])
+def test_distance_falls_steadily_with_strength(style_map):
     samples, video = gaussian_source(6, 300, 1)
     _, painter = gaussian_source(6, 300, 2, "painting")
     distances = []
     for strength in (0, 0.25, 0.5, 0.75, 1):
-        moved = latents.map_latents(
-            samples, video, painter, style_map="diagonal", strength=strength
-        )
-        gap = moved.mean(0) - painter.mean
-        spread = np.sqrt(moved.var(0)) - np.sqrt(np.diag(painter.covariance))
-        distances.append(float(gap @ gap + spread @ spread))
+        moved = latents.map_latents(samples, video, painter, style_map=style_map, strength=strength)
+        distances.append(latents.frechet_distance(moments(moved), painter))
     assert (np.diff(distances) < 0).all()
+
+
+@pytest.mark.parametrize("style_map", ["mean", "diagonal", "gaussian"])
+def test_the_way_back_leads_back(style_map):
+    """Where no gain meets its bound."""
+    samples, video = gaussian_source(6, 5000, 1)
+    others, painter = gaussian_source(6, 5000, 1, "painting")
+    painter = moments(1.5 * others[:, ::-1] + 2.0, "painting")
+    there = latents.map_latents(samples, video, painter, style_map=style_map, strength=1.0)
+    back = latents.map_latents(there, painter, video, style_map=style_map, strength=1.0)
+    assert np.abs(there - samples).mean() > 1
+    assert np.abs(back - samples).mean() < 0.02
 
 
 def test_a_blend_with_itself_is_itself():

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from cadl import conversion, embeddings, graphs, tiles, training, video
+from cadl import conversion, embeddings, graphs, latents, shards, tiles, training, video
 from cadl.tiles import Crop
 
 import imageio.v2 as imageio
@@ -25,8 +25,6 @@ def test_every_script_says_what_to_run_next(project):
 
 
 def test_extraction_takes_every_third_frame_of_the_cropped_clip(project):
-    from cadl import shards
-
     tile_set = shards.load_tiles(project.tiles)
     assert list(tile_set.source_indices()) == ["night-streets", "übung-2", "my-clip-é"]
     assert (tile_set.sources == "my-clip-é").sum() == FRAMES // 3
@@ -153,8 +151,6 @@ def test_an_export_of_another_version_is_refused(project, tmp_path):
 
 
 def test_embeddings_are_exact(project):
-    from cadl import shards
-
     vae_graph, about = graphs.load_graph(project.exported, "vae")
     sources = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
     tile_set = shards.load_tiles(project.tiles)
@@ -164,6 +160,31 @@ def test_embeddings_are_exact(project):
     assert (found.kind, found.count) == ("painting", len(own))
     np.testing.assert_allclose(found.mean, codes.mean(0), atol=1e-4)
     np.testing.assert_allclose(found.covariance, np.cov(codes.T, bias=True), atol=1e-3)
+
+
+def test_maps_match_moments_of_real_latents(project):
+    vae_graph, about = graphs.load_graph(project.exported, "vae")
+    sources = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
+    tile_set = shards.load_tiles(project.tiles)
+    own = tile_set.source_indices()["my-clip-é"]
+    codes = np.asarray(vae_graph.encode(tile_set.pixels[own])["z_mean"])
+    video, painter = sources["my-clip-é"], sources["night-streets"]
+    for style_map in ("mean", "diagonal", "gaussian"):
+        distances = []
+        for strength in (0.0, 0.5, 1.0):
+            moved = latents.map_latents(
+                codes, video, painter, style_map=style_map, strength=strength
+            )
+            found = latents.statistics_of(moved, "video")
+            distances.append(latents.frechet_distance(found, painter))
+        assert distances[0] > distances[1] > distances[2]
+        np.testing.assert_allclose(found.mean, painter.mean, atol=1e-3)
+        if style_map == "diagonal":
+            gains = np.sqrt(np.diag(painter.covariance) / np.diag(video.covariance))
+            free = (gains < latents.MAX_GAIN) & video.active_codes
+            assert free.sum() > 50
+            spreads = [np.sqrt(np.diag(x.covariance))[free] for x in (found, painter)]
+            np.testing.assert_allclose(*spreads, rtol=1e-2)
 
 
 def test_the_page_shows_all_its_pictures_and_reaches_for_nothing_else(project):
@@ -236,8 +257,6 @@ def frame_hashes(ffmpeg, path):
 def test_a_killed_conversion_ends_in_the_same_frames(
     project, scripts, tmp_path, ffmpeg, monkeypatch, capsys
 ):
-    from cadl import conversion
-
     monkeypatch.setattr(conversion, "SEGMENT_FRAMES", 16)
     monkeypatch.setattr(conversion, "CHUNK_FRAMES", 24)
     whole = mogrify(project, "--output-size", "tile", out=tmp_path / "whole")
