@@ -29,6 +29,7 @@ test: setup lint
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 
 # All benchmarks in a short form, on what `make demo` made; one table of claims at the end.
 bench: setup

@@ -5,6 +5,7 @@
 Each is loaded again and compared with its checkpoint on real tiles.
 """
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -80,9 +81,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def drawing_code() -> list[bytes]:
+def drawing_code() -> list[str]:
     """Returns the code that says how strokes are drawn: pictures depend on it as on weights."""
-    return [Path(module.__file__).read_bytes() for module in (brush, lattice, refiner)]
+    return [inspect.getsource(module) for module in (brush, lattice, refiner)]
 
 
 def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.ndarray) -> None:

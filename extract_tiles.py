@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from cadl import console, files, shards, tiles, video
 from cadl.settings import Amount, Count, read_settings
@@ -179,7 +180,14 @@ def extract_video(
     drop_same: float,
 ) -> dict:
     """Writes every `frame_step`-th frame of a video, less black and repeated ones."""
-    row = {"files": 1, "skipped": 0, "tiles": 0, "dropped": 0, "crop": "", "note": ""}
+    row: dict[str, Any] = {
+        "files": 1,
+        "skipped": 0,
+        "tiles": 0,
+        "dropped": 0,
+        "crop": "",
+        "note": "",
+    }
     try:
         source_video = video.probe(path)
         if crop is None:

@@ -14,7 +14,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cadl import console, conversion, embeddings, files, gallery, graphs, latents, shards, video
 from cadl.settings import Amount, Fraction, Range, read_settings, to_json
@@ -72,20 +72,22 @@ def main(argv: list[str] | None = None) -> int:
     )
     style = find_style(settings.style, sources, vae_graph)
 
-    rows, failed = [], 0
+    rows: list[list[Any]] = []
+    failed = 0
     for path in paths:
         started = time.monotonic()
         try:
             look = looks.pop(path, None) or pool.submit(look_at, path, crop)
-            target, frames, note = convert(path, style, look, size, model, settings)
+            row = convert(path, style, look, size, model, settings)
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             if len(paths) == 1:
                 raise
             console.warn(f"skipped {error}")
-            target, frames, note, failed = path.name, 0, "failed", failed + 1
-        rows.append([str(target), frames, time.monotonic() - started, note])
+            row, failed = (path.name, 0, "failed"), failed + 1
+        target, frames, note = row
+        rows.append([target, frames, time.monotonic() - started, note])
     if len(rows) > 1:
         console.say(console.table(["video", "frames", "seconds", "note"], rows))
     if failed == len(paths):
@@ -191,7 +193,7 @@ def convert(
     size: str | tuple[int, int],
     model: SimpleNamespace,
     settings: SimpleNamespace,
-) -> tuple[Path, int, str]:
+) -> tuple[str, int, str]:
     """Converts one video; returns the file written, its frames, and a remark."""
     name = f"{shards.source_name(path.stem)}-{shards.source_name(style.name)}"
     target = settings.out / f"{name}.mp4"
@@ -201,9 +203,10 @@ def convert(
     if not (unrecorded and conversion.is_joined(work / name, request)):
         frames = frames_made_before(target, request, settings.replace)
         if frames:
-            return target, frames, "was finished before"
+            return str(target), frames, "was finished before"
     with files.only_one(work / name):
-        clip, geometry = plan(*look.result(), size, settings)
+        source, own_crop = look.result()
+        clip, geometry = plan(source, own_crop, size, settings)
         encoded = conversion.encode_video(
             clip, model.vae, model.about["vae"], work / shards.source_name(path.stem)
         )
@@ -244,7 +247,7 @@ def convert(
         f"{geometry.output_size[1]} at {clip.source.rate} frames/s; sound: {report['sound']}; "
         f"flicker {report['flicker_output']:.2f}, of the input {report['flicker_input']:.2f}"
     )
-    return target, report["frames"], report["sound"]
+    return str(target), report["frames"], report["sound"]
 
 
 def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace) -> dict:
@@ -284,7 +287,7 @@ def plan(
             f"({source.seconds:.1f} s)"
         )
     if size != "source":
-        crop = source.cover_crop(crop) if size == "tile" else source.cover_crop(crop, size)
+        crop = source.cover_crop(crop, *([] if isinstance(size, str) else [size]))
     geometry = conversion.Geometry.of(
         source, crop, size, settings.compare, scale=2 if settings.strokes == "fine" else 1
     )

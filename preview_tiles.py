@@ -29,8 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     by_source: dict[tuple[str, str], list[Path]] = {}
     for path in shards.list_shards(settings.tiles):
-        match = shards.NAME.fullmatch(path.name)
-        by_source.setdefault((match[1], match[2]), []).append(path)
+        by_source.setdefault(shards.kind_and_source(path), []).append(path)
 
     rows, faults = [], []
     with console.progress(total=sum(map(len, by_source.values())), unit="shard") as bar:

@@ -478,7 +478,8 @@ class Watch:
 
     def show(self, run: training.Run, step: int) -> None:
         """Logs measures and keeps a preview picture."""
-        values, shown = {}, []
+        values: dict[str, float] = {}
+        shown = []
         for name, (originals, pictures) in self._measured.items():
             refined = self._draw(pictures, originals, 0.0)
             before = metrics.psnr(originals, pictures).mean()

@@ -38,12 +38,13 @@ def main() -> int:
     model = vae.build_vae()
     for ways, adam in ((usual, keras.optimizers.Adam()), (ours, optimizer.Adam())):
         ways["Adam, whole VAE"] = update(adam, model.trainable_variables)
-    rows = []
+    rows, gains = [], []
     for name in usual:
         seconds = take_turns({"usual": usual[name], "ours": ours[name]}, REPEATS)
         slow, fast = (1e3 * float(np.median(seconds[way])) for way in ("usual", "ours"))
-        rows.append([name, slow, fast, slow / fast])
-    claim("least gain of a layer of ours over the usual one", min(row[3] for row in rows), least=1)
+        gains.append(slow / fast)
+        rows.append([name, slow, fast, gains[-1]])
+    claim("least gain of a layer of ours over the usual one", min(gains), least=1)
     print(console.table(["layer", "usual ms", "ours ms", "ratio"], rows))
     return 0
 

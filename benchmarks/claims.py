@@ -7,7 +7,9 @@ SEPARATOR = " | "
 HEADER = ["claim", "measured", "wanted", ""]
 
 
-def claim(text: str, measured: float, *, least: float | None = None, most: float | None = None):
+def claim(
+    text: str, measured: float, *, least: float | None = None, most: float | None = None
+) -> None:
     """Prints one claim, and whether it is met.
 
     Args:
@@ -16,8 +18,10 @@ def claim(text: str, measured: float, *, least: float | None = None, most: float
         least: it should be at least so much.
         most: or at most so much.
     """
-    wanted = f"at least {least:g}" if most is None else f"at most {most:g}"
-    met = measured >= least if most is None else measured <= most
+    if least is not None:
+        wanted, met = f"at least {least:g}", measured >= least
+    else:
+        wanted, met = f"at most {most:g}", measured <= (most or 0.0)
     cells = [PREFIX, text, f"{measured:.3g}", wanted, "met" if met else "FALLS SHORT"]
     console.say(SEPARATOR.join(cells))
 

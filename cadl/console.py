@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = Path(sys.prefix).resolve()
 
 
-def script(main: Callable[[list[str] | None], int | None]) -> Callable[[list[str] | None], int]:
+def script(main: Callable[..., int | None]) -> Callable[..., int]:
     """Wraps a script's `main`: an expected fault becomes one line on stderr and status 1.
 
     A fault is expected if the project's own code raised a built-in error on purpose, or if the

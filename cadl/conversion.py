@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cadl import console, files, latents, metrics, motion, tiles, video
+from cadl.latents import Statistics
 
 import numpy as np
 from PIL import Image
@@ -71,7 +72,7 @@ class Geometry:
         whole = np.asarray(whole)
         size = self.scale * tiles.WIDTH, self.scale * tiles.HEIGHT
         if whole.shape[2] < size[0]:
-            whole = np.stack([Image.fromarray(tile).resize(size) for tile in whole])
+            whole = np.stack([np.asarray(Image.fromarray(tile).resize(size)) for tile in whole])
         return tiles.crop_from_tile(whole, *(self.scale * side for side in self.tile_size))
 
 
@@ -137,14 +138,14 @@ class Encoded:
     sample_indices: np.ndarray
 
     @functools.cached_property
-    def statistics(self) -> latents.Statistics:
+    def statistics(self) -> Statistics:
         """The moments of the whole video's latents."""
         return latents.statistics_of(self.latents, "video")
 
     def restyle(
         self,
         smoothed: np.ndarray,
-        painter: latents.Statistics,
+        painter: Statistics,
         style_map: str,
         strength: float,
         chosen: np.ndarray | slice = slice(None),
@@ -510,8 +511,8 @@ def _join(
         )
     if sound.startswith("left out"):
         console.warn(f"{target}: sound {sound}")
-    sums = sum(np.array(files.read_json(path.with_suffix(".json"))["flicker_sums"])
-               for path in segments)  # fmt: skip
+    records = [files.read_json(path.with_suffix(".json")) for path in segments]
+    sums = np.sum([record["flicker_sums"] for record in records], axis=0)
     pairs = max(1, total - len(segments))
     return {
         "frames": total,

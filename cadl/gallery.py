@@ -13,6 +13,7 @@ LABEL_HEIGHT = 18
 BACKGROUND = (24, 24, 24)
 INK = (224, 224, 224)
 ACCENT = (237, 174, 73)
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 def contact_sheet(
@@ -89,16 +90,17 @@ def scatter(
     every = np.concatenate([places, *(place[None] for place in marks.values())])
     low, high = every.min(axis=0), every.max(axis=0)
     room = np.array(size) - thumbnail - 2 * MARGIN
-    scaled = {None: places, **marks}
-    for name, place in scaled.items():
-        scaled[name] = MARGIN + (place - low) / np.maximum(high - low, 1e-9) * room
+
+    def scale(values: np.ndarray) -> np.ndarray:
+        return MARGIN + (values - low) / np.maximum(high - low, 1e-9) * room
+
     sheet = Image.new("RGB", size, BACKGROUND)
-    for (x, y), tile in zip(scaled.pop(None), thumbnails, strict=True):
+    for (x, y), tile in zip(scale(places), thumbnails, strict=True):
         small = Image.fromarray(tile).resize(thumbnail, Image.Resampling.LANCZOS)
         sheet.paste(small, (round(x), round(y)))
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(16)
-    ends = {name: place + np.array(thumbnail) / 2 for name, place in scaled.items()}
+    ends = {name: scale(place) + np.array(thumbnail) / 2 for name, place in marks.items()}
     for start, end in arrows:
         draw.line([*ends[start], *ends[end]], fill=ACCENT, width=3)
         direction = ends[end] - ends[start]
@@ -118,7 +120,7 @@ def save_picture(path: Path, picture: Image.Image) -> None:
         picture.save(temporary, quality=90)
 
 
-def _fitting(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont, width: int) -> str:
+def _fitting(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
     while text and draw.textlength(text, font) > width:
         text = text[:-1]
     return text

@@ -104,15 +104,16 @@ def blend(painters: dict[str, Statistics], weights: dict[str, float]) -> Statist
     if len(chosen) == 1:
         return chosen[0][0]
     covariances = [(_shrunk(painter), weight) for painter, weight in chosen]
-    found = sum(weight * covariance for covariance, weight in covariances)
+    found = np.sum([weight * covariance for covariance, weight in covariances], axis=0)
     for _ in range(BARYCENTRE_STEPS):
         root, inverse_root = _power(found, 0.5), _power(found, -0.5)
-        total = sum(w * _power(root @ covariance @ root, 0.5) for covariance, w in covariances)
+        parts = [w * _power(root @ covariance @ root, 0.5) for covariance, w in covariances]
+        total = np.sum(parts, axis=0)
         found = inverse_root @ total @ total @ inverse_root
     return Statistics(
         "painting",
         min(painter.count for painter, _ in chosen),
-        sum(weight * painter.mean for painter, weight in chosen),
+        np.sum([weight * painter.mean for painter, weight in chosen], axis=0),
         (found + found.T) / 2 - ACTIVE_VARIANCE * np.eye(len(found)),
     )
 
@@ -216,13 +217,15 @@ def distance_from(video: Statistics, sources: Sequence[Statistics]) -> float:
         sources: moments of what was trained on, at least one.
     """
     count = sum(source.count for source in sources)
-    mean = sum(source.count * source.mean for source in sources) / count
-    covariance = (
-        sum(
-            source.count * (source.covariance + np.outer(source.mean - mean, source.mean - mean))
-            for source in sources
-        )
-        / count
+    shares = [source.count / count for source in sources]
+    mean = np.average([source.mean for source in sources], axis=0, weights=shares)
+    gaps = [source.mean - mean for source in sources]
+    covariance = np.sum(
+        [
+            share * (source.covariance + np.outer(gap, gap))
+            for share, source, gap in zip(shares, sources, gaps, strict=True)
+        ],
+        axis=0,
     )
     shrunk = _shrunk(Statistics("", count, mean, covariance))
     gap = video.mean - mean

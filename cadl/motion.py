@@ -93,7 +93,7 @@ def _overlap(a: np.ndarray, b: np.ndarray, motion: np.ndarray) -> tuple[np.ndarr
     )
     rows, columns = slice(top, bottom), slice(left, right)
     down, across = map(float, motion - whole)
-    moved = 0.0
+    moved = np.zeros((bottom - top, right - left), np.float32)
     for y, share_y in ((0, 1 - down), (1, down)):
         for x, share_x in ((0, 1 - across), (1, across)):
             from_rows = slice(top - whole[0] - y, bottom - whole[0] - y)

@@ -9,6 +9,8 @@ toward the painter; shapes come from the detail. Over it go brush strokes (`cadl
 tile's own colours, changed by what is learnt from the painter's tiles.
 """
 
+from typing import Any
+
 from cadl import brush, lattice
 from cadl.blocks import SpaceToDepth, smooth_depth_to_space
 from cadl.metrics import LUMINANCE
@@ -58,7 +60,8 @@ class Refining(keras.Model):
     def __init__(self, detail_channels: int, size: tuple = (None, None)):
         """Builds the networks, for tiles of any or of one size; `call` takes whole tiles only."""
         super().__init__(name="refining", dtype="float32")
-        self.detail_encoder = self.painter = None
+        self.detail_encoder: Any = None
+        self.painter: Any = None
         self.refiner = build_refiner(detail_channels, size)
         if detail_channels:
             self.detail_encoder = build_detail_encoder(detail_channels, size)
@@ -160,7 +163,7 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
         float32 [N, h, w, 3], or larger if strokes were laid closer than a pixel.
     """
     ground = ops.average_pool(restored, GROUND_BLOCK, GROUND_BLOCK)
-    canvas = None
+    canvas: Any = None
     bare = 1.0
     tint, *parts = ops.split(colours, 3 + len(FIRST_STROKES) * np.arange(len(laid)), axis=-1)
     tint = brush.blur(ops.average_pool(MAX_TINT * ops.tanh(tint), TINT_BLOCK, TINT_BLOCK))

@@ -59,11 +59,14 @@ def read_settings(argv: list[str] | None, script: ModuleType | None = None) -> S
     """
     if script is None:
         script = inspect.getmodule(inspect.stack()[1].frame)
-    source = Path(script.__file__).read_text(encoding="utf-8")
+    if script is None or script.__file__ is None:
+        raise ValueError("settings are read from a script's file, and this is none")
+    path = Path(script.__file__)
+    source = path.read_text(encoding="utf-8")
     comments = _trailing_comments(source)
     lines = (script.__doc__ or "").strip()
     parser = argparse.ArgumentParser(
-        prog=Path(script.__file__).name,
+        prog=path.name,
         description=lines,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -124,7 +127,7 @@ def _protect_negative_values(argv: list[str] | None) -> list[str]:
 def _annotated_constants(source: str) -> dict[str, int]:
     """Maps each annotated UPPER_CASE name of a module to the last line of its assignment."""
     return {
-        node.target.id: node.end_lineno
+        node.target.id: node.end_lineno or node.lineno
         for node in ast.parse(source).body
         if isinstance(node, ast.AnnAssign)
         and isinstance(node.target, ast.Name)

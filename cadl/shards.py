@@ -61,7 +61,7 @@ class ShardWriter:
         self.count = 0
         self._folder = folder
         self._prefix = f"{kind}-{source}"
-        self._writer: tf.io.TFRecordWriter | None = None
+        self._writer: Any = None
         self._temporary: list[Path] = []
 
     def __enter__(self) -> "ShardWriter":
@@ -110,6 +110,18 @@ def shards_of(folder: Path, prefix: str) -> list[Path]:
     return sorted(path for path in found if NAME.fullmatch(path.name))
 
 
+def kind_and_source(path: Path) -> tuple[str, str]:
+    """Reads both from the name of a shard.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = NAME.fullmatch(path.name)
+    if match is None:
+        raise ValueError(f"{path} is not named as shards are")
+    return match[1], match[2]
+
+
 def list_shards(folder: Path) -> list[Path]:
     """Returns all shards of a folder.
 
@@ -117,12 +129,12 @@ def list_shards(folder: Path) -> list[Path]:
         FileNotFoundError: there are none; the script that makes them is named.
         ValueError: a shard of a set is missing.
     """
-    shards = sorted(path for path in folder.glob("*.tfrecord.gz") if NAME.fullmatch(path.name))
+    named = ((path, NAME.fullmatch(path.name)) for path in folder.glob("*.tfrecord.gz"))
+    shards = {path: match for path, match in sorted(named) if match}
     if not shards:
         raise FileNotFoundError(f"no tiles in {folder}: run extract_tiles.py first")
     sets: dict[str, list[re.Match]] = {}
-    for path in shards:
-        match = NAME.fullmatch(path.name)
+    for match in shards.values():
         sets.setdefault(f"{match[1]}-{match[2]}", []).append(match)
     for prefix, matches in sets.items():
         if len(matches) != int(matches[0][4]) or len({match[4] for match in matches}) != 1:
@@ -130,7 +142,7 @@ def list_shards(folder: Path) -> list[Path]:
                 f"{folder}/{prefix}: {len(matches)} shards of {int(matches[0][4])} are there: "
                 "run extract_tiles.py again"
             )
-    return shards
+    return list(shards)
 
 
 def read_shard(path: Path) -> Iterator[Tile]:

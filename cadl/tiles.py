@@ -243,7 +243,8 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
         try:
             source = ImageCms.ImageCmsProfile(BytesIO(profile))
             target = ImageCms.createProfile("sRGB")
-            return ImageCms.profileToProfile(picture, source, target, outputMode="RGB")
+            converted = ImageCms.profileToProfile(picture, source, target, outputMode="RGB")
+            return converted or picture.convert("RGB")
         except (ImageCms.PyCMSError, OSError):
             pass  # a profile for another colour space: the plain conversion is closest
     return picture.convert("RGB")

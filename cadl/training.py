@@ -211,7 +211,9 @@ class Run:
             ) as movie,
         ):
             for path in previews:
-                movie.append_data(np.asarray(Image.open(path).convert("RGB")))
+                movie.append_data(  # type: ignore[attr-defined]
+                    np.asarray(Image.open(path).convert("RGB"))
+                )
 
     @contextlib.contextmanager
     def stoppable(self) -> Iterator[None]:
@@ -406,6 +408,9 @@ class Meter:
     """Means of the terms since they were last read, and tiles per second."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._sums: dict[str, float] = {}
         self._count = 0
         self._started = time.monotonic()
@@ -421,7 +426,7 @@ class Meter:
         means = {name: value / max(self._count, 1) for name, value in self._sums.items()}
         seconds = time.monotonic() - self._started
         means["tiles_per_second"] = self._count * batch_size / seconds
-        self.__init__()
+        self._begin()
         return means
 
 
@@ -463,8 +468,12 @@ def is_preview_step(step: int, preview_every: int) -> bool:
 
 def in_batches(
     function: Callable[[np.ndarray], Any], values: np.ndarray, batch_size: int = 16
-) -> np.ndarray | list[np.ndarray]:
-    """Runs a function over batches and joins what it returns, or each part of a tuple."""
+) -> Any:
+    """Runs a function over batches and joins what it returns, or each part of a tuple.
+
+    Returns:
+        An array, or a list of arrays.
+    """
     parts = [
         function(values[start : start + batch_size]) for start in range(0, len(values), batch_size)
     ]

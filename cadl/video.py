@@ -12,7 +12,7 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -456,7 +456,7 @@ def _input(path: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], **pipes: Any) -> Iterator[tuple[subprocess.Popen, Any]]:
+def _running(command: list[str], **pipes: Any) -> Iterator[tuple[Any, Callable[[], str]]]:
     """Runs ffmpeg for the block; yields it with a function that returns what it logged."""
     with tempfile.TemporaryFile() as errors:
 
