@@ -32,6 +32,8 @@ def main(argv: list[str] | None = None) -> int:
                     "--refiners", f"ours={demo / 'log/refiner'}", "--video", "night-walk"],
         "maps": ["--videos", demo / "data/videos", "--exported", demo / "exported",
                  "--tiles", demo / "tiles", "--clips", 2],
+        "evaluation": ["--tiles", demo / "tiles", "--exported", demo / "exported",
+                       "--count", 3000, "--short", 500],
         "kills": ["--tiles", demo / "tiles", "--exported", demo / "exported",
                   "--video", demo / "data/videos/night-walk.mp4", "--steps", 40, "--kills", 2],
         "extraction": ["--minutes", 3, "--video", demo / "data/videos/night-walk.mp4"],
