@@ -30,7 +30,7 @@ REFINER_RUN: Path = Path("log/refiner")  # the trained refiner
 EXPORTED: Path = Path("exported")  # where the SavedModels go
 TILES: Path = Path("data/tiles")  # tiles to compare on
 
-COMPARED_TILES: Count = 16  # how many are compared, spread over all sources
+COMPARED_TILES: Count = 8  # how many are compared, spread over all sources
 
 BATCH = 8  # tiles at a time
 MAX_DIFFERENCE = 2e-3  # of a pixel in [0, 1]; other kernels round otherwise, no more
@@ -110,16 +110,15 @@ def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.nd
         note("encode", encoded["z_log_var"], z_log_var)
         pictures = vae_model.decoder(z_mean)
         note("decode", vae_graph.decode(z_mean), pictures)
-        for strength in (0.0, 1.0):
-            strengths = np.full(len(part), strength, np.float32)
-            drift = np.linspace(0.0, 9.3, 2 * len(part), dtype=np.float32).reshape(-1, 2)
-            for name, spacing in graphs.SPACINGS.items():
-                refined = refining(pictures, tiles_in, strengths, spacing=spacing, drift=drift)
-                stylized = getattr(stylizer, name)(z_mean, part, strengths, drift)
-                rounded = np.asarray(stylized) / 255
-                note("stylize", rounded, np.clip(refined, 0, 1), rounding=0.5 / 255)
-            refined = np.clip(refining(pictures, tiles_in, strengths), 0, 1)
-            note("refine", refiner_graph.refine(pictures, part, strengths), refined)
+        strengths = np.linspace(1.0, 0.0, len(part), dtype=np.float32)
+        drift = np.linspace(0.0, 9.3, 2 * len(part), dtype=np.float32).reshape(-1, 2)
+        for name, spacing in graphs.SPACINGS.items():
+            refined = refining(pictures, tiles_in, strengths, spacing=spacing, drift=drift)
+            stylized = getattr(stylizer, name)(z_mean, part, strengths, drift)
+            rounded = np.asarray(stylized) / 255
+            note("stylize", rounded, np.clip(refined, 0, 1), rounding=0.5 / 255)
+        refined = np.clip(refining(pictures, tiles_in, strengths), 0, 1)
+        note("refine", refiner_graph.refine(pictures, part, strengths), refined)
     words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())
     console.say(f"largest difference from the checkpoints on {len(pixels)} tiles: {words}")
     for name, found in differences.items():
