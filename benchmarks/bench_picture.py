@@ -31,7 +31,7 @@ SEED: Seed = 1  # of the judge and of the patches
 PICTURE: Path = Path("out/bench/picture.png")  # enlarged crops of all ways side by side
 
 MEASURES = ("PSNR", "PSNR light", "SSIM light", "sharp", "to video", "to painter", "of the way",
-            "judge", "flicker")  # fmt: skip
+            "judge", "flicker", "grid")  # fmt: skip
 CROP = (slice(40, 130), slice(80, 240))  # of a tile, enlarged in the picture
 PAN_FRAMES = 12
 PAN_STEP = 1.5  # pixels a frame
@@ -79,6 +79,8 @@ def make_claims(name: str, measured: dict) -> None:
     claim(f"{name}, 0: gap in sharpness over that of the VAE", gap, most=0.5)
     claim(f"{name}, 0: patch distance to the video over that of the VAE",
           restored["to video"] / vae_alone["to video"], most=0.6)  # fmt: skip
+    grids = max(restored["grid"], painted["grid"])
+    claim(f"{name}: energy of a pixel grid over the video's", grids, most=1)
     claim(f"{name}, 1: of the way to the paintings", painted["of the way"], least=0.6)
     claim(f"{name}, 1: SSIM of light", painted["SSIM light"], least=0.45)
     claim(f"{name}, 1: judge's error over that of colour transfer",
@@ -167,6 +169,7 @@ def measure(scene: SimpleNamespace, name, strength, drawn, panned, settings) -> 
         (scene.far - distance) / (scene.far - scene.floor),
         judge(drawn, scene.paintings, scene.unseen, settings) if strength != 0 else "",
         metrics.flicker(panned) / metrics.flicker(scene.pan),
+        metrics.grid_energy(light) / metrics.grid_energy(grey),
     ]
 
 

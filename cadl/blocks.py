@@ -59,10 +59,11 @@ def smooth_depth_to_space(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """
     x = DepthToSpace(2, name=f"{name}_depth_to_space")(x)
     shape = tuple(x.shape[1:])
-    return layers.Lambda(_blur_121, output_shape=shape, name=f"{name}_smooth")(x)
+    return layers.Lambda(blur_121, output_shape=shape, name=f"{name}_smooth")(x)
 
 
-def _blur_121(x):
+def blur_121(x):
+    """Blurs [N, h, w, c] by 1, 2, 1 in both directions; a grid of every second pixel is gone."""
     x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="reflect")
     x = x[:, :-2] + 2.0 * x[:, 1:-1] + x[:, 2:]
     return (x[:, :, :-2] + 2.0 * x[:, :, 1:-1] + x[:, :, 2:]) / 16.0

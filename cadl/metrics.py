@@ -49,6 +49,30 @@ def sharpness(pictures: np.ndarray) -> np.ndarray:
     return np.square(laplacian).mean(axis=(1, 2))
 
 
+def grid_energy(pictures: np.ndarray) -> float:
+    """Returns how much a grid of every second or fourth pixel stands out: 1 is not at all.
+
+    The energy at the frequencies of 1/2 and 1/4 across and down over that at frequencies near by,
+    the larger of both: luminance, float [N, h, w].
+    """
+    height, width = pictures.shape[1:]
+    window = np.hanning(height)[:, None] * np.hanning(width)
+    flat = (pictures - pictures.mean(axis=(1, 2), keepdims=True)) * window
+    energy = np.square(np.abs(np.fft.fft2(flat))).mean(axis=0)
+    down, across = (np.abs(np.fft.fftfreq(size)) for size in (height, width))
+
+    def near(frequency: float) -> float:
+        rows, columns = (np.abs(axis - frequency) < 0.008 for axis in (down, across))
+        level, upright = down < 0.008, across < 0.008
+        return float(energy[np.ix_(rows, upright)].mean() + energy[np.ix_(level, columns)].mean())
+
+    ratios = []
+    for frequency in (0.5, 0.25):
+        beside = [near(f) for f in (frequency - 0.03, frequency + 0.03) if f <= 0.5]
+        ratios.append(near(frequency) / (np.mean(beside) + 1e-12))
+    return float(max(ratios))
+
+
 def patch_distance(
     a: np.ndarray, b: np.ndarray, *, patches: int = 20000, directions: int = 128, seed: int = 0
 ) -> float:

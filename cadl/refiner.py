@@ -12,7 +12,7 @@ tile's own colours, changed by what is learnt from the painter's tiles.
 from typing import Any
 
 from cadl import brush, lattice
-from cadl.blocks import SpaceToDepth, smooth_depth_to_space
+from cadl.blocks import SpaceToDepth, blur_121, smooth_depth_to_space
 from cadl.metrics import LUMINANCE
 
 import keras
@@ -259,13 +259,16 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     Takes a list: the VAE's tiles, float32 [N, h, w, 3]; and, unless `detail_channels` is 0, the
     detail code, float32 [N, h/4, w/4, detail_channels], and chroma, float32 [N, h/4, w/4, 2].
     Returns tiles, float32 [N, h, w, 3], not clipped, and features, float32 [N, h/4, w/4, FEATURES].
-    New, it returns the VAE's tiles as they are. Interpolation and a smooth depth-to-space lead back
-    to full size, so no grid can show.
+    New, it returns the VAE's tiles, blurred by half a pixel: that takes the grid of the decoder's
+    blocks away, and made no reconstruction worse. Interpolation and a smooth depth-to-space lead
+    back to full size, so that there is no other.
     """
     picture = keras.Input((*size, 3), name="picture")
     quarter = tuple(side and side // BLOCK for side in size)
     inputs = [picture]
-    x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
+    shape = tuple(picture.shape[1:])
+    blurred = layers.Lambda(blur_121, output_shape=shape, name="blurred")(picture)
+    x = SpaceToDepth(BLOCK, name="space_to_depth")(blurred)  # [N, h/4, w/4, 48]
     parts = [layers.Rescaling(2.0, -1.0, name="centre")(x)]
     if detail_channels:
         detail = keras.Input((*quarter, detail_channels), name="detail")
@@ -282,7 +285,7 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     x = layers.Conv2D(HALF_FEATURES, 3, padding="same", activation="silu", name="half_conv")(x)
     x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="residual")(x)
     x = smooth_depth_to_space(x, "full")  # [N, h, w, 3]
-    x = layers.Add(dtype="float32", name="refined")([picture, x])
+    x = layers.Add(dtype="float32", name="refined")([blurred, x])
     return keras.Model(inputs, [x, features], name="refiner")
 
 

@@ -23,6 +23,14 @@ def test_a_constant_picture_has_no_sharpness():
     assert metrics.sharpness(checks).item() == pytest.approx(16)
 
 
+def test_a_grid_stands_out_and_noise_does_not():
+    noise = RNG.normal(0.5, 0.05, (8, 96, 128))
+    assert metrics.grid_energy(noise) == pytest.approx(1, abs=0.3)
+    for period in (2, 4):
+        lines = 0.02 * (np.arange(128) % period == 0)
+        assert metrics.grid_energy(noise + lines) > 5
+
+
 def test_patch_distance_is_zero_for_the_same_pixels_and_grows_with_a_shift():
     near, far = (metrics.patch_distance(PICTURES, PICTURES + d) for d in (0.1, 0.3))
     flat = np.full((2, 60, 80, 3), 0.5, np.float32)
