@@ -70,7 +70,9 @@ class Refining(keras.Model):
         self._numbers = [brush.scatter(layer) for layer in brush.LAYERS]
 
     def restore(self, pictures, detail=None, hint=None):
-        """Sharpens the VAE's pictures.
+        """Sharpens the VAE's pictures, first blurred by half a pixel.
+
+        That takes the grid of the decoder's blocks away, and made no reconstruction worse.
 
         Args:
             pictures: float32 [N, h, w, 3].
@@ -80,6 +82,7 @@ class Refining(keras.Model):
         Returns:
             Tiles, float32 [N, h, w, 3], not clipped, and features for `paint`.
         """
+        pictures = blur_121(ops.convert_to_tensor(pictures))
         inputs = [pictures, detail, hint] if self.detail_encoder else [pictures]
         return self.refiner([ops.convert_to_tensor(x) for x in inputs])
 
@@ -259,16 +262,13 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     Takes a list: the VAE's tiles, float32 [N, h, w, 3]; and, unless `detail_channels` is 0, the
     detail code, float32 [N, h/4, w/4, detail_channels], and chroma, float32 [N, h/4, w/4, 2].
     Returns tiles, float32 [N, h, w, 3], not clipped, and features, float32 [N, h/4, w/4, FEATURES].
-    New, it returns the VAE's tiles, blurred by half a pixel: that takes the grid of the decoder's
-    blocks away, and made no reconstruction worse. Interpolation and a smooth depth-to-space lead
-    back to full size, so that there is no other.
+    New, it returns the VAE's tiles as they are. Interpolation and a smooth depth-to-space lead back
+    to full size, so no grid can show.
     """
     picture = keras.Input((*size, 3), name="picture")
     quarter = tuple(side and side // BLOCK for side in size)
     inputs = [picture]
-    shape = tuple(picture.shape[1:])
-    blurred = layers.Lambda(blur_121, output_shape=shape, name="blurred")(picture)
-    x = SpaceToDepth(BLOCK, name="space_to_depth")(blurred)  # [N, h/4, w/4, 48]
+    x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
     parts = [layers.Rescaling(2.0, -1.0, name="centre")(x)]
     if detail_channels:
         detail = keras.Input((*quarter, detail_channels), name="detail")
@@ -285,7 +285,7 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     x = layers.Conv2D(HALF_FEATURES, 3, padding="same", activation="silu", name="half_conv")(x)
     x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="residual")(x)
     x = smooth_depth_to_space(x, "full")  # [N, h, w, 3]
-    x = layers.Add(dtype="float32", name="refined")([blurred, x])
+    x = layers.Add(dtype="float32", name="refined")([picture, x])
     return keras.Model(inputs, [x, features], name="refiner")
 
 
