@@ -1,6 +1,5 @@
 """Learns a painter's style with a variational autoencoder and transfers it to video."""
 
-import logging
 import os
 import sys
 import tempfile
@@ -32,4 +31,6 @@ def _import_quietly() -> None:
 if os.environ["KERAS_BACKEND"] == "tensorflow":
     _import_quietly()
     # Else it warns of gradients through SavedModels, which nobody takes.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    from absl import logging  # comes with TensorFlow
+
+    logging.set_verbosity(logging.ERROR)
