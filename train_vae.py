@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         model = vae.build_vae()
         averaged = vae.build_vae()
         averaged.set_weights(model.get_weights())
-        adam = optimizer.Adam(settings.learning_rate, beta_2=0.99)
+        adam = optimizer.Adam(settings.learning_rate, beta_2=0.99, epsilon=optimizer.VAE_EPSILON)
         adam.build(model.trainable_variables)
     with training.one_writer(settings.run):
         run = training.Run(

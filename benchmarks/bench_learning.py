@@ -112,7 +112,7 @@ class Learner:
         self._average = optimizer.make_averager(
             tf.distribute.get_strategy(), self._shown, self._model
         )
-        self._adam = optimizer.Adam(way["rate"], beta_2=0.99)
+        self._adam = optimizer.Adam(way["rate"], beta_2=0.99, epsilon=optimizer.VAE_EPSILON)
         if name == "2017":
             self._adam = optimizer.Adam(ancestor.LEARNING_RATE)
         self._adam.build(self._model.trainable_variables)

@@ -11,6 +11,7 @@ SPIKE_RATIO = 30.0  # and beyond this many its step is skipped
 NORM_MOMENTUM = 0.98
 FIRST_STEPS = 5  # in which the usual norm is learnt; a loss may begin at a flat place
 AVERAGE_EVERY = 4
+VAE_EPSILON = 1e-5  # of gradients near 3: what is only rounding moves no weight by a whole step
 
 
 class Adam(keras.optimizers.Adam):
