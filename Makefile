@@ -24,7 +24,7 @@ demo: setup
 	@echo "Look at out/night-walk-night-streets.mp4, before and after in out/night-walk-night-streets-ladder.png"
 
 test: setup lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 lint: setup
 	.venv/bin/ruff check .

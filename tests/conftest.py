@@ -1,6 +1,9 @@
 """A tiny real project, made once: paintings, a letterboxed video with sound, all seven scripts."""
 
+import contextlib
+import fcntl
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -62,19 +65,42 @@ def make_clip(path: Path, ffmpeg, *, frames: int = FRAMES, bars: int = 16, cut: 
 
 
 @pytest.fixture(scope="session")
-def media(tmp_path_factory, ffmpeg) -> SimpleNamespace:
+def shared(tmp_path_factory) -> Path:
+    """A folder that all processes of one test run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextlib.contextmanager
+def made_once(folder: Path):
+    """Yields True to the first process that comes here, False to others when it is done."""
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        new = not folder.exists()
+        folder.mkdir(exist_ok=True)
+        yield new
+
+
+@pytest.fixture(scope="session")
+def media(shared, ffmpeg) -> SimpleNamespace:
     """Two painters and a video, under names that are hard to handle."""
-    folder = tmp_path_factory.mktemp("médiä with space")
+    folder = shared / "médiä with space"
+    clip = folder / "videos" / "-My Clip é.mp4"
+    with made_once(folder) as new:
+        if new:
+            make_media(folder, clip, ffmpeg)
+    return SimpleNamespace(paintings=folder / "paintings", videos=folder / "videos", clip=clip)
+
+
+def make_media(folder: Path, clip: Path, ffmpeg) -> None:
     for painter, seeds in (("Night Streets", (0, 1, 2)), ("Übung-2", (30, 31))):
         own = folder / "paintings" / painter / "deep"
         own.mkdir(parents=True)
         for seed in seeds:
             scene = make_samples.Scene(seed).draw(360, 280, 0.2)
             make_samples.paint(scene, seed).save(own / f"no {seed}.png")
-    (folder / "videos").mkdir()
-    clip = folder / "videos" / "-My Clip é.mp4"
+    clip.parent.mkdir()
     make_clip(clip, ffmpeg)
-    return SimpleNamespace(paintings=folder / "paintings", videos=folder / "videos", clip=clip)
 
 
 HOSTILE = """
@@ -88,14 +114,14 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory, media) -> SimpleNamespace:
+def project(shared, media) -> SimpleNamespace:
     """The seven scripts run in a row; `outputs` holds what each printed.
 
     In a hostile place: paths begin with a dash and have spaces and accents in them, the input is
     read-only, there is no home, no screen and no locale, nobody else may read what is written, and
     a warning from the project's own code is an error.
     """
-    folder = tmp_path_factory.mktemp("- pröject")
+    folder = shared / "- pröject"
     paths = SimpleNamespace(
         root=folder,
         tiles=folder / "-tïles 1",
@@ -107,7 +133,18 @@ def project(tmp_path_factory, media) -> SimpleNamespace:
         out=folder / "-öut",
         media=media,
     )
-    paths.outputs = {}
+    record = folder / "outputs.json"
+    with made_once(folder) as new:
+        if new:
+            record.write_text(json.dumps(make_project(folder, paths, media)))
+    assert record.exists(), "it was not made: see the first test that failed"
+    paths.outputs = json.loads(record.read_text())
+    return paths
+
+
+def make_project(folder: Path, paths: SimpleNamespace, media) -> dict[str, str]:
+    """Runs the seven scripts and returns what each printed."""
+    outputs = {}
 
     def run(script: str, **options: object) -> None:
         words = [
@@ -120,7 +157,7 @@ def project(tmp_path_factory, media) -> SimpleNamespace:
             cwd=folder, env={"PATH": os.environ["PATH"], "LC_ALL": "C"}, text=True,
             encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
-        paths.outputs[script] = finished.stdout
+        outputs[script] = finished.stdout
         assert finished.returncode == 0, finished.stdout
 
     given = [path for path in media.paintings.parent.rglob("*") if path.is_file()]
@@ -141,4 +178,4 @@ def project(tmp_path_factory, media) -> SimpleNamespace:
         out=paths.out)  # fmt: skip
     for path in given:
         path.chmod(0o644)
-    return paths
+    return outputs

@@ -249,7 +249,7 @@ def test_a_second_run_on_the_same_folder_is_refused(project, scripts, capsys):
 def tensorboard(project):
     """Serves the project's runs from a process of its own; gives the address."""
     command = [sys.executable, "-m", "tensorboard.main", "--port", "0", "--logdir",
-               str(project.root / "log")]  # fmt: skip
+               str(project.vae_run.parent)]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         yield next(word for line in process.stderr for word in line.split() if "http://" in word)
