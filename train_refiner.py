@@ -45,7 +45,7 @@ LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) fro
 SEED: Seed = 1  # of weights, order of tiles and noise
 
 LOSS: Literal["strokes", "ancestor"] = "strokes"  # what is learnt; ancestor is the loss of 2017
-DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 4  # detail code of a tile; 0 is a plain refiner
+DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 8  # detail code of a tile; 0 is a plain refiner
 STROKE_WEIGHT: Amount = 100.0  # of the texture statistics of the painter's tiles
 STRUCTURE_WEIGHT: Amount = 80.0  # of the video's local structure, which holds strokes back
 COLOUR_WEIGHT: Amount = 30.0  # of the palette of the painter's tiles
@@ -193,7 +193,11 @@ def make_step(strategy, vae_model, maps, parts, run, settings):
     model, discriminator = parts.model, parts.discriminator
     paints = model.painter is not None and settings.loss == "strokes"
     adversarial = paints and settings.adversarial_weight > 0
-    prepare = make_preparation(vae_model, maps, with_detail=model.painter is not None)
+    with_detail = model.painter is not None
+    prepare = make_preparation(
+        vae_model, maps, with_detail=with_detail,
+        with_pictures=settings.loss == "ancestor" or not with_detail,
+    )  # fmt: skip
 
     def replica_step(batch: dict, adversarial_weight: tf.Tensor) -> dict[str, tf.Tensor]:
         given = prepare(batch)
@@ -203,7 +207,7 @@ def make_step(strategy, vae_model, maps, parts, run, settings):
         with tf.GradientTape() as tape:
             restored, plain, painted, detail = draw(model, given)
             if settings.loss == "ancestor":
-                terms = strokes.ancestor_terms(given.targets, restored, given.pictures[:count])
+                terms = strokes.ancestor_terms(given.targets, restored, given.pictures)
             else:
                 terms = strokes.restoring_terms(given.targets, restored, detail)
             if paints:
@@ -240,13 +244,13 @@ def make_step(strategy, vae_model, maps, parts, run, settings):
     return step
 
 
-def make_preparation(vae_model, maps, *, with_detail: bool):
+def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool):
     """Returns the function that makes of a batch all that nothing is learnt from.
 
-    It decodes codes as they are and, of videos, moved toward a painter as well, and cuts one window
-    out of everything. It returns `targets`, the tiles, [N, h, w, 3]; and `pictures`, the VAE's.
-    With a detail code, also `noise` on it; `pictures` has the moved ones, half as many, behind the
-    others, and so has `hint`; `strength`, [N/2, 1], and `laid`, strokes, are of the moved ones.
+    It cuts one window out of everything: `targets`, the tiles, [N, h, w, 3]; if wanted `pictures`,
+    the VAE's. With a detail code also `noise` on it; `thumbnails` of the tiles and, half as many
+    behind them, of videos, led by codes moved toward a painter; `strength`, [N/2, 1], and `laid`,
+    strokes, of the latter.
     """
     gains, offsets = map(tf.constant, maps)
     numbers = [tf.constant(brush.scatter(layer))[None] for layer in brush.LAYERS]
@@ -254,33 +258,28 @@ def make_preparation(vae_model, maps, *, with_detail: bool):
     def prepare(batch: dict[str, tf.Tensor]) -> SimpleNamespace:
         corner = batch["corner"]
         whole = tf.cast(batch["tiles"], tf.float32) / 255
-        targets = cut(whole, corner)
+        given = SimpleNamespace(targets=cut(whole, corner))
         codes, _ = vae_model.encoder(whole)
+        if with_pictures:
+            given.pictures = cut(vae_model.decoder(codes), corner)
         if not with_detail:
-            pictures = cut(vae_model.decoder(codes), corner)
-            return SimpleNamespace(targets=targets, pictures=pictures)
+            return given
         strength = batch["strength"][1::2]
         pairs = batch["pair"][1::2]
         goal = codes[1::2] * tf.gather_nd(gains, pairs) + tf.gather_nd(offsets, pairs)
-        moved = codes[1::2] + strength[:, None] * (goal - codes[1::2])
-        decoded = vae_model.decoder(tf.concat([codes, moved], 0))
-        originals = tf.concat([whole, whole[1::2]], 0)
-        small, small_tiles = (tf.nn.avg_pool2d(x, 4, 4, "VALID") for x in (decoded, originals))
-        count = tf.shape(whole)[0]
-        strengths = tf.concat([tf.zeros(count), strength], 0)[:, None]
-        flow = cut(brush.directions(small_tiles[count:]), corner, refiner.BLOCK)
+        moved = vae_model.decoder(codes[1::2] + strength[:, None] * (goal - codes[1::2]))
+        small = blocks.shrink(whole, refiner.BLOCK)
+        led = refiner.lead(small[1::2], blocks.shrink(moved, refiner.BLOCK), strength[:, None])
+        flow = cut(brush.directions(small[1::2]), corner, refiner.BLOCK)
         lattices = [
             lattice.Fixed(layer, cut(own, corner, layer.cell)[0])
             for layer, own in zip(brush.LAYERS, numbers, strict=True)
         ]
-        return SimpleNamespace(
-            targets=targets,
-            pictures=cut(decoded, corner),
-            noise=refiner.DETAIL_NOISE * batch["noise"],
-            hint=cut(refiner.chroma_hint(small, small_tiles, strengths), corner, refiner.BLOCK),
-            strength=strength[:, None],
-            laid=refiner.lay_strokes(flow, lattices, refiner.TRAINING_SPACING),
-        )
+        given.noise = refiner.DETAIL_NOISE * batch["noise"]
+        given.thumbnails = cut(tf.concat([small, led], 0), corner, refiner.BLOCK)
+        given.strength = strength[:, None]
+        given.laid = refiner.lay_strokes(flow, lattices, refiner.TRAINING_SPACING)
+        return given
 
     return prepare
 
@@ -301,7 +300,7 @@ def draw(model: refiner.Refining, given: SimpleNamespace) -> tuple:
     detail = model.detail_encoder(given.targets)
     noisy = detail + given.noise
     noisy = tf.concat([noisy, noisy[1::2]], 0)
-    refined, features = model.restore(given.pictures, noisy, given.hint)
+    refined, features = model.restore(given.thumbnails, noisy)
     plain = tf.stop_gradient(refined[count:])
     painted = model.paint(plain, features[count:], given.strength, given.laid)
     return refined[:count], plain, painted, detail

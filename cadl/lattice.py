@@ -6,6 +6,7 @@ pixel, a way of its own for each frame.
 """
 
 from cadl import brush, tiles
+from cadl.blocks import shrink
 
 import numpy as np
 from keras import ops
@@ -30,7 +31,7 @@ class Fixed:
 
     def average(self, pictures):
         """Averages over each cell: [N, h, w, c] -> [N, rows, columns, c]."""
-        return ops.average_pool(pictures, self.layer.cell, self.layer.cell)
+        return shrink(pictures, self.layer.cell)
 
     def cut(self, drawn):
         """Cuts the tile out of what was drawn."""
@@ -111,12 +112,17 @@ class Moved:
 
 
 def _weighted(maps, weigh):
-    """Applies weights [N, cells, size] of both axes: [N, y, x, c] -> [N, rows, columns, c]."""
+    """Applies weights [N, cells, size] of both axes: [N, y, x, c] -> [N, rows, columns, c].
+
+    One axis stands alone at each product: matrices as broad as there are channels are slow.
+    """
     _, height, width, channels = maps.shape
-    across = ops.matmul(weigh(1, width)[:, None], maps)  # [N, y, columns, c]
-    columns = across.shape[2]
-    down = ops.matmul(weigh(0, height), ops.reshape(across, (-1, height, columns * channels)))
-    return ops.reshape(down, (-1, down.shape[1], columns, channels))
+    down = ops.matmul(weigh(0, height), ops.reshape(maps, (-1, height, width * channels)))
+    rows = down.shape[1]
+    turned = ops.transpose(ops.reshape(down, (-1, rows, width, channels)), (0, 2, 1, 3))
+    across = ops.matmul(weigh(1, width), ops.reshape(turned, (-1, width, rows * channels)))
+    columns = across.shape[1]
+    return ops.transpose(ops.reshape(across, (-1, columns, rows, channels)), (0, 2, 1, 3))
 
 
 def resize(maps, size):

@@ -1,18 +1,19 @@
 """The refiner: makes a sharp, painted tile of the VAE's picture, the tile's detail and a strength.
 
-512 codes cannot hold the shapes of a picture never seen. So a detail encoder reads the tile's
-luminance into a few channels at a quarter of the resolution, with noise added in training that
-leaves it few bits; beside it goes the tile's chroma, which is moved toward the mean and spread of
-the VAE's picture as strength grows. From these a residual network restores a sharp tile, at every
-strength alike: light, large forms and palette come from the VAE's codes, which are what is moved
-toward the painter; shapes come from the detail. Over it go brush strokes (`cadl/brush.py`): the
-tile's own colours, changed by what is learnt from the painter's tiles.
+512 codes cannot hold the shapes of a picture never seen. So two small views of the tile itself go
+beside them: a thumbnail of a sixteenth of its pixels, whose light and colours are led toward the
+VAE's picture as strength grows (`lead`); and a detail code, made by an encoder that sees only the
+light that the thumbnail leaves out, with noise added in training that leaves it few bits. From
+these a residual network restores a sharp tile, at every strength alike: palette, light and large
+forms come from the VAE's codes, which are what is moved toward the painter; shapes come from the
+tile. Over it go brush strokes (`cadl/brush.py`): the tile's own colours, changed by what is learnt
+from the painter's tiles.
 """
 
 from typing import Any
 
 from cadl import brush, lattice
-from cadl.blocks import SpaceToDepth, blur_121, smooth_depth_to_space
+from cadl.blocks import SpaceToDepth, blur_121, shrink, smooth_depth_to_space
 from cadl.metrics import LUMINANCE
 
 import keras
@@ -24,6 +25,7 @@ FEATURES = 40
 HALF_FEATURES = 24
 BLOCKS = 3
 DETAIL_NOISE = 0.25  # standard deviation of the noise on the detail code in training
+DETAIL_SCALE = 16.0  # of what thumbnails leave out, whose deviation is some 1/30
 DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale in bounds
 # What a new painter does in each layer: how strokes differ in light and in hue, logits of tanh; how
 # opaque they are and how high their relief, logits of the sigmoid. Before these it has a tint of 3.
@@ -36,9 +38,12 @@ MAX_RELIEF = 0.06  # left free, relief outgrew colour: it looked like plaster
 TRAINING_SPACING = 2  # pixels between places of strokes where speed counts more than sharp edges
 GROUND_BLOCK = 2  # pixels; what is finer is finer than strokes
 GROUND = 0.3  # how much of what is finer than strokes is seen through them
-HINT_GAINS = (1.0, 3.0)  # bounds of how much the spread of chroma is changed: never made greyer
-HINT_KEPT = 0.4  # share of the tile's own mean chroma that is kept; unseen videos turned to mud
-MIN_SPREAD = 0.01  # of chroma, below which it is grey
+# How the VAE's picture leads a thumbnail: bounds of how much contrast in light, and how much the
+# spread of chroma, may grow; they never shrink, unseen videos turned to mud.
+LEAD_GAINS = np.array([[1.0, 1.0, 1.0], [1.6, 3.0, 3.0]], np.float32)
+LEAD_KEPT = 0.3  # share of the tile's own large forms of light and colour that is kept
+LEAD_BLOCK = 5  # places of a thumbnail; large forms are means over some three such blocks
+MIN_SPREAD = 0.01  # of light or chroma, below which it is even or grey
 FIRST_COLOURS = (0.0,) * 3 + FIRST_STROKES * len(brush.LAYERS)
 ARCHITECTURE = {
     "features": [FEATURES, HALF_FEATURES],
@@ -69,22 +74,23 @@ class Refining(keras.Model):
         self.built = True
         self._numbers = [brush.scatter(layer) for layer in brush.LAYERS]
 
-    def restore(self, pictures, detail=None, hint=None):
-        """Sharpens the VAE's pictures, first blurred by half a pixel.
-
-        That takes the grid of the decoder's blocks away, and made no reconstruction worse.
+    def restore(self, given, detail=None):
+        """Sharpens tiles.
 
         Args:
-            pictures: float32 [N, h, w, 3].
+            given: thumbnails led by the VAE's pictures, float32 [N, h/4, w/4, 3], by `lead`;
+                without a detail code the VAE's pictures themselves, [N, h, w, 3]. The latter are
+                first blurred by half a pixel: that takes the grid of the decoder's blocks away, and
+                made no reconstruction worse.
             detail: float32 [N, h/4, w/4, detail_channels], or None if there is none.
-            hint: float32 [N, h/4, w/4, 2], by `chroma_hint`, or None if there is no detail.
 
         Returns:
             Tiles, float32 [N, h, w, 3], not clipped, and features for `paint`.
         """
-        pictures = blur_121(ops.convert_to_tensor(pictures))
-        inputs = [pictures, detail, hint] if self.detail_encoder else [pictures]
-        return self.refiner([ops.convert_to_tensor(x) for x in inputs])
+        given = ops.convert_to_tensor(given)
+        if not self.detail_encoder:
+            return self.refiner([blur_121(given)])
+        return self.refiner([given, ops.convert_to_tensor(detail)])
 
     def paint(self, restored, features, strength, laid):
         """Paints over restored tiles.
@@ -120,9 +126,9 @@ class Refining(keras.Model):
         if not self.detail_encoder:
             return enlarge(self.restore(pictures)[0], spacing)
         strength = ops.reshape(strength, (-1, 1))
-        small, small_tiles = (ops.average_pool(x, BLOCK, BLOCK) for x in (pictures, tiles_in))
-        hint = chroma_hint(small, small_tiles, strength)
-        restored, features = self.restore(pictures, self.detail_encoder(tiles_in), hint)
+        small, small_tiles = (shrink(ops.convert_to_tensor(x), BLOCK) for x in (pictures, tiles_in))
+        led = lead(small_tiles, small, strength)
+        restored, features = self.restore(led, self.detail_encoder(tiles_in))
         lattices = [
             lattice.Fixed(layer, numbers)
             if drift is None
@@ -142,14 +148,14 @@ def lay_strokes(flow, lattices: list, spacing: float) -> list[tuple]:
         spacing: pixels between the places of strokes.
 
     Returns:
-        For each layer its lattice; what is seen of each stroke and its relief, by `brush.lay`; and
-        how opaque strokes may be, float32 [N, rows, columns, 1].
+        For each layer its lattice; its strokes, by `brush.lay`; and how opaque they may be, float32
+        [N, rows, columns, 1].
     """
     laid = []
     for own in lattices:
         layer, at_cells = own.layer, own.sample(flow)
         share = layer.even + (layer.detailed - layer.even) * at_cells[..., 2:]
-        laid.append((own, *brush.lay(layer, own.numbers, at_cells, spacing), share))
+        laid.append((own, brush.lay(layer, own.numbers, at_cells, spacing), share))
     return laid
 
 
@@ -165,26 +171,26 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
     Returns:
         float32 [N, h, w, 3], or larger if strokes were laid closer than a pixel.
     """
-    ground = ops.average_pool(restored, GROUND_BLOCK, GROUND_BLOCK)
+    ground = shrink(restored, GROUND_BLOCK)
     canvas: Any = None
     bare = 1.0
     tint, *parts = ops.split(colours, 3 + len(FIRST_STROKES) * np.arange(len(laid)), axis=-1)
-    tint = brush.blur(ops.average_pool(MAX_TINT * ops.tanh(tint), TINT_BLOCK, TINT_BLOCK))
-    for part, (own, seen, relief, share) in zip(parts, laid, strict=True):
+    tint = brush.blur(shrink(MAX_TINT * ops.tanh(tint), TINT_BLOCK))
+    for part, (own, strokes, share) in zip(parts, laid, strict=True):
         layer, light, hue = own.layer, own.numbers[..., 7:8], own.numbers[..., 8:9]
         lighter, warmer, opacity, height = ops.split(own.sample(part), len(FIRST_STROKES), axis=-1)
         differing = light * ops.tanh(lighter) + hue * ops.tanh(warmer) * ops.convert_to_tensor(WARM)
         dab = own.average(restored) + layer.contrast * differing + own.sample(tint)
         opacity = share * (MIN_OPACITY + (1.0 - MIN_OPACITY) * ops.sigmoid(opacity))
-        drawn = brush.draw(layer, seen, ops.concatenate([opacity * dab, opacity], -1))
-        drawn = own.cut(drawn)
-        covered = drawn[..., 3:]
+        heights = opacity * MAX_RELIEF * ops.sigmoid(height) if layer.raised else None
+        dab = ops.concatenate([opacity * dab, opacity], -1)
+        drawn = own.cut(brush.draw(layer, strokes, dab, heights))
+        covered = drawn[..., 3:4]
         if canvas is None:
             canvas = ground = lattice.resize(ground, ops.shape(drawn)[1:3])
         canvas = canvas * (1.0 - covered) + drawn[..., :3]
         if layer.raised:
-            height = MAX_RELIEF * ops.sigmoid(height)
-            canvas = canvas + own.cut(brush.draw(layer, relief, opacity * height))
+            canvas = canvas + drawn[..., 4:]
         bare = bare * (1.0 - covered)
     restored = enlarge(restored, restored.shape[1] / canvas.shape[1])
     grown = lattice.resize(ops.concatenate([canvas, ground, bare], -1), ops.shape(restored)[1:3])
@@ -201,45 +207,51 @@ def enlarge(pictures, spacing: float):
     return ops.image.resize(pictures, (round(h / spacing), round(w / spacing)), "bicubic")
 
 
-def chroma_hint(pictures, tiles_in, strength):
-    """Returns the chroma of tiles, moved toward that of the VAE's pictures.
+def lead(thumbnails, pictures, strength):
+    """Leads light and colours of thumbnails toward those of the VAE's pictures.
 
-    At strength 0 it is the tile's own. At 1 its mean over the tile has gone most of the way to
-    that of the picture, and its spread is at least that of both (as Reinhard et al. 2001, doi
-    10.1109/38.946629, move colours): so things keep apart in colour which codes cannot tell apart.
+    At strength 0 they are as they are. At 1 what is large in them, light and chroma over some
+    sixty pixels of a tile, has gone most of the way to the picture, and what is small in them has
+    at least the contrast and the spread of chroma of both (as Reinhard et al. 2001, doi
+    10.1109/38.946629, move colours, but place by place): so things keep apart which codes cannot
+    tell apart.
 
     Args:
-        pictures: float32 [N, h/4, w/4, 3], averaged over blocks.
-        tiles_in: the same.
+        thumbnails: float32 [N, h/4, w/4, 3], tiles averaged over blocks.
+        pictures: the same of the VAE's pictures.
         strength: float32 [N, 1].
 
     Returns:
-        Red and blue less luminance, float32 [N, h/4, w/4, 2].
+        float32 [N, h/4, w/4, 3], not clipped.
     """
-    ours, theirs = _chroma(tiles_in), _chroma(pictures)
-    (mean, spread), (goal_mean, goal_spread) = (
-        (
-            ops.mean(x, axis=(1, 2), keepdims=True),
-            ops.std(x, axis=(1, 2), keepdims=True) + MIN_SPREAD,
-        )
-        for x in (ours, theirs)
-    )
-    goal_mean = goal_mean + HINT_KEPT * (mean - goal_mean)
-    moved = (ours - mean) * ops.clip(goal_spread / spread, *HINT_GAINS) + goal_mean
-    return ours + ops.reshape(strength, (-1, 1, 1, 1)) * (moved - ours)
+    ours, theirs = (x @ ops.convert_to_tensor(TO_LIGHT_AND_CHROMA) for x in (thumbnails, pictures))
+    large, goal = _large_forms(ours), _large_forms(theirs)
+    goal = goal + LEAD_KEPT * (large - goal)
+    spreads = [ops.std(x, axis=(1, 2), keepdims=True) + MIN_SPREAD for x in (ours, theirs)]
+    gains = ops.clip(spreads[1] / spreads[0], *LEAD_GAINS)
+    moved = (goal + gains * (ours - large)) @ ops.convert_to_tensor(FROM_LIGHT_AND_CHROMA)
+    return thumbnails + ops.reshape(strength, (-1, 1, 1, 1)) * (moved - thumbnails)
 
 
-def _chroma(pictures):
-    light = ops.sum(pictures * ops.convert_to_tensor(LUMINANCE), -1, keepdims=True)
-    return ops.concatenate([pictures[..., :1] - light, pictures[..., 2:] - light], -1)
+def _large_forms(maps):
+    _, height, width, _ = maps.shape
+    blurred = brush.blur(brush.blur(shrink(maps, LEAD_BLOCK)))
+    return ops.image.resize(blurred, (height, width))
+
+
+# Light, red less light, blue less light: columns of what RGB is multiplied by.
+TO_LIGHT_AND_CHROMA = np.stack(
+    [LUMINANCE, np.eye(3)[0] - LUMINANCE, np.eye(3)[2] - LUMINANCE], axis=1
+).astype(np.float32)
+FROM_LIGHT_AND_CHROMA = np.linalg.inv(TO_LIGHT_AND_CHROMA.astype(np.float64)).astype(np.float32)
 
 
 def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
     """Builds the network from tiles to their detail code.
 
     Takes float32 [N, h, w, 3] in [0, 1], h and w multiples of 4; returns float32
-    [N, h/4, w/4, detail_channels]. It sees luminance only: hues are the codes' and the
-    hint's.
+    [N, h/4, w/4, detail_channels]. It sees luminance only, and of it only what a thumbnail leaves
+    out: light and colours are the thumbnail's.
     """
     pixels = keras.Input((*size, 3), name="tiles")
     x = layers.Conv2D(
@@ -248,7 +260,10 @@ def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> ke
             ops.convert_to_tensor(LUMINANCE, dtype), shape
         ),
     )(pixels)  # fmt: skip
-    x = layers.Rescaling(4.0, -2.0, name="centre")(x)
+    small = layers.AveragePooling2D(BLOCK, name="thumbnail")(x)
+    small = layers.UpSampling2D(BLOCK, interpolation="bilinear", name="enlarged")(small)
+    x = layers.Subtract(name="left_out")([x, small])
+    x = layers.Rescaling(DETAIL_SCALE, name="scaled")(x)
     x = SpaceToDepth(BLOCK, name="space_to_depth")(x)  # [N, h/4, w/4, 16]
     x = layers.Conv2D(32, 3, padding="same", activation="silu", name="conv0")(x)
     x = layers.Conv2D(32, 3, padding="same", activation="silu", name="conv1")(x)
@@ -259,23 +274,25 @@ def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> ke
 def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
     """Builds the network that restores tiles.
 
-    Takes a list: the VAE's tiles, float32 [N, h, w, 3]; and, unless `detail_channels` is 0, the
-    detail code, float32 [N, h/4, w/4, detail_channels], and chroma, float32 [N, h/4, w/4, 2].
-    Returns tiles, float32 [N, h, w, 3], not clipped, and features, float32 [N, h/4, w/4, FEATURES].
-    New, it returns the VAE's tiles as they are. Interpolation and a smooth depth-to-space lead back
-    to full size, so no grid can show.
+    Takes a list. Unless `detail_channels` is 0: thumbnails, float32 [N, h/4, w/4, 3], and the
+    detail code, float32 [N, h/4, w/4, detail_channels]. If it is, the VAE's tiles, float32 [N, h,
+    w, 3]. Returns tiles, float32 [N, h, w, 3], not clipped, and features, float32
+    [N, h/4, w/4, FEATURES]. New, it returns the tiles as they are, thumbnails enlarged.
+    Interpolation and a smooth depth-to-space lead back to full size, so no grid can show.
     """
-    picture = keras.Input((*size, 3), name="picture")
-    quarter = tuple(side and side // BLOCK for side in size)
-    inputs = [picture]
-    x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
-    parts = [layers.Rescaling(2.0, -1.0, name="centre")(x)]
     if detail_channels:
+        quarter = tuple(side and side // BLOCK for side in size)
+        small = keras.Input((*quarter, 3), name="thumbnail")
         detail = keras.Input((*quarter, detail_channels), name="detail")
-        hint = keras.Input((*quarter, 2), name="hint")
-        inputs += [detail, hint]
-        parts += [detail, layers.Rescaling(4.0, name="hint_scale")(hint)]
-    x = layers.Concatenate(name="with_detail")(parts) if detail_channels else parts[0]
+        inputs = [small, detail]
+        base = layers.UpSampling2D(BLOCK, interpolation="bilinear", name="enlarged")(small)
+        x = layers.Rescaling(2.0, -1.0, name="centre")(small)
+        x = layers.Concatenate(name="with_detail")([x, detail])
+    else:
+        base = keras.Input((*size, 3), name="picture")
+        inputs = [base]
+        x = SpaceToDepth(BLOCK, name="space_to_depth")(base)  # [N, h/4, w/4, 48]
+        x = layers.Rescaling(2.0, -1.0, name="centre")(x)
     x = layers.Conv2D(FEATURES, 3, padding="same", name="stem")(x)
     for i in range(BLOCKS):  # [N, h/4, w/4, 40]
         x = residual_block(x, f"block{i}")
@@ -285,7 +302,7 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     x = layers.Conv2D(HALF_FEATURES, 3, padding="same", activation="silu", name="half_conv")(x)
     x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="residual")(x)
     x = smooth_depth_to_space(x, "full")  # [N, h, w, 3]
-    x = layers.Add(dtype="float32", name="refined")([picture, x])
+    x = layers.Add(dtype="float32", name="refined")([base, x])
     return keras.Model(inputs, [x, features], name="refiner")
 
 
@@ -330,8 +347,8 @@ def build_painter(size: tuple = (None, None)) -> keras.Model:
     return keras.Model([features, strength], y, name="painter")
 
 
-def detail_kl(detail):
+def detail_kl(detail, noise: float = DETAIL_NOISE):
     """Returns the divergence of each tile's noisy detail code from N(0, 1) in nats: [N]."""
-    variance = DETAIL_NOISE**2
+    variance = noise**2
     kl = 0.5 * (ops.square(detail) + variance - 1.0 - ops.log(variance))
     return ops.sum(kl, axis=(1, 2, 3))

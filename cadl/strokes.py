@@ -5,6 +5,7 @@ toward a painter, in the texture and palette of the painter's tiles and with the
 """
 
 from cadl import tiles
+from cadl.blocks import shrink
 from cadl.metrics import LUMINANCE
 from cadl.refiner import detail_kl
 
@@ -29,16 +30,11 @@ def pyramid(pictures, levels: int) -> list:
     """
     bands = []
     for _ in range(levels):
-        smaller = ops.average_pool(pictures, 2, 2)
+        smaller = shrink(pictures, 2)
         _, h, w, _ = ops.shape(pictures)
         bands.append(pictures - ops.image.resize(smaller, (h, w), interpolation="bilinear"))
         pictures = smaller
     return [*bands, pictures]
-
-
-def shrink(pictures, factor: int):
-    """Averages over blocks: [N, h, w, c] -> [N, h/factor, w/factor, c]."""
-    return ops.average_pool(pictures, factor, factor)
 
 
 def oriented_filters(numbers):
@@ -94,7 +90,7 @@ def stroke_loss(pictures, paintings, numbers):
         responses = [ops.conv(band, filters, padding="valid") for band in pair]
         total = total + weight * _sorted_distance(responses, STROKE_STRIDE)
         if level:
-            strengths = [ops.average_pool(ops.abs(x), 2, 2) for x in responses]
+            strengths = [shrink(ops.abs(x), 2) for x in responses]
             nested = [ops.depthwise_conv(x, second, padding="valid") for x in strengths]
             total = total + weight * _sorted_distance(nested, STROKE_STRIDE)
     return total

@@ -32,24 +32,35 @@ def lay(layer, angle, spacing=1):
     numbers = brush.scatter(layer)[None]
     _, height, width, _ = numbers.shape
     flow = np.tile(np.float32([math.cos(2 * angle), math.sin(2 * angle), 1]), (1, height, width, 1))
-    return numbers, *map(np.asarray, brush.lay(layer, numbers, flow, spacing))
+    return numbers, brush.lay(layer, numbers, flow, spacing)
+
+
+def seen_of(layer, laid):
+    """Returns what is seen of each stroke at each place: [1, h, w, neighbours, places]."""
+    shapes, _, weight = laid
+    weighed = np.asarray(brush.gather(layer, weight)) * np.asarray(shapes)
+    return weighed / (weighed.sum(3, keepdims=True) + brush.BARE)
 
 
 @pytest.mark.parametrize("layer", brush.LAYERS)
 def test_strokes_cover_nearly_everything_once(layer):
-    _, seen, relief = lay(layer, 0.4)
-    covered = seen.sum(-1)
+    _, laid = lay(layer, 0.4)
+    seen = seen_of(layer, laid)
+    covered = seen.sum(3)
     assert seen.min() >= 0 and covered.max() <= 1 + 1e-5
     assert covered.mean() > 0.9
-    assert seen.max(-1).mean() > 0.7  # mostly one stroke, not a mixture
-    assert np.all(np.abs(relief) <= seen + 1e-6)
+    assert seen.max(3).mean() > 0.7  # mostly one stroke, not a mixture
+    shapes, relief, _ = laid
+    assert (relief is not None) == layer.raised
+    if layer.raised:
+        assert np.all(np.abs(relief) <= np.asarray(shapes) + 1e-6)
 
 
 @pytest.mark.parametrize("layer", brush.LAYERS)
 @pytest.mark.parametrize(("angle", "axis"), [(0, 1), (math.pi / 2, 0)])
 def test_strokes_are_longer_along_than_across(layer, angle, axis):
-    numbers, seen, _ = lay(layer, angle)
-    drawn = np.asarray(brush.draw(layer, seen, numbers[..., 8:9]))[0, ..., 0]
+    numbers, laid = lay(layer, angle)
+    drawn = np.asarray(brush.draw(layer, laid, numbers[..., 8:9]))[0, ..., 0]
     assert drawn.shape == (180, 320)
     shift = layer.cell
     along, across = (
@@ -63,7 +74,7 @@ def test_strokes_are_longer_along_than_across(layer, angle, axis):
 def test_no_stroke_reaches_further_than_is_looked(layer):
     """What is seen of strokes two cells away has faded where they are no longer looked at."""
     for angle in np.linspace(0, math.pi, 7):
-        _, seen, _ = lay(layer, angle)
+        seen = np.swapaxes(seen_of(layer, lay(layer, angle)[1]), -1, -2)
         far = [max(abs(y), abs(x)) == brush.REACH for y, x in layer.neighbours]
         side = layer.cell
         places = seen[..., far].reshape(*seen.shape[1:3], side, side, -1)
@@ -82,7 +93,7 @@ def test_coarser_strokes_are_the_same_strokes(layer, spacing):
     numbers = brush.scatter(layer)[None]
     flow = np.tile(np.float32([0.6, 0.8, 1]), (1, *layer.size, 1))
     coarse, fine = (
-        np.asarray(brush.draw(layer, brush.lay(layer, numbers, flow, block)[0], numbers[..., 8:9]))
+        np.asarray(brush.draw(layer, brush.lay(layer, numbers, flow, block), numbers[..., 8:9]))
         for block in (2 * spacing, spacing)
     )
     _, height, width, _ = coarse.shape
@@ -97,11 +108,28 @@ def test_strokes_turn_without_a_jump(layer, angle, spacing):
     """Not where an angle starts anew, either."""
 
     def drawn(angle):
-        numbers, *laid = lay(layer, angle, spacing)
-        return [np.asarray(brush.draw(layer, part, numbers[..., 8:9])) for part in laid]
+        numbers, laid = lay(layer, angle, spacing)
+        heights = np.ones_like(numbers[..., :1]) if layer.raised else None
+        return np.asarray(brush.draw(layer, laid, numbers[..., 8:9], heights))
 
     little, much = (
-        [np.abs(a - b).mean() for a, b in zip(drawn(angle), drawn(angle + turn), strict=True)]
-        for turn in (1e-3, 0.1)
+        np.abs(drawn(angle) - drawn(angle + turn)).mean((0, 1, 2)) for turn in (1e-3, 0.1)
     )
-    assert little[0] < 0.03 * much[0] and little[1] < 0.03 * much[1]
+    assert np.all(little < 0.03 * much)
+
+
+def test_polynomials_are_multiplied_as_they_should_be():
+    rng = np.random.default_rng(0)
+    y, x = rng.uniform(-2, 2, (2, 50))
+
+    def value(coefficients):
+        (own,) = np.asarray(coefficients)
+        exponents = brush.MONOMIALS[len(own)]
+        return sum(c * y**i * x**j for c, (i, j) in zip(own, exponents, strict=True))
+
+    a, b = rng.standard_normal((2, 1, 3)).astype(np.float32)
+    square = brush._multiply(a, b)
+    np.testing.assert_allclose(value(square), value(a) * value(b), rtol=1e-4)
+    fourth = brush._multiply(square, square)
+    np.testing.assert_allclose(value(fourth), value(square) ** 2, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(value(brush._raise(square)), value(square), rtol=1e-5)

@@ -18,9 +18,9 @@ def drawn(layer, picture, drift, spacing=1):
         else lattice.Moved(layer, numbers, np.float32(drift)[None], spacing)
     )
     one_way = np.tile(np.float32([0.6, 0.8, 1]), (1, 45, 80, 1))
-    seen, _ = brush.lay(layer, own.numbers, own.sample(one_way), spacing)
+    laid = brush.lay(layer, own.numbers, own.sample(one_way), spacing)
     colours = own.average(picture) + 0.1 * own.numbers[..., 7:8]
-    return np.asarray(own.cut(brush.draw(layer, seen, colours)))
+    return np.asarray(own.cut(brush.draw(layer, laid, colours)))
 
 
 def waves(down, right):

@@ -12,6 +12,7 @@ RNG = np.random.default_rng(0)
 PICTURES = RNG.random((2, *tiles.SHAPE)).astype(np.float32)
 CROPS = RNG.random((2, 96, 160, 3)).astype(np.float32)
 BLURRED = np.asarray(blocks.blur_121(PICTURES))
+ENLARGED = np.asarray(ops.image.resize(blocks.shrink(PICTURES, 4), tiles.SHAPE[:2]))
 NUMBERS = RNG.random((16, strokes.FILTER_NUMBERS)).astype(np.float32)
 
 
@@ -83,11 +84,11 @@ def test_the_loss_is_the_sum_of_its_terms():
     np.testing.assert_allclose(loss, wanted, rtol=1e-6)
 
 
-def test_a_new_refiner_blurs_a_little_at_strength_0_and_lays_strokes_above(refining):
+def test_a_new_refiner_enlarges_thumbnails_at_strength_0_and_lays_strokes_above(refining):
     calm, painted = (
-        np.asarray(refining(PICTURES, PICTURES[::-1], np.full(2, s, "f4"))) for s in (0.0, 1.0)
+        np.asarray(refining(PICTURES[::-1], PICTURES, np.full(2, s, "f4"))) for s in (0.0, 1.0)
     )
-    np.testing.assert_allclose(calm, BLURRED, atol=1e-6)
+    np.testing.assert_allclose(calm, ENLARGED, atol=1e-5)
     assert (painted - calm).std() > 0.02
 
 
@@ -98,10 +99,12 @@ def test_a_refiner_without_detail_is_the_plain_one_at_every_strength():
     np.testing.assert_allclose(refined, BLURRED, atol=1e-6)
 
 
-def test_a_grid_in_the_picture_of_the_vae_is_not_seen():
+@pytest.mark.parametrize("detail_channels", [0, 4])
+def test_a_grid_in_the_picture_of_the_vae_is_not_seen(detail_channels):
     stripes = 0.5 + 0.2 * (-1.0) ** np.arange(tiles.WIDTH)[None, None, :, None]
     grid = np.tile(stripes, (1, tiles.HEIGHT, 1, 3)).astype(np.float32)
-    calm = refiner.Refining(4)(grid, grid, np.zeros(1, "f4"))
+    even = np.full_like(grid, 0.5)
+    calm = refiner.Refining(detail_channels)(grid, even, np.zeros(1, "f4"))
     np.testing.assert_allclose(calm[:, :, 4:-4], 0.5, atol=1e-5)
 
 
@@ -110,6 +113,19 @@ def test_the_detail_code_sees_luminance_only(refining):
     ours, theirs = refining.detail_encoder(PICTURES), refining.detail_encoder(grey)
     assert ours.shape == (2, 45, 80, 4)
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_the_detail_code_sees_what_the_thumbnail_leaves_out(refining):
+    large = np.asarray(ops.image.resize(RNG.random((1, 3, 4, 3)).astype("f4"), (180, 320)))
+    few, many = (np.asarray(refining.detail_encoder(x)) for x in (0 * large, large))
+    assert (
+        np.abs(many - few)[:, 2:-2, 2:-2].mean()
+        < 0.1
+        * np.abs(
+            np.asarray(refining.detail_encoder(large + 0.05 * RNG.standard_normal(large.shape)))
+            - few
+        ).mean()
+    )
 
 
 def disturb(network, spread):
@@ -124,7 +140,7 @@ def test_strokes_are_left_out_at_strength_0_whatever_the_weights():
     calm, painted = (
         np.asarray(network(PICTURES, PICTURES, np.full(2, s, "f4"))) for s in (0.0, 1.0)
     )
-    np.testing.assert_allclose(calm, BLURRED, atol=1e-6)
+    np.testing.assert_allclose(calm, ENLARGED, atol=1e-5)
     assert np.abs(painted - calm).mean() > 0.05
 
 
@@ -146,23 +162,50 @@ def test_gradients_reach_every_weight_that_paints(refining):
     assert np.abs(gradients["colours/kernel"]).max() > 0
 
 
-def test_the_hint_is_the_tiles_own_chroma_at_0_and_goes_toward_the_pictures_at_1():
-    originals = PICTURES[::-1, ::4, ::4]
-    pictures = np.float32([0.5, 1, 0.8]) * PICTURES[:, ::4, ::4] + np.float32([0.2, 0, -0.1])
-    hints = [
-        np.asarray(refiner.chroma_hint(pictures, originals, np.full((2, 1), s, "f4")))
-        for s in (0.0, 1.0)
-    ]
-    own, goal = (
-        np.asarray(refiner.chroma_hint(x, x, np.zeros((2, 1), "f4"))) for x in (originals, pictures)
-    )
-    np.testing.assert_allclose(hints[0], own, atol=1e-6)
-    kept = refiner.HINT_KEPT
-    wanted = kept * own.mean((1, 2)) + (1 - kept) * goal.mean((1, 2))
-    np.testing.assert_allclose(hints[1].mean((1, 2)), wanted, atol=1e-5)
-    spread = np.maximum(goal.std((1, 2)), own.std((1, 2)))
-    np.testing.assert_allclose(hints[1].std((1, 2)), spread, rtol=0.1)
-    assert own.shape == (2, 45, 80, 2)
+def test_thumbnails_are_the_tiles_own_at_0_and_are_led_by_the_pictures_at_1():
+    y, x = np.mgrid[0:45, 0:80].astype(np.float32)
+    fine = 0.05 * np.sin(2.5 * x + y)[None, ..., None] * np.float32([1, 0.5, -1])
+    ours = fine + np.float32([0.3, 0.4, 0.2]) + 0.001 * x[None, ..., None]
+    goal = np.float32([0.6, 0.5, 0.2]) + 0.002 * y[None, ..., None] + np.zeros_like(fine)
+    still, led = (np.asarray(refiner.lead(ours, goal, np.full((1, 1), s, "f4"))) for s in (0, 1))
+    np.testing.assert_array_equal(still, ours)
+    kept = refiner.LEAD_KEPT
+    inner = np.s_[:, 15:-15, 15:-15]
+    wanted = kept * (ours - fine) + (1 - kept) * goal  # large forms are led, what is fine stays
+    np.testing.assert_allclose((led - fine)[inner], wanted[inner], atol=0.01)
+
+
+def test_thumbnails_gain_the_contrast_of_the_pictures_but_never_lose_any():
+    flat = np.float32([0.4, 0.5, 0.3]) + 0.02 * RNG.standard_normal((1, 45, 80, 3)).astype("f4")
+    lively = 0.5 + 6 * (flat - 0.5)
+    one = np.ones((1, 1), "f4")
+    more, same = (np.asarray(refiner.lead(*pair, one)) for pair in ((flat, lively), (lively, flat)))
+    contrast = [np.std(np.diff(x @ metrics.LUMINANCE, axis=2)) for x in (flat, more, lively, same)]
+    assert contrast[1] == pytest.approx(refiner.LEAD_GAINS[1, 0] * contrast[0], rel=0.05)
+    assert contrast[3] == pytest.approx(contrast[2], rel=0.05)
+
+
+def test_what_the_filter_of_the_output_lets_through():
+    """Nothing that repeats every second pixel, all that repeats every fourth or more slowly."""
+    x = np.arange(320, dtype=np.float32)
+
+    def passed(period):
+        wave = 0.5 + 0.3 * np.cos(2 * np.pi * (x + 0.3) / period)
+        picture = np.tile(wave[None, None, :, None], (1, 180, 1, 3)).astype(np.float32)
+        drawn = np.asarray(blocks.low_pass(picture))[:, :, 4:-4]
+        return np.std(drawn) / np.std(picture[:, :, 4:-4])
+
+    assert passed(2) < 1e-4
+    assert passed(4) == pytest.approx(1, abs=1e-3)
+    assert passed(16) == pytest.approx(1, abs=1e-2)
+
+
+@pytest.mark.parametrize(("factor", "height", "width"), [(4, 180, 320), (2, 7, 9), (5, 45, 80)])
+def test_shrinking_averages_over_blocks(factor, height, width):
+    maps = RNG.random((2, height, width, 3)).astype(np.float32)
+    whole = maps[:, : height // factor * factor, : width // factor * factor]
+    blocked = whole.reshape(2, height // factor, factor, width // factor, factor, 3)
+    np.testing.assert_allclose(blocks.shrink(maps, factor), blocked.mean((2, 4)), atol=1e-6)
 
 
 def test_luminance_is_not_trained(refining):
