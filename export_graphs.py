@@ -16,6 +16,7 @@ from cadl import (
     graphs,
     lattice,
     metrics,
+    polynomials,
     refiner,
     shards,
     tiles,
@@ -83,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def drawing_code() -> list[str]:
     """Returns the code that says how strokes are drawn: pictures depend on it as on weights."""
-    return [inspect.getsource(module) for module in (brush, lattice, refiner)]
+    return [inspect.getsource(module) for module in (polynomials, brush, lattice, refiner)]
 
 
 def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.ndarray) -> None:

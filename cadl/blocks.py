@@ -66,8 +66,9 @@ def smooth_depth_to_space(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 def low_pass(x):
     """Filters [N, h, w, c] by -1, 2, 6, 2, -1 in both directions.
 
-    What repeats every second pixel is gone, what repeats every fourth or more slowly stays whole:
-    after 1, 2, 1 half of that was gone, and the sharpest picture had a seventh of its sharpness.
+    What repeats every second pixel is gone, what repeats every fourth or more slowly stays, or
+    grows by up to a tenth. After 1, 2, 1 half of that was gone, and the sharpest picture had a
+    seventh of its sharpness.
     """
     return _filter(x, (0.75, 0.25, -0.125))
 

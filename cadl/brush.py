@@ -10,10 +10,9 @@ directions turn from frame to frame. Which stroke lies where is worked out here;
 have is learnt (`cadl/refiner.py`).
 """
 
-import math
 from dataclasses import dataclass
 
-from cadl import tiles
+from cadl import polynomials, tiles
 from cadl.blocks import shrink
 from cadl.metrics import LUMINANCE
 
@@ -30,14 +29,6 @@ BARE = 0.02  # weight of the ground between strokes; of a stroke in the middle o
 DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
 SWIRL = 2e-5  # squared contrast below which swirls lead
 SEED = 5
-
-# Exponents of y and x in the coefficients of polynomials of first, second and fourth degree.
-MONOMIALS = {
-    3: ((1, 0), (0, 1), (0, 0)),
-    6: ((0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0)),
-}
-MONOMIALS[15] = MONOMIALS[6] + tuple((y, n - y) for n in (3, 4) for y in range(n + 1))
-PRODUCTS = {(3, 3): 6, (6, 6): 15}  # coefficients of a product
 
 
 @dataclass(frozen=True)
@@ -135,21 +126,21 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1) -> tuple:
             (cos / (layer.width * width), -sin / (layer.width * width)),
         )
     )
-    square = _multiply(along, along)
-    across = _raise(straight) + bend * (cos - sin) * square
+    square = polynomials.multiply(along, along)
+    across = polynomials.raised(straight) + bend * (cos - sin) * square
 
     # A stroke ends where its square across, its square along and the square of that add up to 1.
     within = edge * (
-        _constant(1.0, square, 15)
-        - 0.5 * _raise(square)
-        - 0.5 * _multiply(square, square)
-        - _multiply(across, across)
+        polynomials.constant(1.0, square, 15)
+        - 0.5 * polynomials.raised(square)
+        - 0.5 * polynomials.multiply(square, square)
+        - polynomials.multiply(across, across)
     )
-    lit = -0.4 * (cos + sin) * _raise(along) - (cos - sin) * across  # from the top left
+    lit = -0.4 * (cos + sin) * polynomials.raised(along) - (cos - sin) * across  # from top left
     weight = ops.exp(PRIORITY * (priority - 0.5))
 
-    def spread(polynomials):
-        return _spread(layer, polynomials, spacing)
+    def spread(coefficients):
+        return _spread(layer, coefficients, spacing)
 
     shapes = ops.sigmoid(spread(within))
     if not layer.raised:
@@ -161,65 +152,23 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1) -> tuple:
     return shapes, shapes * relief, weight
 
 
-def _spread(layer: Layer, polynomials, spacing: float):
+def _spread(layer: Layer, coefficients, spacing: float):
     """Evaluates the polynomials of each cell's neighbours at the cell's places.
 
     float32 [N, h/cell, w/cell, 6 or 15] -> [N, h/cell, w/cell, neighbours, places]. Each is first
     written from the middle of the cell in question, then all are gathered, then evaluated.
     """
-    _, rows, columns, count = polynomials.shape
-    moved = ops.matmul(polynomials, ops.convert_to_tensor(_moves(layer, count)))
-    moved = ops.reshape(moved, (-1, rows * columns * len(layer.neighbours), count))
-    own = _indices(layer, rows, columns) * len(layer.neighbours) + np.arange(len(layer.neighbours))
-    moved = ops.take(moved, ops.convert_to_tensor(own.ravel().astype(np.int32)), axis=1)
+    _, rows, columns, count = coefficients.shape
+    neighbours = len(layer.neighbours)
+    offsets = [(layer.cell * y, layer.cell * x) for y, x in layer.neighbours]
+    moved = ops.matmul(coefficients, ops.convert_to_tensor(polynomials.shifts(count, offsets)))
+    moved = ops.reshape(moved, (-1, rows * columns * neighbours, count))
+    own = _indices(layer, rows, columns) * neighbours + np.arange(neighbours, dtype=np.int32)
+    moved = ops.take(moved, ops.convert_to_tensor(own.ravel()), axis=1)
     ticks = (np.arange(round(layer.cell / spacing)) + 0.5) * spacing - 0.5 * layer.cell
     y, x = (t.ravel() for t in np.meshgrid(ticks, ticks, indexing="ij"))
-    powers = np.stack([y**i * x**j for i, j in MONOMIALS[count]]).astype(np.float32)
-    values = ops.matmul(moved, ops.convert_to_tensor(powers))
-    return ops.reshape(values, (-1, rows, columns, len(layer.neighbours), len(y)))
-
-
-def _moves(layer: Layer, count: int) -> np.ndarray:
-    """Returns what writes polynomials from the middles of the cells that have them as neighbours.
-
-    float32 [count, neighbours * count], by the binomial theorem.
-    """
-    table = np.zeros((count, len(layer.neighbours), count))
-    for k, (down, right) in enumerate(layer.neighbours):
-        for old, (i, j) in enumerate(MONOMIALS[count]):
-            for new, (y, x) in enumerate(MONOMIALS[count]):
-                if y <= i and x <= j:
-                    table[old, k, new] = (
-                        math.comb(i, y) * (-layer.cell * down) ** (i - y)
-                        * math.comb(j, x) * (-layer.cell * right) ** (j - x)
-                    )  # fmt: skip
-    return table.reshape(count, -1).astype(np.float32)
-
-
-def _multiply(a, b):
-    """Multiplies polynomials: coefficients [..., m] and [..., n] of MONOMIALS -> of the product."""
-    ours, theirs = a.shape[-1], b.shape[-1]
-    count = PRODUCTS[ours, theirs]
-    table = np.zeros((ours * theirs, count), np.float32)
-    for i, (y, x) in enumerate(MONOMIALS[ours]):
-        for j, (v, u) in enumerate(MONOMIALS[theirs]):
-            table[i * theirs + j, MONOMIALS[count].index((y + v, x + u))] = 1.0
-    products = a[..., :, None] * b[..., None, :]
-    products = ops.reshape(products, (-1, *products.shape[1:-2], ours * theirs))
-    return ops.matmul(products, ops.convert_to_tensor(table))
-
-
-def _raise(polynomial):
-    """Writes polynomials of first or second degree as ones of second or fourth."""
-    count = polynomial.shape[-1]
-    return _multiply(polynomial, _constant(1.0, polynomial, count))
-
-
-def _constant(value: float, like, count: int):
-    """Returns a constant polynomial of `count` coefficients for each place of `like`."""
-    one = np.zeros(count, np.float32)
-    one[MONOMIALS[count].index((0, 0))] = value
-    return ops.zeros_like(like[..., :1]) + ops.convert_to_tensor(one)
+    values = ops.matmul(moved, ops.convert_to_tensor(polynomials.powers(count, y, x)))
+    return ops.reshape(values, (-1, rows, columns, neighbours, len(y)))
 
 
 def _indices(layer: Layer, rows: int, columns: int) -> np.ndarray:

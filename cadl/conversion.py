@@ -7,6 +7,7 @@ the same frames in the same batches, so that an interrupted conversion ends in t
 """
 
 import contextlib
+import dataclasses
 import functools
 import shutil
 import time
@@ -315,10 +316,14 @@ def write_video(
     _begin_segments(folder, request)
     times = _regular_times(clip, encoded.times)
     total = len(recipe.codes)
-    started = time.monotonic()
     done = sum(_segment_length(path, total) for path in folder.glob("segment-?????.mp4"))
     if done:
         console.say(f"going on after frame {done} of {total}")
+    if total - done > 2 * SEGMENT_FRAMES:
+        _say_estimate(
+            clip, encoded, recipe, stylize, geometry, folder, total - done,
+            compare=compare, crf=crf, preset=preset,
+        )  # fmt: skip
     with console.progress(total=total, initial=done, unit="frame", label="pass 2") as bar:
         for number, batches in _segments(clip, recipe, stylize, folder):
             path = folder / f"segment-{number:05d}.mp4"
@@ -342,7 +347,6 @@ def write_video(
                         f"pass and {total} in the first: was it changed meanwhile?"
                     )
                 files.write_json(path.with_suffix(".json"), {"flicker_sums": flicker.sums})
-            _say_what_is_left(started, bar.n - done, total - bar.n, total, path.stat().st_size)
     return _join(clip, encoded, times, geometry, target, folder, total)
 
 
@@ -465,15 +469,36 @@ def _compose(originals: np.ndarray, drawn: np.ndarray, compare: str) -> np.ndarr
     return drawn
 
 
-def _say_what_is_left(started: float, made: int, left: int, total: int, size: int) -> None:
-    """Says once, after a segment of some bytes, how long the rest takes and how large all gets."""
-    if made == SEGMENT_FRAMES and left > SEGMENT_FRAMES:
-        seconds = (time.monotonic() - started) / made * left
-        megabytes = size / made * total / 1e6
-        console.say(
-            f"about {console.duration(seconds)} to go for {left} frames; video of about "
-            f"{megabytes:.0f} MB without sound; {console.peak_memory():.1f} GiB of memory"
-        )
+def _say_estimate(
+    clip: Clip, encoded: Encoded, recipe: Recipe, stylize: Callable, geometry: Geometry,
+    folder: Path, left: int, *, compare: str, crf: int, preset: str,
+) -> None:  # fmt: skip
+    """Draws and writes a few frames, and says how long the rest takes and how large all gets."""
+    total, rate = len(recipe.codes), float(clip.source.rate)
+    middle = total // 2
+    start = clip.start_seconds + float(encoded.times[middle] - encoded.times[0])
+    few = dataclasses.replace(clip, start_seconds=start, length_seconds=(BATCH - 0.5) / rate)
+    originals = tiles.mirror_to_tile(np.stack(list(few.read())))
+    started = time.monotonic()
+    drawn = geometry.cut(recipe.draw(stylize, originals, middle))
+    frames = _compose(geometry.cut(originals), drawn, compare)
+    sizes = []
+    for count in (1, len(frames)):
+        with files.whole_file(folder / "estimate.mp4") as temporary:
+            with video.FrameWriter(
+                temporary, rate=clip.source.rate, size=geometry.picture_size,
+                output_size=geometry.output_size, crf=crf, preset=preset,
+            ) as writer:  # fmt: skip
+                writer.write(frames[:count])
+            sizes.append(temporary.stat().st_size)
+    (folder / "estimate.mp4").unlink()
+    seconds = (time.monotonic() - started) / len(frames) * left
+    each = (sizes[1] - sizes[0]) / max(1, len(frames) - 1)  # what a frame adds to a first one
+    megabytes = (each * total + (sizes[0] - each) * -(-total // SEGMENT_FRAMES)) / 1e6
+    console.say(
+        f"about {console.duration(seconds)} for {left} frames; video of some {megabytes:.0f} MB "
+        f"without sound; {console.peak_memory():.1f} GiB of memory"
+    )
 
 
 def _join(

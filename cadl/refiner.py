@@ -36,8 +36,8 @@ TINT_BLOCK = 5  # side, in places of features, of what gets one tint; finer ones
 MIN_OPACITY = 0.7  # of strokes, of what their layer allows; left free, they gave way to bare grey
 MAX_RELIEF = 0.06  # left free, relief outgrew colour: it looked like plaster
 TRAINING_SPACING = 2  # pixels between places of strokes where speed counts more than sharp edges
-GROUND_BLOCK = 2  # pixels; what is finer is finer than strokes
-GROUND = 0.3  # how much of what is finer than strokes is seen through them
+GROUND_BLOCK = 4  # pixels; what is finer is finer than strokes
+GROUND = 0.45  # how much of what is finer than strokes is seen through them: eyes, blades of grass
 # How the VAE's picture leads a thumbnail: bounds of how much contrast in light, and how much the
 # spread of chroma, may grow; they never shrink, unseen videos turned to mud.
 LEAD_GAINS = np.array([[1.0, 1.0, 1.0], [1.6, 3.0, 3.0]], np.float32)

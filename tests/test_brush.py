@@ -116,20 +116,3 @@ def test_strokes_turn_without_a_jump(layer, angle, spacing):
         np.abs(drawn(angle) - drawn(angle + turn)).mean((0, 1, 2)) for turn in (1e-3, 0.1)
     )
     assert np.all(little < 0.03 * much)
-
-
-def test_polynomials_are_multiplied_as_they_should_be():
-    rng = np.random.default_rng(0)
-    y, x = rng.uniform(-2, 2, (2, 50))
-
-    def value(coefficients):
-        (own,) = np.asarray(coefficients)
-        exponents = brush.MONOMIALS[len(own)]
-        return sum(c * y**i * x**j for c, (i, j) in zip(own, exponents, strict=True))
-
-    a, b = rng.standard_normal((2, 1, 3)).astype(np.float32)
-    square = brush._multiply(a, b)
-    np.testing.assert_allclose(value(square), value(a) * value(b), rtol=1e-4)
-    fourth = brush._multiply(square, square)
-    np.testing.assert_allclose(value(fourth), value(square) ** 2, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(value(brush._raise(square)), value(square), rtol=1e-5)

@@ -197,7 +197,7 @@ def test_what_the_filter_of_the_output_lets_through():
 
     assert passed(2) < 1e-4
     assert passed(4) == pytest.approx(1, abs=1e-3)
-    assert passed(16) == pytest.approx(1, abs=1e-2)
+    assert all(1 < passed(period) < 1.11 for period in (5, 8, 16))
 
 
 @pytest.mark.parametrize(("factor", "height", "width"), [(4, 180, 320), (2, 7, 9), (5, 45, 80)])

@@ -262,6 +262,9 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     monkeypatch.setattr(conversion, "CHUNK_FRAMES", 24)
     whole = mogrify(project, "--output-size", "tile", out=tmp_path / "whole")
     assert scripts.mogrify_video.main(whole) == 0
+    said = capsys.readouterr().out
+    estimate = re.search(r"about 0:\d\d:\d\d for (\d+) frames; video of some (\d+) MB", said)
+    assert int(estimate[1]) == FRAMES and not list(tmp_path.rglob("estimate.mp4"))
     out = tmp_path / "killed"
     program = (
         "import sys, os; sys.path.insert(0, sys.argv[1]); import mogrify_video\n"
