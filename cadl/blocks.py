@@ -109,6 +109,24 @@ def shrink(maps, factor: int):
     return ops.matmul(side_by_side, ops.convert_to_tensor(weights))
 
 
+def grow(maps, factor: int, size: tuple):
+    """Interpolates what `shrink` averaged back to a size: [N, h, w, c] -> [N, *size, c].
+
+    What `shrink` left out below and at the right, less than a block, mirrors what is beside it.
+    """
+    _, h, w, _ = ops.shape(maps)
+    grown = ops.image.resize(maps, (h * factor, w * factor), interpolation="bilinear")
+    return mirror_to(grown, size)
+
+
+def mirror_to(maps, size: tuple):
+    """Mirrors maps below and at the right until they have a size: [N, h, w, c] -> [N, *size, c]."""
+    _, h, w, _ = ops.shape(maps)
+    if (h, w) == tuple(size):
+        return maps
+    return ops.pad(maps, [[0, 0], [0, size[0] - h], [0, size[1] - w], [0, 0]], mode="symmetric")
+
+
 def count_operations(model: keras.Model) -> int:
     """Counts what a model's convolutions and dense layers do to one tile.
 

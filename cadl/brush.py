@@ -13,7 +13,7 @@ have is learnt (`cadl/refiner.py`).
 from dataclasses import dataclass
 
 from cadl import polynomials, tiles
-from cadl.blocks import shrink
+from cadl.blocks import grow, mirror_to, shrink
 from cadl.metrics import LUMINANCE
 
 import numpy as np
@@ -242,10 +242,11 @@ def directions(pictures):
     """Returns the direction along the forms at every place, and how much detail there is.
 
     Args:
-        pictures: float32 [N, 45, 80, 3] in [0, 1], tiles averaged over 4x4 pixels.
+        pictures: float32 [N, h, w, 3] in [0, 1], tiles averaged over 4x4 pixels, [N, 45, 80, 3], or
+            with a margin.
 
     Returns:
-        float32 [N, 45, 80, 3]: cosine and sine of twice the angle from the horizontal, clockwise
+        float32 [N, h, w, 3]: cosine and sine of twice the angle from the horizontal, clockwise
         on the screen; detail from 0, even, to 1.
     """
     light = _mirror(ops.matmul(pictures, ops.convert_to_tensor(LUMINANCE)[:, None]), 1)
@@ -259,7 +260,9 @@ def directions(pictures):
     detail = contrast / (contrast + DETAIL_CONTRAST**2)
     _, height, width, _ = ops.shape(near)
     wide = blur(shrink(near, 5))  # [N, 9, 16, 2]
-    leading = near + 0.3 * ops.image.resize(wide, (height, width)) + SWIRL * fixed_swirls()
+    wide = grow(wide, 5, (height, width))
+    swirls = SWIRL * fixed_swirls()[None, :height, :width]
+    leading = near + 0.3 * wide + mirror_to(ops.convert_to_tensor(swirls), (height, width))
     length = ops.sqrt(ops.sum(ops.square(leading), -1, keepdims=True))
     return ops.concatenate([leading / (length + 1e-9), detail], -1)
 

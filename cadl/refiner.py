@@ -12,8 +12,8 @@ from the painter's tiles.
 
 from typing import Any
 
-from cadl import brush, lattice
-from cadl.blocks import SpaceToDepth, blur_121, shrink, smooth_depth_to_space
+from cadl import brush, lattice, tiles
+from cadl.blocks import SpaceToDepth, blur_121, grow, shrink, smooth_depth_to_space
 from cadl.metrics import LUMINANCE
 
 import keras
@@ -116,8 +116,8 @@ class Refining(keras.Model):
             strength: float32 [N] in [0, 1].
             spacing: pixels between the places of strokes; more is faster and less sharp, and less
                 than 1 gives tiles as much larger.
-            drift: float32 [N, 2], pixels that the strokes of each tile are moved down and right;
-                None if by none.
+            drift: float32 [N, 2], pixels that the picture of each tile has moved down and right,
+                and strokes and the refiner's blocks with it; None if they are to keep their places.
 
         Returns:
             float32 [N, 180, 320, 3], or [N, 180 / spacing, 320 / spacing, 3] if that is larger, not
@@ -126,15 +126,24 @@ class Refining(keras.Model):
         if not self.detail_encoder:
             return enlarge(self.restore(pictures)[0], spacing)
         strength = ops.reshape(strength, (-1, 1))
-        small, small_tiles = (shrink(ops.convert_to_tensor(x), BLOCK) for x in (pictures, tiles_in))
+        pictures, tiles_in = map(ops.convert_to_tensor, (pictures, tiles_in))
+        layers_and_numbers = list(zip(brush.LAYERS, self._numbers, strict=True))
+        if drift is None:
+            lattices = [lattice.Fixed(*own) for own in layers_and_numbers]
+            return self._paint_whole(pictures, tiles_in, strength, lattices, spacing)
+        drift = ops.convert_to_tensor(drift)
+        aligned, margin = lattice.align(tiles_in, drift, BLOCK)
+        pictures, _ = lattice.align(pictures, drift, BLOCK)
+        moved = [lattice.Moved(*own, drift, spacing, margin) for own in layers_and_numbers]
+        return self._paint_whole(pictures, aligned, strength, moved, spacing, margin)
+
+    def _paint_whole(self, pictures, tiles_in, strength, lattices, spacing, margin=None):
+        """Restores and paints tiles, aligned ones with their margin."""
+        small, small_tiles = (shrink(x, BLOCK) for x in (pictures, tiles_in))
         led = lead(small_tiles, small, strength)
         restored, features = self.restore(led, self.detail_encoder(tiles_in))
-        lattices = [
-            lattice.Fixed(layer, numbers)
-            if drift is None
-            else lattice.Moved(layer, numbers, drift, spacing)
-            for layer, numbers in zip(brush.LAYERS, self._numbers, strict=True)
-        ]
+        if margin is not None:
+            restored = lattice.take_window(restored, margin, tiles.SHAPE[:2])
         laid = lay_strokes(brush.directions(small_tiles), lattices, spacing)
         return self.paint(restored, features, strength, laid)
 
@@ -236,7 +245,7 @@ def lead(thumbnails, pictures, strength):
 def _large_forms(maps):
     _, height, width, _ = maps.shape
     blurred = brush.blur(brush.blur(shrink(maps, LEAD_BLOCK)))
-    return ops.image.resize(blurred, (height, width))
+    return grow(blurred, LEAD_BLOCK, (height, width))
 
 
 # Light, red less light, blue less light: columns of what RGB is multiplied by.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 BORDER = 40  # pixels below and at the right where strokes from outside reach in
+FORMS = 80  # the same for large forms of light, of which a margin makes other means there
 LAYERS = pytest.mark.parametrize("layer", brush.LAYERS)
 
 
@@ -73,6 +74,49 @@ def test_the_refiner_takes_a_drift_of_its_own_for_each_tile(spacing):
     drift = np.float32([[0, 0], [7.3, -4.6], [0, 0]])
     moved = np.asarray(model(picture, picture, strength, spacing=spacing, drift=drift))
     assert moved.shape == fixed.shape
-    inner = np.s_[0::2, : -int(BORDER / spacing), : -int(BORDER / spacing)]
+    border = int(FORMS / min(spacing, 1))  # tiles do not get smaller
+    inner = np.s_[0::2, :-border, :-border]
     np.testing.assert_allclose(moved[inner], fixed[inner], atol=1e-4)
     assert np.abs(moved[1] - fixed[1]).mean() > 0.005
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_a_refined_picture_moves_with_a_pan_by_whole_pixels(strength):
+    """Also with weights that restore something: blocks fall on the same things."""
+    rng = np.random.default_rng(0)
+    model = refiner.Refining(4)
+    for network in (model.refiner, model.painter):
+        network.set_weights(
+            [w + 0.03 * rng.standard_normal(w.shape).astype("f4") for w in network.get_weights()]
+        )
+    wide = np.repeat(rng.uniform(0.2, 0.8, (180, 110, 3)), 3, 1)  # upright stripes and noise
+    wide = (wide + rng.uniform(-0.1, 0.1, (180, 330, 3))).astype(np.float32)
+    shifts = (0, 1, 2, 5)
+    films = np.stack([wide[:, 8 - shift :][:, :320] for shift in shifts])
+    drift = np.float32([[0, shift] for shift in shifts])
+    even = np.full_like(films, 0.5)
+    strengths = np.full(len(shifts), strength, np.float32)
+    still, moved = (
+        np.asarray(model(even, films, strengths, drift=way)) for way in (0 * drift, drift)
+    )
+
+    def jump(drawn):
+        gaps = [
+            np.abs(frame[:, 60 + shift : 260 + shift] - drawn[0][:, 60:260]).mean()
+            for shift, frame in zip(shifts, drawn, strict=True)
+        ]
+        return max(gaps)
+
+    assert jump(moved) < 0.15 * jump(still)
+
+
+def test_aligned_tiles_have_their_blocks_on_the_same_things():
+    picture = np.arange(180 * 320, dtype=np.float32).reshape(1, 180, 320, 1)
+    for drift, wanted in (((0, 0), (0, 0)), ((1, -1), (3, 1)), ((-4.2, 6), (0, 2))):
+        aligned, margin = lattice.align(picture, np.float32([drift]), 4)
+        top, left = np.asarray(margin)[0]
+        assert (top, left) == wanted and aligned.shape == (1, 184, 324, 1)
+        assert (top + round(drift[0])) % 4 == (left + round(drift[1])) % 4 == 0
+        own = lattice.take_window(aligned, margin, (180, 320))
+        np.testing.assert_array_equal(own, picture)
+        np.testing.assert_array_equal(np.asarray(aligned)[0, : top + 1, left, 0], 0)
