@@ -55,8 +55,8 @@ def main(argv: list[str] | None = None) -> int:
         one_shot = np.zeros(len(means), int)
         smoothed = latents.smooth(means, one_shot, frames=SMOOTHING_FRAMES)
         camera = motion.CameraMotion()
-        drift = np.array([camera.add(frame) for frame in frames], np.float32)
-        drift = latents.smooth(drift, one_shot, frames=conversion.DRIFT_SMOOTHING)
+        drift = np.array([camera.add(frame) for frame in frames])
+        drift = motion.smooth_drift(drift, one_shot)
         ways = {
             "sampled codes": (means + np.exp(0.5 * log_vars) * noise, 0 * drift),
             "means": (means, 0 * drift),

@@ -21,7 +21,7 @@ from cadl.latents import Statistics
 import numpy as np
 from PIL import Image
 
-PASS_FORMAT = 3  # of latents.npz; more when its contents change
+PASS_FORMAT = 4  # of latents.npz; more when its contents change
 KEPT_PASSES = 4  # over one video
 BATCH = 8
 CHUNK_FRAMES = 512
@@ -29,7 +29,6 @@ SEGMENT_FRAMES = 240
 SAMPLES = 4
 PREFETCHED_BATCHES = 3
 DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
-DRIFT_SMOOTHING = 1.5  # frames; the drift of strokes is smoothed over so many
 INSET = 4  # the original's side in the corner is the picture's over this
 
 
@@ -271,9 +270,7 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
             shots=np.array(shots),
             times=np.array(times),
             light=np.array(light, np.float32),
-            drift=latents.smooth(
-                np.array(drift, np.float32), np.array(shots), frames=DRIFT_SMOOTHING
-            ),
+            drift=motion.smooth_drift(np.array(drift), np.array(shots)),
             samples=np.stack(samples[keep]),
             sample_indices=np.array(sample_indices[keep]),
         )

@@ -1,7 +1,10 @@
 """How the camera moves: the way that most of a picture goes from one frame to the next."""
 
+from cadl import latents
+
 import numpy as np
 
+DRIFT_SMOOTHING = 1.5  # frames, standard deviation
 MIN_SIDE = 12  # pixels of the smallest picture that is compared
 ROUNDS = 3  # of refinement at each size
 DULL = 6.0  # standard deviation of green, of 255, below which noise would be made strong
@@ -37,6 +40,27 @@ class CameraMotion:
             self.drift = self.drift + 2 * find_motion(self._last, pyramid)
         self._last = pyramid
         return self.drift
+
+
+def smooth_drift(drift: np.ndarray, shots: np.ndarray) -> np.ndarray:
+    """Smooths a camera's steps from frame to frame within each shot, over DRIFT_SMOOTHING.
+
+    Steps, not places: a steady pan stays as it is, to both ends of a shot.
+
+    Args:
+        drift: float [N, 2], by `CameraMotion`.
+        shots: int [N], number of each frame's shot.
+
+    Returns:
+        float32 [N, 2].
+    """
+    begins = np.diff(shots, prepend=shots[0] - 1) != 0
+    steps = np.diff(drift, axis=0, prepend=drift[:1])
+    follows = np.flatnonzero(begins[:-1] & ~begins[1:])  # shots of more than a frame
+    steps[follows] = steps[follows + 1]  # there is no step to the first frame
+    steps = latents.smooth(steps, shots, frames=DRIFT_SMOOTHING)
+    steps[begins] = 0.0
+    return np.cumsum(steps, axis=0).astype(np.float32)
 
 
 def find_motion(before: list[np.ndarray], after: list[np.ndarray]) -> np.ndarray:

@@ -63,7 +63,7 @@ class Refining(keras.Model):
     """
 
     def __init__(self, detail_channels: int, size: tuple = (None, None)):
-        """Builds the networks, for tiles of any or of one size; `call` takes whole tiles only."""
+        """Builds the networks, for tiles of any size or of one."""
         super().__init__(name="refining", dtype="float32")
         self.detail_encoder: Any = None
         self.painter: Any = None

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cadl import console, devices, files, gallery, optimizer, refiner, tiles, vae
+from cadl import console, devices, files, gallery, optimizer, refiner, vae
 from cadl.settings import to_json
 
 import imageio.v2 as imageio
@@ -371,7 +371,7 @@ def load_refiner(folder: Path) -> tuple[refiner.Refining, int, dict]:
             raise ValueError(
                 f"{folder} has architecture {architecture}, not {refiner.ARCHITECTURE}: train again"
             )
-        return refiner.Refining(detail_channels, (tiles.HEIGHT, tiles.WIDTH))
+        return refiner.Refining(detail_channels)
 
     return load_averaged(folder, "train_refiner.py", build)
 

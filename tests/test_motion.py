@@ -52,3 +52,19 @@ def test_a_cut_is_no_motion():
     found = [camera.add(frame) for frame in first]
     found += [camera.add(frame, cut=i == 0) for i, frame in enumerate(second)]
     np.testing.assert_allclose(np.diff(found, axis=0)[:, 1], [3, 0, 3], atol=0.2)
+
+
+def test_a_steady_pan_stays_steady_when_smoothed_to_both_ends_of_its_shot():
+    steps = np.array([0.0] + [2.0] * 9 + [0.0] + [-1.0] * 9)[:, None] * [0.5, 1.0]
+    shots = np.repeat([0, 1], 10)
+    drift = np.cumsum(steps, axis=0)
+    np.testing.assert_allclose(motion.smooth_drift(drift, shots), drift, atol=1e-5)
+
+
+def test_jitter_is_smoothed_but_not_over_a_cut_nor_in_a_shot_of_one_frame():
+    jitter = RNG.normal(0, 1, (30, 2))
+    shots = np.repeat([0, 1, 2], [15, 1, 14])
+    smoothed = motion.smooth_drift(np.cumsum(jitter, axis=0), shots)
+    steps = np.diff(smoothed, axis=0)
+    assert steps.std() < 0.7 * jitter.std()
+    assert not steps[[14, 15]].any()

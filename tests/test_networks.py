@@ -135,7 +135,7 @@ def disturb(network, spread):
 
 
 def test_strokes_are_left_out_at_strength_0_whatever_the_weights():
-    network = refiner.Refining(4, tiles.SHAPE[:2])
+    network = refiner.Refining(4)
     disturb(network.painter, 0.1)
     calm, painted = (
         np.asarray(network(PICTURES, PICTURES, np.full(2, s, "f4"))) for s in (0.0, 1.0)
