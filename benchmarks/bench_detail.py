@@ -62,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     gains = {}
     alone = score(scene, training.in_batches(vae_model.decoder, scene.codes[0.0]))
     rows.append(["VAE alone", "", "", "", *alone, "", "", "", ""])
+    bare = score(scene, draw(build("left-out", 1), scene, vae_model)[0])
+    rows.append(["thumbnail", "", "", 0, *bare, "", "", "", ""])
     for way in settings.ways:
         sees, channels, noise = parse(way)
         keras.utils.set_random_seed(settings.seed)
