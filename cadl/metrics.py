@@ -105,8 +105,8 @@ def patch_distance(
 
 def flicker(frames: np.ndarray) -> float:
     """Returns the mean difference of neighbouring frames: uint8 or float [N, ...], in its unit."""
-    frames = frames.astype(np.float32)
-    return float(np.abs(np.diff(frames, axis=0)).mean())
+    before, after = frames[:-1], frames[1:]
+    return float((np.maximum(before, after) - np.minimum(before, after)).mean(dtype=np.float64))
 
 
 def _draw_patches(tiles: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

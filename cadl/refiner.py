@@ -144,8 +144,13 @@ class Refining(keras.Model):
         restored, features = self.restore(led, self.detail_encoder(tiles_in))
         if margin is not None:
             restored = lattice.take_window(restored, margin, tiles.SHAPE[:2])
-        laid = lay_strokes(brush.directions(small_tiles), lattices, spacing)
-        return self.paint(restored, features, strength, laid)
+
+        def paint():
+            laid = lay_strokes(brush.directions(small_tiles), lattices, spacing)
+            return self.paint(restored, features, strength, laid)
+
+        # Strokes take half of the time, and black frames, titles and strength 0 show none.
+        return ops.cond(ops.any(strength > 0), paint, lambda: enlarge(restored, spacing))
 
 
 def lay_strokes(flow, lattices: list, spacing: float) -> list[tuple]:
@@ -269,7 +274,10 @@ def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> ke
             ops.convert_to_tensor(LUMINANCE, dtype), shape
         ),
     )(pixels)  # fmt: skip
-    small = layers.AveragePooling2D(BLOCK, name="thumbnail")(x)
+    quarter = tuple(side and side // BLOCK for side in size)
+    small = layers.Lambda(
+        lambda light: shrink(light, BLOCK), output_shape=(*quarter, 1), name="thumbnail"
+    )(x)
     small = layers.UpSampling2D(BLOCK, interpolation="bilinear", name="enlarged")(small)
     x = layers.Subtract(name="left_out")([x, small])
     x = layers.Rescaling(DETAIL_SCALE, name="scaled")(x)
