@@ -25,7 +25,7 @@ import numpy as np
 VIDEOS: list[Path] = [Path("data/videos")]  # a video, several, or a folder of them
 STYLE: str = ""  # painting source, picture file, or a blend a:0.6,b:0.4; empty: the first painter
 STRENGTH: Fraction = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
-STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "diagonal"  # how codes are moved
+STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "gaussian"  # how codes are moved
 
 STROKES: Literal["fast", "normal", "fine"] = "normal"  # edges: soft, usual, or at 640x360, slow
 

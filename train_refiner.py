@@ -153,7 +153,7 @@ def build_parts(settings) -> SimpleNamespace:
 
 
 def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Works out the diagonal map, the default of mogrify_video.py, from each video to each painter.
+    """Works out the diagonal map, next to the default of mogrify_video.py and cheaper to apply.
 
     Returns:
         Gains and offsets, float32 [videos, painters, codes] each: `gains[video, painter] * z +

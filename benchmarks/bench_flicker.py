@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
             for strength in STRENGTHS:
                 moved = latents.map_latents(
                     codes, usual, painter,
-                    style_map="diagonal", strength=strength,
+                    style_map=latents.DEFAULT_STYLE_MAP, strength=strength,
                 )  # fmt: skip
                 drawn = draw(stylizer.stylize, moved, frames, strength, moves)
                 cells.append(warping_error(drawn, step))

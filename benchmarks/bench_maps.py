@@ -31,7 +31,11 @@ STYLE_TILES: Count = 40  # of each style
 SEED: Seed = 1  # of the patches
 PICTURE: Path = Path("out/bench/maps.png")  # every map, a row each
 
-USUAL_MAP, USUAL_STRENGTH, USUAL_SMOOTHING = "diagonal", 0.75, 0.08  # of mogrify_video.py
+USUAL_MAP, USUAL_STRENGTH, USUAL_SMOOTHING = (
+    latents.DEFAULT_STYLE_MAP,
+    0.75,
+    0.08,
+)  # of mogrify_video.py
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SMOOTHINGS = (0.0, 0.08, 0.25)  # seconds
 MEASURES = ("style", "SSIM light", "edges", "flicker")

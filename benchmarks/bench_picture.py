@@ -111,7 +111,9 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
         return of[np.linspace(0, len(of) - 1, min(len(of), settings.num_tiles)).astype(int)]
 
     def moved(z: np.ndarray) -> np.ndarray:
-        return latents.map_latents(z, own[video], own[painter], style_map="diagonal", strength=1.0)
+        return latents.map_latents(
+            z, own[video], own[painter], style_map=latents.DEFAULT_STYLE_MAP, strength=1.0
+        )
 
     chosen = some(indices[video])
     originals = tiles.to_float(tile_set.pixels[chosen])

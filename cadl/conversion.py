@@ -479,8 +479,10 @@ def _say_estimate(
     started = time.monotonic()
     drawn = geometry.cut(recipe.draw(stylize, originals, middle))
     frames = _compose(geometry.cut(originals), drawn, compare)
+    drawing = time.monotonic() - started
     sizes = []
     for count in (1, len(frames)):
+        started = time.monotonic()
         with files.whole_file(folder / "estimate.mp4") as temporary:
             with video.FrameWriter(
                 temporary, rate=clip.source.rate, size=geometry.picture_size,
@@ -489,7 +491,7 @@ def _say_estimate(
                 writer.write(frames[:count])
             sizes.append(temporary.stat().st_size)
     (folder / "estimate.mp4").unlink()
-    seconds = (time.monotonic() - started) / len(frames) * left
+    seconds = (drawing + time.monotonic() - started) / len(frames) * left
     each = (sizes[1] - sizes[0]) / max(1, len(frames) - 1)  # what a frame adds to a first one
     megabytes = (each * total + (sizes[0] - each) * -(-total // SEGMENT_FRAMES)) / 1e6
     console.say(

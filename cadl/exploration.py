@@ -9,7 +9,6 @@ from cadl.report import Page
 import numpy as np
 from PIL import Image
 
-STYLE_MAP = "diagonal"  # the default of mogrify_video.py
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MAPPED_TILES = 220  # thumbnails on the map of the latent space
 FITTED_TILES = 2000  # tiles that its directions are found from
@@ -133,13 +132,13 @@ def _add_style(page: Page, scene: Scene, video: str, painter: str) -> None:
         return [scene.draw(z + s * (moved - z), pixels, s)[1] for s in STRENGTHS]
 
     rows = {"tiles": scene.tile_set.pixels[chosen]}
-    drawn = draw(chosen, STYLE_MAP)
+    drawn = draw(chosen, latents.DEFAULT_STYLE_MAP)
     rows |= {f"strength {s}": row for s, row in zip(STRENGTHS, drawn, strict=True)}
     title = f"{video} toward {painter}"
     page.picture(
         f"{video}-to-{painter}.png",
         _rows(title, rows),
-        f"{title}, with the map {STYLE_MAP}, which mogrify_video.py takes unless told otherwise.",
+        f"{title}, with the map {latents.DEFAULT_STYLE_MAP}, which mogrify_video.py takes unless told otherwise.",
     )
     middle = chosen[len(chosen) // 2 :][:1]
     rows = {

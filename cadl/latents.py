@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 STYLE_MAPS = ("mean", "ancestor", "diagonal", "gaussian")
+DEFAULT_STYLE_MAP = "gaussian"  # of mogrify_video.py; chosen by `benchmarks/bench_maps.py`
 ANCESTOR_VIDEO = 0.25
 ANCESTOR_PAINTING = 0.5
 MAX_GAIN = 3.0

@@ -184,3 +184,9 @@ def test_smoothing_stays_within_a_shot_and_has_no_delay():
 def test_no_smoothing_is_the_identity():
     codes = RNG.standard_normal((9, 3)).astype("f4")
     assert latents.smooth(codes, np.zeros(9, int), frames=0) is codes
+
+
+def test_the_default_map_is_that_of_the_script():
+    import mogrify_video
+
+    assert mogrify_video.STYLE_MAP == latents.DEFAULT_STYLE_MAP
