@@ -138,7 +138,8 @@ def _add_style(page: Page, scene: Scene, video: str, painter: str) -> None:
     page.picture(
         f"{video}-to-{painter}.png",
         _rows(title, rows),
-        f"{title}, with the map {latents.DEFAULT_STYLE_MAP}, which mogrify_video.py takes unless told otherwise.",
+        f"{title}, with the map {latents.DEFAULT_STYLE_MAP}, which mogrify_video.py takes unless "
+        "told otherwise.",
     )
     middle = chosen[len(chosen) // 2 :][:1]
     rows = {
