@@ -118,7 +118,7 @@ def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.nd
             stylized = getattr(stylizer, name)(z_mean, part, strengths, drift)
             rounded = np.asarray(stylized) / 255
             note("stylize", rounded, np.clip(refined, 0, 1), rounding=0.5 / 255)
-        refined = np.clip(refining(pictures, tiles_in, strengths), 0, 1)
+        refined = np.clip(refining(pictures, tiles_in, strengths, drift=0 * drift), 0, 1)
         note("refine", refiner_graph.refine(pictures, part, strengths), refined)
     words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())
     console.say(f"largest difference from the checkpoints on {len(pixels)} tiles: {words}")

@@ -75,8 +75,9 @@ class RefinerGraph(Graph):
     @tf.function(input_signature=[TILE_FLOATS, TILE_BYTES, STRENGTH])
     def refine(self, pictures: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
         """Returns refined tiles in [0, 1]."""
-        refined = self._model()(pictures, tf.cast(tiles, tf.float32) / 255, strength)
-        return tf.clip_by_value(refined, 0.0, 1.0)
+        still = tf.zeros((tf.shape(strength)[0], 2))
+        originals = tf.cast(tiles, tf.float32) / 255
+        return tf.clip_by_value(self._model()(pictures, originals, strength, drift=still), 0.0, 1.0)
 
 
 class StylizerGraph(Graph):

@@ -115,14 +115,13 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     still = np.zeros((3, 2), np.float32)
     drawn = np.asarray(stylizer.stylize(encoded["z_mean"], pixels, strength, still))
     assert drawn.dtype == np.uint8 and drawn.shape == pixels.shape
-    inner = np.s_[:, :-40, :-40]  # below and at the right strokes from outside reach in
-    np.testing.assert_allclose(drawn[inner], refined[inner] * 255, atol=0.51)
+    np.testing.assert_allclose(drawn, refined * 255, atol=0.51)
     fast = np.asarray(stylizer.stylize_fast(encoded["z_mean"], pixels, strength, still))
     np.testing.assert_array_equal(fast[0], drawn[0])  # no strokes at strength 0
     assert 0.5 < np.abs(np.float32(fast[2]) - drawn[2]).mean() < 20
     fine = np.asarray(stylizer.stylize_fine(encoded["z_mean"], pixels, strength, still))
     assert fine.shape == (3, 360, 640, 3)
-    moved = np.asarray(stylizer.stylize(encoded["z_mean"], pixels, strength, still + 5.5))
+    moved = np.asarray(stylizer.stylize(encoded["z_mean"], pixels, strength, still + 8))
     np.testing.assert_allclose(moved[0].astype(int), drawn[0].astype(int), atol=1)
     assert np.abs(np.float32(moved[2]) - drawn[2]).mean() > 0.5
     halved, drawn = fine.reshape(3, 180, 2, 320, 2, 3).mean((2, 4)), np.float32(drawn)
