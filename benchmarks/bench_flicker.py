@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
                 )  # fmt: skip
                 drawn = draw(stylizer.stylize, moved, frames, strength, moves)
                 cells.append(warping_error(drawn, step))
-            rows.append([name, way, before, *cells])
+            rows.append([name, way, *map("{:.3f}".format, (before, *cells))])
         for strength, most in ((0.0, 1.0), (1.0, 1.3)):
             error = cells[STRENGTHS.index(strength)]
             claim(f"{name}, strength {strength:g}: warping error over the film's",

@@ -269,7 +269,7 @@ def draw(path: Path, shown: dict[str, np.ndarray]) -> None:
     for drawn in shown.values():
         crops = [drawn[i][CROP].repeat(2, 0).repeat(2, 1) for i in places]
         rows.append([x for i, crop in zip(places, crops, strict=True) for x in (drawn[i], crop)])
-    gallery.save_picture(path, gallery.contact_sheet(rows, row_labels=list(shown)))
+    gallery.save_picture(path, gallery.contact_sheet(rows, row_labels=list(shown), scale=0.6))
     console.say(f"drew {path}")
 
 
