@@ -4,7 +4,7 @@
 
 Writes docs/teaser.jpg (frames of each original above the same frames painted), docs/strip.jpg
 (frames of the first one that follow each other), docs/frame.jpg (one whole frame of it) and
-docs/ladder-<n>.jpg from the ladder pictures that mogrify_video.py left beside the painted videos.
+docs/ladder.jpg from the ladder picture that mogrify_video.py left beside the last painted video.
 """
 
 import sys
@@ -41,14 +41,15 @@ def main(argv: list[str] | None = None) -> int:
         wanted = (np.array(settings.frames) * total).astype(int)
         above += frames_at(sources[0], video.find_crop(sources[0]), wanted)
         below += frames_at(sources[1], Crop(), wanted)
-        ladder = Image.open(paths[1].with_name(f"{paths[1].stem}-ladder.png")).convert("RGB")
-        ladder.thumbnail((960, 1280), Image.Resampling.LANCZOS)
-        gallery.save_picture(settings.docs / f"ladder-{number + 1}.jpg", ladder)
         if number == 0:
             first = min(settings.strip_at, total - STRIP_FRAMES)
             following = frames_at(sources[1], Crop(), first + np.arange(STRIP_FRAMES))
             gallery.save_picture(settings.docs / "strip.jpg", gallery.contact_sheet([following]))
             save_frame(settings.docs / "frame.jpg", sources[1], min(settings.frame_at, total - 1))
+    last = settings.painted[-1]
+    ladder = Image.open(last.with_name(f"{last.stem}-ladder.png")).convert("RGB")
+    ladder.thumbnail((960, 1280), Image.Resampling.LANCZOS)
+    gallery.save_picture(settings.docs / "ladder.jpg", ladder)
     gallery.save_picture(settings.docs / "teaser.jpg", teaser(above, below, len(settings.frames)))
     console.finish(f"Wrote the README's pictures to {settings.docs}")
     return 0
