@@ -92,7 +92,7 @@ def add_codes(page: Page, scene: Scene) -> None:
             "refined": refined,
             "codes with N(0, 1) noise": scene.draw(noisy, pixels, 0.0)[0],
             "codes in reverse order": scene.draw(z[:, ::-1], pixels, 0.0)[0],
-            "codes of the next tile, detail of this": scene.draw(np.roll(z, -1, 0), pixels, 0.0)[1],
+            "led by the codes of the next": scene.draw(np.roll(z, -1, 0), pixels, 1.0)[1],
         }
         page.picture(
             f"codes-{name}.png",
