@@ -475,10 +475,16 @@ def _say_estimate(
     middle = total // 2
     start = clip.start_seconds + float(encoded.times[middle] - encoded.times[0])
     few = dataclasses.replace(clip, start_seconds=start, length_seconds=(BATCH - 0.5) / rate)
-    originals = tiles.mirror_to_tile(np.stack(list(few.read())))
+    try:
+        frames = list(few.read())
+    except (ValueError, OSError):
+        frames = []
+    if not frames:  # a damaged file that can be read on, but not from its middle
+        return
+    originals = tiles.mirror_to_tile(np.stack(frames))
     started = time.monotonic()
     drawn = geometry.cut(recipe.draw(stylize, originals, middle))
-    frames = _compose(geometry.cut(originals), drawn, compare)
+    composed = _compose(geometry.cut(originals), drawn, compare)
     drawing = time.monotonic() - started
     sizes = []
     for count in (1, len(frames)):
@@ -488,7 +494,7 @@ def _say_estimate(
                 temporary, rate=clip.source.rate, size=geometry.picture_size,
                 output_size=geometry.output_size, crf=crf, preset=preset,
             ) as writer:  # fmt: skip
-                writer.write(frames[:count])
+                writer.write(composed[:count])
             sizes.append(temporary.stat().st_size)
     (folder / "estimate.mp4").unlink()
     seconds = (drawing + time.monotonic() - started) / len(frames) * left
