@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     vae_graph, about = graphs.load_graph(settings.exported, "vae")
     refiner_graph, _ = graphs.load_graph(settings.exported, "refiner", vae_fingerprint=about["vae"])
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = shards.load_tiles(settings.tiles, about["scale"])
     codes, kl = encode(vae_graph, tile_set, settings.batch_size)
     sources = {
         name: latents.statistics_of(codes[own], str(tile_set.kinds[own[0]]))
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     embeddings.save_embeddings(settings.exported / "embeddings.npz", sources, about["vae"])
     console.say(f"wrote {settings.exported / 'embeddings.npz'}")
 
-    networks = Networks(vae_graph, refiner_graph, settings.batch_size)
+    networks = Networks(vae_graph, refiner_graph, tile_set, settings.batch_size)
     page = report.Page(settings.report, "What the codes do")
     active = int(np.logical_or.reduce([s.active_codes for s in sources.values()]).sum())
     page.text(
@@ -85,33 +85,44 @@ def encode(vae_graph, tile_set: shards.TileSet, batch_size: int) -> tuple[np.nda
 
 
 class Networks:
-    """The exported networks on arrays of any length."""
+    """The exported networks on any number of tiles."""
 
-    def __init__(self, vae_graph, refiner_graph, batch_size: int):
-        """Takes loaded SavedModels."""
-        self._vae, self._refiner, self._batch_size = vae_graph, refiner_graph, batch_size
+    def __init__(self, vae_graph, refiner_graph, tile_set: shards.TileSet, batch_size: int):
+        """Takes loaded SavedModels and the tiles that give detail."""
+        self._vae, self._refiner = vae_graph, refiner_graph
+        self._tiles, self._batch_size = tile_set, batch_size
 
     def draw(
-        self, codes: np.ndarray, pixels: np.ndarray, strength: float
+        self, codes: np.ndarray, chosen: np.ndarray, strength: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the VAE's and the refined tiles of codes, with the detail of `pixels`."""
+        """Returns the VAE's and the refined tiles of codes, with the detail of chosen tiles.
+
+        Args:
+            codes: float32 [N, codes].
+            chosen: int [N], indices of tiles.
+            strength: given to the refiner.
+
+        Returns:
+            float32 [N, 180, 320, 3] in [0, 1], twice.
+        """
         pictures, refined = [], []
         for start in range(0, len(codes), self._batch_size):
             part = slice(start, start + self._batch_size)
             picture = self._vae.decode(codes[part])
-            strengths = np.full(len(codes[part]), strength, np.float32)
+            large = self._tiles.large[chosen[part]]
+            drawn = self._refiner.refine(picture, large, np.full(len(large), strength, np.float32))
             pictures.append(np.clip(picture, 0, 1))
-            refined.append(np.asarray(self._refiner.refine(picture, pixels[part], strengths)))
+            refined.append(tiles.reduce(drawn.numpy(), drawn.shape[1] // tiles.HEIGHT))
         return np.concatenate(pictures), np.concatenate(refined)
 
-    def measure(self, pixels: np.ndarray, codes: np.ndarray) -> list[float]:
+    def measure(self, chosen: np.ndarray, codes: np.ndarray) -> list[float]:
         """Returns mean PSNR, SSIM and sharpness (over the originals'), VAE and refined."""
         sums = np.zeros(6)
         for start in range(0, len(codes), self._batch_size):
             part = slice(start, start + self._batch_size)
-            originals = tiles.to_float(pixels[part])
+            originals = tiles.to_float(self._tiles.pixels[chosen[part]])
             grey = metrics.luminance(originals)
-            for i, drawn in enumerate(self.draw(codes[part], pixels[part], 0.0)):
+            for i, drawn in enumerate(self.draw(codes[part], chosen[part], 0.0)):
                 own = metrics.luminance(drawn)
                 sums[i] += metrics.psnr(originals, drawn).sum()
                 sums[2 + i] += metrics.ssim(grey, own).sum()
@@ -131,7 +142,7 @@ def tell_errors(page, settings, tile_set, codes, kl, sources, networks, about) -
             members = own[np.isin(own, members)]
             chosen = exploration.spread(members, settings.measured_tiles)
             if len(chosen):
-                measured = networks.measure(tile_set.pixels[chosen], codes[chosen])
+                measured = networks.measure(chosen, codes[chosen])
                 active = int(sources[name].active_codes.sum())
                 rows.append(
                     [name, label, len(members), *measured, float(kl[members].mean()), active]

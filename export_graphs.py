@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{settings.refiner_run} was trained on another VAE than {settings.vae_run}: "
             "run train_refiner.py with more --steps"
         )
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = shards.load_tiles(settings.tiles, refining.scale)
     about = {
         "vae": vae_fingerprint,
         "vae_step": vae_step,
@@ -62,23 +62,29 @@ def main(argv: list[str] | None = None) -> int:
         "seed": vae_record["settings"]["seed"],
         "sources": vae_record["notes"]["sources"],
         "detail_channels": refiner_record["architecture"]["detail_channels"],
+        "scale": refining.scale,
     }
     staged = settings.exported / ".new"  # takes the old ones' place only if it compares well
     with files.only_one(settings.exported):
         for name, graph in (
             ("vae", graphs.VaeGraph(vae_model)),
             ("refiner", graphs.RefinerGraph(refining)),
-            ("stylizer", graphs.StylizerGraph(vae_model, refining)),
+            *(
+                (name, graphs.StylizerGraph(vae_model, refining, spacing))
+                for name, spacing in graphs.STYLIZERS.items()
+            ),
         ):
             graphs.save_graph(graph, staged / name, about)
         chosen = np.linspace(0, len(tile_set) - 1, settings.compared_tiles).astype(int)
-        compare(staged, vae_model, refining, tile_set.select(np.unique(chosen)).pixels)
+        compare(staged, vae_model, refining, tile_set.select(np.unique(chosen)))
         for name in graphs.NAMES:
             graphs.replace_folder(staged / name, settings.exported / name)
             console.say(f"wrote {settings.exported / name}")
         staged.rmdir()
     judge_refiner(settings.exported, tile_set, about)
-    console.finish(f"Wrote 3 SavedModels to {settings.exported}", "evaluate_embeddings.py")
+    console.finish(
+        f"Wrote {len(graphs.NAMES)} SavedModels to {settings.exported}", "evaluate_embeddings.py"
+    )
     return 0
 
 
@@ -87,13 +93,15 @@ def drawing_code() -> list[str]:
     return [inspect.getsource(module) for module in (polynomials, brush, lattice, refiner)]
 
 
-def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.ndarray) -> None:
+def compare(
+    exported: Path, vae_model, refining: refiner.Refining, tile_set: shards.TileSet
+) -> None:
     """Prints the largest difference between SavedModels and checkpoints.
 
     Raises:
         RuntimeError: it is larger than rounding explains.
     """
-    vae_graph, refiner_graph, stylizer = (
+    vae_graph, refiner_graph, *stylizers = (
         graphs.load_graph(exported, name)[0] for name in graphs.NAMES
     )
     differences = dict.fromkeys(("encode", "decode", "refine", "stylize"), 0.0)
@@ -102,10 +110,9 @@ def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.nd
         found = difference(ours, theirs) - rounding
         differences[name] = float(np.maximum(differences[name], found))  # not a number stays so
 
-    for start in range(0, len(pixels), BATCH):
-        part = pixels[start : start + BATCH]
-        tiles_in = tiles.to_float(part)
-        z_mean, z_log_var = vae_model.encoder(tiles_in)
+    for start in range(0, len(tile_set), BATCH):
+        part, large = (x[start : start + BATCH] for x in (tile_set.pixels, tile_set.large))
+        z_mean, z_log_var = vae_model.encoder(tiles.to_float(part))
         encoded = vae_graph.encode(part)
         note("encode", encoded["z_mean"], z_mean)
         note("encode", encoded["z_log_var"], z_log_var)
@@ -113,15 +120,15 @@ def compare(exported: Path, vae_model, refining: refiner.Refining, pixels: np.nd
         note("decode", vae_graph.decode(z_mean), pictures)
         strengths = np.linspace(1.0, 0.0, len(part), dtype=np.float32)
         drift = np.linspace(0.0, 9.3, 2 * len(part), dtype=np.float32).reshape(-1, 2)
-        for name, spacing in graphs.SPACINGS.items():
-            refined = refining(pictures, tiles_in, strengths, spacing=spacing, drift=drift)
-            stylized = getattr(stylizer, name)(z_mean, part, strengths, drift)
-            rounded = np.asarray(stylized) / 255
+        originals = tiles.to_float(large)
+        for stylizer, spacing in zip(stylizers, graphs.STYLIZERS.values(), strict=True):
+            refined = refining(pictures, originals, strengths, spacing=spacing, drift=drift)
+            rounded = np.asarray(stylizer.stylize(z_mean, large, strengths, drift)) / 255
             note("stylize", rounded, np.clip(refined, 0, 1), rounding=0.5 / 255)
-        refined = np.clip(refining(pictures, tiles_in, strengths, drift=0 * drift), 0, 1)
-        note("refine", refiner_graph.refine(pictures, part, strengths), refined)
+        refined = np.clip(refining(pictures, originals, strengths, drift=0 * drift), 0, 1)
+        note("refine", refiner_graph.refine(pictures, large, strengths), refined)
     words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())
-    console.say(f"largest difference from the checkpoints on {len(pixels)} tiles: {words}")
+    console.say(f"largest difference from the checkpoints on {len(tile_set)} tiles: {words}")
     for name, found in differences.items():
         if not found <= MAX_DIFFERENCE * (10 if name == "encode" else 1):
             raise RuntimeError(
@@ -142,20 +149,21 @@ def judge_refiner(exported: Path, tile_set: shards.TileSet, about: dict) -> None
         console.say("no tiles were held out: the refiner can't be judged on unseen ones")
         return
     spread = np.linspace(0, len(held_out) - 1, min(len(held_out), 64)).astype(int)
-    pixels = tile_set.select(held_out[spread]).pixels
+    chosen = tile_set.select(held_out[spread])
     vae_graph, refiner_graph = (graphs.load_graph(exported, name)[0] for name in ("vae", "refiner"))
 
-    def restore(part: np.ndarray) -> tuple:
+    def restore(part: np.ndarray, large: np.ndarray) -> tuple:
         pictures = vae_graph.decode(vae_graph.encode(part)["z_mean"])
-        return pictures, refiner_graph.refine(pictures, part, np.zeros(len(part), np.float32))
+        refined = refiner_graph.refine(pictures, large, np.zeros(len(part), np.float32))
+        return pictures, tiles.reduce(np.asarray(refined), about["scale"])
 
-    pictures, refined = training.in_batches(restore, pixels, BATCH)
-    tiles_in = tiles.to_float(pixels)
+    pictures, refined = training.in_batches(restore, chosen.pixels, chosen.large, batch_size=BATCH)
+    tiles_in = tiles.to_float(chosen.pixels)
     before = metrics.psnr(tiles_in, pictures).mean()
     after = metrics.psnr(tiles_in, refined).mean()
     verdict = "better than" if after > before else "NOT better than: train it longer;"
     console.say(
-        f"refined reconstructions of {len(pixels)} held-out tiles: {after:.2f} dB, "
+        f"refined reconstructions of {len(chosen)} held-out tiles: {after:.2f} dB, "
         f"{verdict} the VAE alone, {before:.2f} dB"
     )
 

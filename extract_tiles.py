@@ -12,10 +12,11 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Annotated, Any
 
 from cadl import console, files, shards, tiles, video
-from cadl.settings import Amount, Count, read_settings
+from cadl.settings import Amount, Count, Range, read_settings
 
 import numpy as np
 
@@ -27,6 +28,7 @@ FRAME_STEP: Count = 10  # take every so-manieth frame of a video
 FRAME_STEPS: dict[str, int] = {}  # the same for some videos: source=step,...
 CROP: str = "auto"  # black borders of videos: auto, or top:left:bottom:right in pixels
 CROPS: dict[str, str] = {}  # the same for some videos: source=top:left:bottom:right,...
+SCALE: Annotated[int, Range(1, 2)] = 1  # 2 cuts 640x360, for train_refiner.py --scale 2
 TILES_PER_PICTURE: Count = 4  # a picture that is not 16:9 is covered by up to this many tiles
 
 DROP_BLACK: Amount = 6  # frames whose mean is darker than this, of 255, are dropped; 0 keeps all
@@ -55,11 +57,13 @@ def main(argv: list[str] | None = None) -> int:
     with files.only_one(settings.tiles):
         for kind, name, paths in sources:
             started = time.monotonic()
-            options = [settings.tiles_per_picture]
+            options = [settings.scale, settings.tiles_per_picture]
             if kind == "video":
                 crop = crops.get(name, default_crop)
                 step = settings.frame_steps.get(name, settings.frame_step)
-                options = [str(crop), step, settings.drop_black, settings.drop_same]
+                options = [
+                    settings.scale, str(crop), step, settings.drop_black, settings.drop_same
+                ]  # fmt: skip
             request = {"options": options, "files": [files.identity(path) for path in paths]}
             done = load_manifest(settings.tiles, kind, name)
             if done is not None and done["request"] == request:
@@ -68,12 +72,9 @@ def main(argv: list[str] | None = None) -> int:
                 manifest_path(settings.tiles, kind, name).unlink(missing_ok=True)
                 with shards.ShardWriter(settings.tiles, kind, name) as writer:
                     if kind == "painting":
-                        row = extract_paintings(writer, name, paths, settings.tiles_per_picture)
+                        row = extract_paintings(writer, name, paths, settings)
                     else:
-                        row = extract_video(
-                            writer, name, paths[0], crop, step, settings.drop_black,
-                            settings.drop_same,
-                        )  # fmt: skip
+                        row = extract_video(writer, name, paths[0], crop, step, settings)
                     if not writer.count:
                         console.warn(f"{kind} {name}: no usable tile in {paths[0].parent}")
                 if row["tiles"]:
@@ -141,9 +142,10 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
 
 
 def extract_paintings(
-    writer: shards.ShardWriter, source: str, paths: list[Path], tiles_per_picture: int
+    writer: shards.ShardWriter, source: str, paths: list[Path], settings: SimpleNamespace
 ) -> dict:
     """Writes the tiles of a painter's pictures; unreadable ones are skipped with a warning."""
+    tile_height, tile_width, _ = tiles.shape_at(settings.scale)
     skipped = small = 0
     for path in console.progress(paths, unit="picture", label=source):
         try:
@@ -152,11 +154,12 @@ def extract_paintings(
             console.warn(f"skipped {error}")
             skipped += 1
             continue
-        if picture.width < tiles.WIDTH or picture.height < tiles.HEIGHT:
+        if picture.width < tile_width or picture.height < tile_height:
             size = f"{picture.width}x{picture.height}"
-            console.warn(f"{path}: only {size}, enlarged to {tiles.WIDTH}x{tiles.HEIGHT}")
+            console.warn(f"{path}: only {size}, enlarged to {tile_width}x{tile_height}")
             small += 1
-        for index, pixels in enumerate(tiles.picture_tiles(picture, tiles_per_picture)):
+        cut = tiles.picture_tiles(picture, settings.tiles_per_picture, settings.scale)
+        for index, pixels in enumerate(cut):
             writer.write(
                 shards.Tile(pixels, "painting", source, index, 0.0, 0, os.fspath(path))
             )  # fmt: skip
@@ -176,8 +179,7 @@ def extract_video(
     path: Path,
     crop: tiles.Crop | None,
     frame_step: int,
-    drop_black: float,
-    drop_same: float,
+    settings: SimpleNamespace,
 ) -> dict:
     """Writes every `frame_step`-th frame of a video, less black and repeated ones."""
     row: dict[str, Any] = {
@@ -192,10 +194,14 @@ def extract_video(
         source_video = video.probe(path)
         if crop is None:
             crop = video.find_crop(source_video)
-        crop.size(source_video.width, source_video.height)
         row["crop"] = str(crop)
+        tile_height, tile_width, _ = tiles.shape_at(settings.scale)
+        crop_size = crop.size(source_video.width, source_video.height)
+        if crop_size[0] < tile_width or crop_size[1] < tile_height:
+            size = f"{crop_size[0]}x{crop_size[1]}"
+            console.warn(f"{path}: only {size}, enlarged to {tile_width}x{tile_height}")
         frames = video.read_frames(
-            source_video, crop=source_video.cover_crop(crop), size=(tiles.WIDTH, tiles.HEIGHT)
+            source_video, crop=source_video.cover_crop(crop), size=(tile_width, tile_height)
         )
         shot_finder = video.ShotFinder()
         kept: np.ndarray | None = None
@@ -203,14 +209,15 @@ def extract_video(
         count = 0
         for index, frame in enumerate(bar):
             count += 1
-            shot = shot_finder.add(frame)
+            small = tiles.reduce(frame[None], settings.scale)[0]
+            shot = shot_finder.add(small)
             if index % frame_step:
                 continue
-            same = kept is not None and np.abs(frame.astype(np.int16) - kept).mean() < drop_same
-            if frame.mean() < drop_black or same:
+            change = 255.0 if kept is None else np.abs(small.astype(np.int16) - kept).mean()
+            if small.mean() < settings.drop_black or change < settings.drop_same:
                 row["dropped"] += 1
                 continue
-            kept = frame.astype(np.int16)
+            kept = small.astype(np.int16)
             seconds = float(source_video.times[min(index, len(source_video.times) - 1)])
             writer.write(
                 shards.Tile(frame, "video", source, index, seconds, shot, os.fspath(path))

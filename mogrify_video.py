@@ -45,7 +45,7 @@ REPLACE: bool = False  # replace a finished output that was made with other sett
 EXPORTED: Path = Path("exported")  # SavedModels and embeddings
 OUT: Path = Path("out")  # where the videos go
 
-ENDPOINTS = {"fast": "stylize_fast", "normal": "stylize", "fine": "stylize_fine"}
+STYLIZERS = {"fast": "stylizer-fast", "normal": "stylizer", "fine": "stylizer-fine"}
 FAR = 3.5  # distance from what was trained on that is worth a warning; unseen films have 2 to 3
 LADDER_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -61,12 +61,12 @@ def main(argv: list[str] | None = None) -> int:
     looks = {paths[0]: pool.submit(look_at, paths[0], crop)}
     vae_graph, vae_about = graphs.load_graph(settings.exported, "vae")
     stylizer, about = graphs.load_graph(
-        settings.exported, "stylizer", vae_fingerprint=vae_about["vae"]
+        settings.exported, STYLIZERS[settings.strokes], vae_fingerprint=vae_about["vae"]
     )
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
     model = SimpleNamespace(
         vae=vae_graph,
-        stylize=getattr(stylizer, ENDPOINTS[settings.strokes]),
+        stylize=stylizer.stylize,
         about=about,
         trained=[source for name, source in sources.items() if name in about["sources"]],
     )
@@ -206,7 +206,7 @@ def convert(
             return str(target), frames, "was finished before"
     with files.only_one(work / name):
         source, own_crop = look.result()
-        clip, geometry = plan(source, own_crop, size, settings)
+        clip, geometry = plan(source, own_crop, size, model.about["scale"], settings)
         encoded = conversion.encode_video(
             clip, model.vae, model.about["vae"], work / shards.source_name(path.stem)
         )
@@ -274,9 +274,13 @@ def look_at(path: Path, crop: Crop | None) -> tuple[video.Video, Crop]:
 
 
 def plan(
-    source: video.Video, crop: Crop, size: str | tuple[int, int], settings: SimpleNamespace
+    source: video.Video,
+    crop: Crop,
+    size: str | tuple[int, int],
+    scale: int,
+    settings: SimpleNamespace,
 ) -> tuple[conversion.Clip, conversion.Geometry]:
-    """Works out, and says, what will be read and written.
+    """Works out, and says, what will be read, at the scale of the refiner, and written.
 
     Raises:
         ValueError: it begins after the video's end.
@@ -289,7 +293,7 @@ def plan(
     if size != "source":
         crop = source.cover_crop(crop, *([] if isinstance(size, str) else [size]))
     geometry = conversion.Geometry.of(
-        source, crop, size, settings.compare, scale=2 if settings.strokes == "fine" else 1
+        source, crop, size, settings.compare, scale=2 if settings.strokes == "fine" else scale
     )
     console.say(
         f"{source.path.name}: {source.width}x{source.height}, {len(source.times)} frames at "
@@ -298,7 +302,7 @@ def plan(
         f"{geometry.output_size[1]}"
     )
     clip = conversion.Clip(
-        source, crop, geometry.tile_size, settings.start_seconds, settings.length_seconds
+        source, crop, geometry.tile_size, scale, settings.start_seconds, settings.length_seconds
     )
     return clip, geometry
 

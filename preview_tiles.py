@@ -22,6 +22,8 @@ PREVIEWS: Path = Path("out/tiles")  # where the contact sheets go
 TILES_PER_SHEET: Count = 40  # tiles on a contact sheet, spread evenly over the source
 COLUMNS: Count = 5  # tiles in a row
 
+SHOWN_WIDTH = 240  # pixels of a tile on a contact sheet
+
 
 @console.script
 def main(argv: list[str] | None = None) -> int:
@@ -86,7 +88,7 @@ def draw_sheet(path: Path, source: str, chosen: list[shards.Tile], columns: int)
         [[tile.pixels for tile in chunk] for chunk in chunks],
         title=source,
         labels=[[label(tile) for tile in chunk] for chunk in chunks],
-        scale=0.75,
+        scale=SHOWN_WIDTH / chosen[0].pixels.shape[1],
     )
     gallery.save_picture(path, sheet)
 

@@ -45,6 +45,7 @@ LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) fro
 SEED: Seed = 1  # of weights, order of tiles and noise
 
 LOSS: Literal["strokes", "ancestor"] = "strokes"  # what is learnt; ancestor is the loss of 2017
+SCALE: Annotated[int, Range(1, 2)] = 1  # 2 draws 640x360, of tiles by extract_tiles.py --scale 2
 DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 8  # detail code of a tile; 0 is a plain refiner
 STROKE_WEIGHT: Amount = 100.0  # of the texture statistics of the painter's tiles
 STRUCTURE_WEIGHT: Amount = 80.0  # of the video's local structure, which holds strokes back
@@ -82,7 +83,9 @@ def main(argv: list[str] | None = None) -> int:
             f"BATCH_SIZE {settings.batch_size} must be a multiple of {pairs}: a painting and a "
             "frame for each device"
         )
-    tile_set = shards.load_tiles(settings.tiles)
+    if settings.loss == "ancestor" and settings.scale != 1:
+        raise ValueError(f"SCALE {settings.scale} is not for LOSS ancestor: leave one of them out")
+    tile_set = shards.load_tiles(settings.tiles, settings.scale)
     if len(set(tile_set.kinds)) < 2:
         raise ValueError(
             f"{settings.tiles} holds tiles of one kind only: the refiner needs paintings and "
@@ -104,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
             settings.run,
             script="train_refiner.py",
             settings=settings,
-            architecture={**refiner.ARCHITECTURE, "detail_channels": settings.detail_channels},
+            architecture=refiner.architecture(settings.detail_channels, settings.scale),
             notes={"vae": vae_fingerprint},
             tracked=vars(parts),
         )
@@ -134,7 +137,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def build_parts(settings) -> SimpleNamespace:
     """Builds everything that learns, and what a checkpoint holds beside the run's own numbers."""
-    model, averaged = (refiner.Refining(settings.detail_channels) for _ in range(2))
+    model, averaged = (
+        refiner.Refining(settings.detail_channels, scale=settings.scale) for _ in range(2)
+    )
     averaged.set_weights(model.get_weights())
     discriminator = adversary.build_discriminator()
     adam, rival = (
@@ -173,7 +178,7 @@ def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray,
 
 def operations(settings) -> float:
     """Counts a whole tile's GFLOP in detail encoder, refiner and painter."""
-    sized = refiner.Refining(settings.detail_channels, (tiles.HEIGHT, tiles.WIDTH))
+    sized = refiner.Refining(settings.detail_channels, tiles.SHAPE[:2], settings.scale)
     parts = sized.detail_encoder, sized.refiner, sized.painter
     return sum(blocks.count_operations(part) for part in parts if part) / 1e9
 
@@ -203,16 +208,17 @@ def make_step(strategy, vae_model, maps, parts, run, settings):
         given = prepare(batch)
         count = tf.shape(given.targets)[0]
         share = tf.cast(count, tf.float32) / settings.batch_size  # of this replica
-        paintings, painters = given.targets[0::2], batch["pair"][1::2, 1]
+        small = blocks.shrink(given.targets, settings.scale)
+        paintings, videos, painters = small[0::2], small[1::2], batch["pair"][1::2, 1]
         with tf.GradientTape() as tape:
             restored, plain, painted, detail = draw(model, given)
             if settings.loss == "ancestor":
                 terms = strokes.ancestor_terms(given.targets, restored, given.pictures)
             else:
-                terms = strokes.restoring_terms(given.targets, restored, detail)
+                terms = strokes.restoring_terms(given.targets, restored, detail, settings.scale)
             if paints:
                 terms |= strokes.painting_terms(
-                    painted=painted, plain=plain, videos=given.targets[1::2], paintings=paintings,
+                    painted=painted, plain=plain, videos=videos, paintings=paintings,
                     strength=given.strength[:, 0], numbers=batch["numbers"][0],
                 )  # fmt: skip
             loss = sum(weighted[name] * term for name, term in terms.items())
@@ -247,18 +253,19 @@ def make_step(strategy, vae_model, maps, parts, run, settings):
 def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool):
     """Returns the function that makes of a batch all that nothing is learnt from.
 
-    It cuts one window out of everything: `targets`, the tiles, [N, h, w, 3]; if wanted `pictures`,
-    the VAE's. With a detail code also `noise` on it; `thumbnails` of the tiles and, half as many
-    behind them, of videos, led by codes moved toward a painter; `strength`, [N/2, 1], and `laid`,
-    strokes, of the latter.
+    It cuts one window out of everything: `targets`, the tiles, [N, scale * h, scale * w, 3]; if
+    wanted `pictures`, the VAE's, [N, h, w, 3]. With a detail code also `noise` on it; `thumbnails`
+    of the tiles and, half as many behind them, of videos, led by codes moved toward a painter;
+    `strength`, [N/2, 1], and `laid`, strokes, of the latter.
     """
     gains, offsets = map(tf.constant, maps)
     numbers = [tf.constant(brush.scatter(layer))[None] for layer in brush.LAYERS]
 
     def prepare(batch: dict[str, tf.Tensor]) -> SimpleNamespace:
         corner = batch["corner"]
-        whole = tf.cast(batch["tiles"], tf.float32) / 255
-        given = SimpleNamespace(targets=cut(whole, corner))
+        large = tf.cast(batch["tiles"], tf.float32) / 255
+        given = SimpleNamespace(targets=cut(large, corner))
+        whole = blocks.shrink(large, large.shape[1] // tiles.HEIGHT)
         codes, _ = vae_model.encoder(whole)
         if with_pictures:
             given.pictures = cut(vae_model.decoder(codes), corner)
@@ -270,13 +277,13 @@ def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool)
         moved = vae_model.decoder(codes[1::2] + strength[:, None] * (goal - codes[1::2]))
         small = blocks.shrink(whole, refiner.BLOCK)
         led = refiner.lead(small[1::2], blocks.shrink(moved, refiner.BLOCK), strength[:, None])
-        flow = cut(brush.directions(small[1::2]), corner, refiner.BLOCK)
+        flow = cut(brush.directions(small[1::2]), corner)
         lattices = [
-            lattice.Fixed(layer, cut(own, corner, layer.cell)[0])
+            lattice.Fixed(layer, cut(own, corner)[0])
             for layer, own in zip(brush.LAYERS, numbers, strict=True)
         ]
         given.noise = refiner.DETAIL_NOISE * batch["noise"]
-        given.thumbnails = cut(tf.concat([small, led], 0), corner, refiner.BLOCK)
+        given.thumbnails = cut(tf.concat([small, led], 0), corner)
         given.strength = strength[:, None]
         given.laid = refiner.lay_strokes(flow, lattices, refiner.TRAINING_SPACING)
         return given
@@ -285,7 +292,7 @@ def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool)
 
 
 def draw(model: refiner.Refining, given: SimpleNamespace) -> tuple:
-    """Restores the tiles and paints the moved ones.
+    """Restores the tiles and paints the moved ones, these at 320x180.
 
     The pixels that are painted over get no gradient: losses of texture would have the refiner draw
     fringes in place of strokes. The features do, which the painter shares.
@@ -301,22 +308,22 @@ def draw(model: refiner.Refining, given: SimpleNamespace) -> tuple:
     noisy = detail + given.noise
     noisy = tf.concat([noisy, noisy[1::2]], 0)
     refined, features = model.restore(given.thumbnails, noisy)
-    plain = tf.stop_gradient(refined[count:])
+    plain = tf.stop_gradient(blocks.shrink(refined[count:], model.scale))
     painted = model.paint(plain, features[count:], given.strength, given.laid)
     return refined[:count], plain, painted, detail
 
 
-def cut(pictures: tf.Tensor, corner: tf.Tensor, block: int = 1) -> tf.Tensor:
+def cut(pictures: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
     """Cuts the window at a corner out of tiles: more tiles a second, no fixed composition.
 
     Args:
-        pictures: [N, 180 / block, 320 / block, channels].
-        corner: int32 [N, 2], top and left in pixels of a tile, multiples of CORNER_STEP, all
-            the same.
-        block: pixels of a tile in one of `pictures`.
+        pictures: [N, height, width, channels], whole tiles of any size.
+        corner: int32 [N, 2], top and left in pixels of a tile of 320x180, multiples of
+            CORNER_STEP, all the same.
     """
-    top, left = corner[0, 0] // block, corner[0, 1] // block
-    height, width = CROP_HEIGHT // block, CROP_WIDTH // block
+    rows = pictures.shape[1]
+    top, left = (corner[0, axis] * rows // tiles.HEIGHT for axis in (0, 1))
+    height, width = (side * rows // tiles.HEIGHT for side in (CROP_HEIGHT, CROP_WIDTH))
     window = pictures[:, top : top + height, left : left + width]
     return tf.ensure_shape(window, (None, height, width, pictures.shape[-1]))
 
@@ -444,17 +451,16 @@ class Watch:
     def __init__(self, tile_set, codes, maps, vae_model, model, train, held_out):
         """Picks the tiles and decodes their codes, which do not change while the refiner learns."""
 
-        @tf.function(
-            input_signature=[tf.TensorSpec((None, *tiles.SHAPE[:2], 6)), tf.TensorSpec(())]
-        )
-        def refine(both: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
-            return model(both[..., :3], both[..., 3:], tf.fill((tf.shape(both)[0],), strength))
+        @tf.function(reduce_retracing=True)
+        def refine(pictures: tf.Tensor, originals: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+            return model(pictures, originals, tf.fill((tf.shape(pictures)[0],), strength))
 
         self._refine = refine
+        self._scale = model.scale
         names = list(tile_set.source_indices())
         videos = np.flatnonzero(tile_set.kinds == "video")
         chosen = spread(videos, PREVIEW_TILES)
-        self._tiles = tiles.to_float(tile_set.select(chosen).pixels)
+        self._tiles = tiles.to_float(tile_set.select(chosen).large)
         gains, offsets = maps
         own = [names.index(tile_set.sources[i]) - len(names) for i in chosen]  # videos are last
         goal = np.stack(
@@ -471,7 +477,7 @@ class Watch:
         for name, indices in (("train", train), ("validation", held_out)):
             if len(indices):
                 some = spread(indices, MEASURED_TILES)
-                originals = tiles.to_float(tile_set.select(some).pixels)
+                originals = tiles.to_float(tile_set.select(some).large)
                 pictures = training.in_batches(vae_model.decoder, codes[some])
                 self._measured[name] = originals, pictures
 
@@ -481,7 +487,7 @@ class Watch:
         shown = []
         for name, (originals, pictures) in self._measured.items():
             refined = self._draw(pictures, originals, 0.0)
-            before = metrics.psnr(originals, pictures).mean()
+            before = metrics.psnr(originals, refiner.enlarge(pictures, self._scale)).mean()
             after = metrics.psnr(originals, refined).mean()
             values |= {f"psnr/{name}": after, f"psnr_vae/{name}": before}
             shown.append(f"psnr/{name} {after:.2f} dB (VAE {before:.2f})")
@@ -500,8 +506,9 @@ class Watch:
         run.preview(sheet, step)
 
     def _draw(self, pictures: np.ndarray, originals: np.ndarray, strength: float) -> np.ndarray:
-        both = np.concatenate([pictures, originals], -1)
-        return training.in_batches(lambda part: self._refine(part, strength), both)
+        return training.in_batches(
+            lambda *both: self._refine(*both, tf.constant(strength)), pictures, originals
+        )
 
 
 def spread(indices: np.ndarray, count: int) -> np.ndarray:

@@ -164,13 +164,12 @@ def draw(parts, scene, vae_model) -> tuple[np.ndarray, np.ndarray]:
     drawn = []
     for strength in (0.0, 1.0):
         pictures = training.in_batches(vae_model.decoder, scene.codes[strength])
-        both = np.concatenate([pictures, scene.originals], -1)
 
-        def refine(part, strength=strength):
+        def refine(part, originals, strength=strength):
             strengths = np.full(len(part), strength, np.float32)
-            return np.asarray(parts.refining(part[..., :3], part[..., 3:], strengths))
+            return np.asarray(parts.refining(part, originals, strengths))
 
-        drawn.append(training.in_batches(refine, both, 8))
+        drawn.append(training.in_batches(refine, pictures, scene.originals, batch_size=8))
     return drawn[0], drawn[1]
 
 

@@ -121,7 +121,7 @@ def take(path: Path, vae_graph, fingerprint: str, folder: Path, settings) -> Fil
     """Encodes a video and picks clips that no cut goes through."""
     source, crop = look_at(path, None)
     size = tiles.fit_size(*source.display_size(crop))
-    clip = conversion.Clip(source, crop, size, 0.0, 0.0)
+    clip = conversion.Clip(source, crop, size, 1, 0.0, 0.0)
     encoded = conversion.encode_video(clip, vae_graph, fingerprint, folder / path.stem)
     length = settings.clip_frames
     whole = np.flatnonzero(encoded.shots[: 1 - length] == encoded.shots[length - 1 :])

@@ -190,9 +190,7 @@ def refine(model, pictures: np.ndarray, originals: np.ndarray, strength: float) 
     call = tf.function(
         lambda a, b: model(a, b, tf.fill((tf.shape(a)[0],), strength)), reduce_retracing=True
     )
-    return np.concatenate(
-        [call(pictures[i : i + 8], originals[i : i + 8]) for i in range(0, len(pictures), 8)]
-    )
+    return training.in_batches(call, pictures, originals, batch_size=8)
 
 
 def colour_transfer(originals: np.ndarray, paintings: np.ndarray):

@@ -87,7 +87,7 @@ def convert(source: video.Video, target: Path, folder: Path) -> None:
 
     crop = tiles.Crop()
     geometry = conversion.Geometry.of(source, crop, "source", "none", scale=1)
-    clip = conversion.Clip(source, crop, geometry.tile_size, 0.0, 0.0)
+    clip = conversion.Clip(source, crop, geometry.tile_size, 1, 0.0, 0.0)
     encoded = conversion.encode_video(clip, SimpleNamespace(encode=encode), "none", folder)
     unchanged = np.zeros(len(encoded.latents), np.float32)
     recipe = conversion.Recipe(encoded.latents, unchanged, encoded.drift)

@@ -21,7 +21,7 @@ from cadl.latents import Statistics
 import numpy as np
 from PIL import Image
 
-PASS_FORMAT = 4  # of latents.npz; more when its contents change
+PASS_FORMAT = 5  # of latents.npz; more when its contents change
 KEPT_PASSES = 4  # over one video
 BATCH = 8
 CHUNK_FRAMES = 512
@@ -37,10 +37,10 @@ class Geometry:
     """Sizes on the way: width and height in pixels.
 
     Attributes:
-        tile_size: of the frame inside its tile; the rest of the tile mirrors it.
+        tile_size: of the frame inside its tile of 320x180; the rest of the tile mirrors it.
         picture_size: of what is handed to the encoder.
         output_size: of the video.
-        scale: how many times larger tiles are drawn than they are seen.
+        scale: how many times larger than 320x180 tiles are drawn.
     """
 
     tile_size: tuple[int, int]
@@ -65,24 +65,36 @@ class Geometry:
         return cls(fitted, picture, output, scale)
 
     def cut(self, whole: np.ndarray) -> np.ndarray:
-        """Cuts the frames out of tiles, uint8 [N, 180, 320, 3], or larger ones by `scale`.
+        """Cuts the frames out of tiles, uint8 [N, h, w, 3], as seen or as drawn.
 
         Returns frames at the scale that is drawn at, enlarged if the tiles were not.
         """
         whole = np.asarray(whole)
-        size = self.scale * tiles.WIDTH, self.scale * tiles.HEIGHT
-        if whole.shape[2] < size[0]:
-            whole = np.stack([np.asarray(Image.fromarray(tile).resize(size)) for tile in whole])
+        height, width, _ = tiles.shape_at(self.scale)
+        if whole.shape[2] < width:
+            whole = np.stack([
+                np.asarray(Image.fromarray(tile).resize((width, height))) for tile in whole
+            ])  # fmt: skip
         return tiles.crop_from_tile(whole, *(self.scale * side for side in self.tile_size))
 
 
 @dataclass(frozen=True)
 class Clip:
-    """The part of a video that is converted."""
+    """The part of a video that is converted.
+
+    Attributes:
+        source: the video.
+        crop: its black borders.
+        tile_size: width and height of a frame inside its tile of 320x180.
+        scale: how many times larger than that frames are read.
+        start_seconds: where to begin.
+        length_seconds: how much to convert; 0 is all.
+    """
 
     source: video.Video
     crop: tiles.Crop
     tile_size: tuple[int, int]
+    scale: int
     start_seconds: float
     length_seconds: float
 
@@ -104,11 +116,12 @@ class Clip:
         return max(1, left)
 
     def read(self, times: list[float] | None = None) -> Iterator[np.ndarray]:
-        """Yields the frames, uint8, at their size within the tile."""
+        """Yields the frames, uint8, at their size within the tile at its scale."""
+        width, height = self.tile_size
         return video.read_frames(
             self.source,
             crop=self.crop,
-            size=self.tile_size,
+            size=(self.scale * width, self.scale * height),
             start_seconds=self.start_seconds,
             num_frames=self.num_frames,
             times=times,
@@ -125,7 +138,7 @@ class Encoded:
         times: float64 [N], seconds of each frame.
         light: float32 [N], mean luminance of each frame in [0, 1].
         drift: float32 [N, 2], how far down and right the picture has moved, in pixels of a tile.
-        samples: uint8 [n, 180, 320, 3], a few frames' tiles, for pictures.
+        samples: uint8 [n, scale * 180, scale * 320, 3], a few frames' tiles, for pictures.
         sample_indices: int [n], which frames they are.
     """
 
@@ -182,7 +195,7 @@ class Recipe:
     drift: np.ndarray
 
     def draw(self, stylize: Callable, whole: np.ndarray, first: int = 0) -> np.ndarray:
-        """Draws frames from a first one on, from their tiles, uint8."""
+        """Draws frames from a first one on, from their tiles at the refiner's scale, uint8."""
         part = slice(first, first + len(whole))
         drawn = stylize(self.codes[part], whole, self.strengths[part], self.drift[part])
         return np.asarray(drawn)
@@ -199,8 +212,8 @@ def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> E
     """
     key = files.hash_of(
         map(str, [
-            files.identity(clip.source.path), clip.crop, clip.tile_size, clip.start_seconds,
-            clip.num_frames, vae_fingerprint, CHUNK_FRAMES, BATCH, PASS_FORMAT,
+            files.identity(clip.source.path), clip.crop, clip.tile_size, clip.scale,
+            clip.start_seconds, clip.num_frames, vae_fingerprint, CHUNK_FRAMES, BATCH, PASS_FORMAT,
         ])
     )  # fmt: skip
     folder = folder / f"pass1-{key}"
@@ -243,18 +256,19 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
             chunk.clear()
 
         for batch in _batches(video.prefetch(clip.read(times), 4 * BATCH), CHUNK_FRAMES):
-            whole = tiles.mirror_to_tile(batch)
+            small = tiles.reduce(batch, clip.scale)
             number = len(shots) // CHUNK_FRAMES
-            for offset, frame in enumerate(batch):
+            for offset, frame in enumerate(small):
                 if len(shots) in wanted or not shots:
-                    samples.append(whole[offset])
+                    samples.append(tiles.mirror_to_tile(batch[offset][None], clip.scale)[0])
                     sample_indices.append(len(shots))
                 shots.append(shot_finder.add(frame))
                 drift.append(camera.add(frame, cut=shots[-1] != shots[max(0, len(shots) - 2)]))
-            light += list(metrics.luminance(batch).mean(axis=(1, 2)) / 255)
+            light += list(metrics.luminance(small).mean(axis=(1, 2)) / 255)
             bar.update(len(batch))
             if not (folder / f"chunk-{number:05d}.npy").exists():
-                chunk.append(np.asarray(vae_graph.encode(whole)["z_mean"]))
+                codes = vae_graph.encode(tiles.mirror_to_tile(small))["z_mean"]
+                chunk.append(np.asarray(codes))
                 if len(shots) % CHUNK_FRAMES == 0:
                     close_chunk()
         if chunk:
@@ -414,7 +428,7 @@ def _segments(
         for batch in _batches(video.prefetch(clip.read(), 4 * BATCH), SEGMENT_FRAMES):
             number = first // SEGMENT_FRAMES
             if number in missing and first < total:
-                whole = tiles.mirror_to_tile(batch[: total - first])
+                whole = tiles.mirror_to_tile(batch[: total - first], clip.scale)
                 yield number, whole, recipe.draw(stylize, whole, first)
             first += len(batch)
 
@@ -481,7 +495,7 @@ def _say_estimate(
         frames = []
     if not frames:  # a damaged file that can be read on, but not from its middle
         return
-    originals = tiles.mirror_to_tile(np.stack(frames))
+    originals = tiles.mirror_to_tile(np.stack(frames), clip.scale)
     started = time.monotonic()
     drawn = geometry.cut(recipe.draw(stylize, originals, middle))
     composed = _compose(geometry.cut(originals), drawn, compare)

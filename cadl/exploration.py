@@ -25,8 +25,8 @@ class Scene:
         tile_set: all tiles.
         codes: float32 [N, codes], their posterior means.
         sources: the moments of each source.
-        draw: takes codes, uint8 tiles for detail and a strength; returns the VAE's tiles and the
-            refined ones, float32 in [0, 1].
+        draw: takes codes, indices of the tiles whose detail is drawn and a strength; returns the
+            VAE's tiles and the refined ones, float32 in [0, 1].
         columns: tiles in a row.
         seed: of random codes.
     """
@@ -84,15 +84,15 @@ def add_codes(page: Page, scene: Scene) -> None:
     for name in scene.sources:
         chosen = scene.sample(name)
         pixels, z = scene.tile_set.pixels[chosen], scene.codes[chosen]
-        pictures, refined = scene.draw(z, pixels, 0.0)
+        pictures, refined = scene.draw(z, chosen, 0.0)
         noisy = z + rng.standard_normal(z.shape).astype(np.float32)
         rows = {
             "tiles": pixels,
             "reconstructed": pictures,
             "refined": refined,
-            "codes with N(0, 1) noise": scene.draw(noisy, pixels, 0.0)[0],
-            "codes in reverse order": scene.draw(z[:, ::-1], pixels, 0.0)[0],
-            "led by the codes of the next": scene.draw(np.roll(z, -1, 0), pixels, 1.0)[1],
+            "codes with N(0, 1) noise": scene.draw(noisy, chosen, 0.0)[0],
+            "codes in reverse order": scene.draw(z[:, ::-1], chosen, 0.0)[0],
+            "led by the codes of the next": scene.draw(np.roll(z, -1, 0), chosen, 1.0)[1],
         }
         page.picture(
             f"codes-{name}.png",
@@ -103,9 +103,9 @@ def add_codes(page: Page, scene: Scene) -> None:
     for name in scene.names("painting"):
         first, last = scene.sample(name, 2)[[0, -1]]
         z = [scene.codes[first] + s * (scene.codes[last] - scene.codes[first]) for s in STRENGTHS]
-        blank = np.zeros((len(z), *tiles.SHAPE), np.uint8)
         ends = scene.tile_set.pixels[[first, last]]
-        row = [ends[0], *tiles.to_uint8(scene.draw(np.stack(z), blank, 0.0)[0]), ends[1]]
+        drawn = scene.draw(np.stack(z), np.full(len(z), first), 0.0)[0]
+        row = [ends[0], *tiles.to_uint8(drawn), ends[1]]
         page.picture(
             f"between-{name}.png",
             _rows(name, {"from one tile to another": row}, scale=0.6),
@@ -128,8 +128,7 @@ def _add_style(page: Page, scene: Scene, video: str, painter: str) -> None:
     def draw(which: np.ndarray, style_map: str) -> list[np.ndarray]:
         z = scene.codes[which]
         moved = latents.map_latents(z, own, goal, style_map=style_map, strength=1.0)
-        pixels = scene.tile_set.pixels[which]
-        return [scene.draw(z + s * (moved - z), pixels, s)[1] for s in STRENGTHS]
+        return [scene.draw(z + s * (moved - z), which, s)[1] for s in STRENGTHS]
 
     rows = {"tiles": scene.tile_set.pixels[chosen]}
     drawn = draw(chosen, latents.DEFAULT_STYLE_MAP)
@@ -194,9 +193,8 @@ def add_traversals(page: Page, scene: Scene) -> None:
         for code in np.argsort(-np.abs(gap))[:TRAVERSED_CODES]:
             z = np.repeat(theirs.mean[None].astype(np.float32), len(TRAVERSAL), axis=0)
             z[:, code] += np.array(TRAVERSAL) * spreads[code]
-            blank = np.zeros((len(z), *tiles.SHAPE), np.uint8)
             label = f"code {code}: {painter} is {gap[code]:+.1f} spreads from {video}"
-            rows[label] = scene.draw(z, blank, 0.0)[0]
+            rows[label] = scene.draw(z, np.zeros(len(z), int), 0.0)[0]
         page.picture(
             f"traversals-{painter}.png",
             _rows(painter, rows, scale=0.75),

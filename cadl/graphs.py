@@ -6,10 +6,12 @@ Endpoints, each for any batch size:
 - `vae/decode`: float32 codes [N, 512] -> float32 tiles [N, 180, 320, 3], not clipped
 - `refiner/refine`: float32 VAE tiles, uint8 original tiles, float32 strength [N] -> float32 tiles
 - `stylizer/stylize`: float32 mapped codes [N, 512], uint8 original tiles, float32 strength [N],
-  float32 drift of the strokes [N, 2], in pixels -> uint8 tiles: decode, refine, clip and round in
-  one graph
-- `stylizer/stylize_fast`: the same with strokes drawn at half the resolution
-- `stylizer/stylize_fine`: the same at twice the resolution, uint8 tiles [N, 360, 640, 3]
+  float32 drift of the strokes [N, 2], in pixels of 320x180 -> uint8 tiles: decode, refine, clip and
+  round in one graph
+- `stylizer-fast/stylize`: the same with strokes drawn at half the resolution
+- `stylizer-fine/stylize`: the same at twice the resolution, uint8 tiles [N, 360, 640, 3]
+
+A refiner of scale 2 takes original tiles of [N, 360, 640, 3] and returns such.
 """
 
 import shutil
@@ -20,10 +22,11 @@ from cadl import files, tiles, vae
 import keras
 import tensorflow as tf
 
-FORMAT = 4  # of the SavedModels; more when endpoints change
+FORMAT = 5  # of the SavedModels; more when endpoints change
 ABOUT = "about.json"  # in each: what it belongs to, and checksums of its files
-NAMES = ("vae", "refiner", "stylizer")
-SPACINGS = {"stylize": 1, "stylize_fast": 2, "stylize_fine": 0.5}  # between places of strokes
+# Pixels between the places of strokes. One SavedModel each: a conversion loads one of them.
+STYLIZERS = {"stylizer": 1.0, "stylizer-fast": 2.0, "stylizer-fine": 0.5}
+NAMES = ("vae", "refiner", *STYLIZERS)
 TILE_BYTES = tf.TensorSpec((None, *tiles.SHAPE), tf.uint8)
 TILE_FLOATS = tf.TensorSpec((None, *tiles.SHAPE), tf.float32)
 CODES = tf.TensorSpec((None, vae.CODES), tf.float32)
@@ -42,6 +45,11 @@ class Graph(tf.Module):
         """Keeps a network's variables, and returns what gives the network back."""
         self._held = [*getattr(self, "_held", []), *(v.value for v in network.variables)]
         return lambda: network
+
+
+def originals_of(refining: keras.Model) -> tf.TensorSpec:
+    """Returns what original tiles a refiner takes."""
+    return tf.TensorSpec((None, *tiles.shape_at(refining.scale)), tf.uint8)
 
 
 class VaeGraph(Graph):
@@ -71,9 +79,10 @@ class RefinerGraph(Graph):
         """Takes a trained `Refining`."""
         super().__init__()
         self._model = self.hold(model)
+        signature = [TILE_FLOATS, originals_of(model), STRENGTH]
+        self.refine = tf.function(self._refine, input_signature=signature)
 
-    @tf.function(input_signature=[TILE_FLOATS, TILE_BYTES, STRENGTH])
-    def refine(self, pictures: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+    def _refine(self, pictures: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
         """Returns refined tiles in [0, 1]."""
         still = tf.zeros((tf.shape(strength)[0], 2))
         originals = tf.cast(tiles, tf.float32) / 255
@@ -83,30 +92,19 @@ class RefinerGraph(Graph):
 class StylizerGraph(Graph):
     """Decoder and refiner in one."""
 
-    def __init__(self, model: keras.Model, refining: keras.Model):
-        """Takes a trained VAE and a trained `Refining`."""
+    def __init__(self, model: keras.Model, refining: keras.Model, spacing: float):
+        """Takes a trained VAE, a trained `Refining`, and the pixels between places of strokes."""
         super().__init__()
         self._decoder, self._refining = self.hold(model.decoder), self.hold(refining)
+        self._spacing = spacing
+        signature = [CODES, originals_of(refining), STRENGTH, DRIFT]
+        self.stylize = tf.function(self._stylize, input_signature=signature)
 
-    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH, DRIFT])
-    def stylize(self, codes, tiles, strength, drift) -> tf.Tensor:
+    def _stylize(self, codes, tiles, strength, drift) -> tf.Tensor:
         """Returns stylised tiles, uint8."""
-        return self._draw(codes, tiles, strength, drift, SPACINGS["stylize"])
-
-    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH, DRIFT])
-    def stylize_fast(self, codes, tiles, strength, drift) -> tf.Tensor:
-        """Returns stylised tiles, uint8, with softer strokes."""
-        return self._draw(codes, tiles, strength, drift, SPACINGS["stylize_fast"])
-
-    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH, DRIFT])
-    def stylize_fine(self, codes, tiles, strength, drift) -> tf.Tensor:
-        """Returns stylised tiles of twice the size, uint8 [N, 360, 640, 3]."""
-        return self._draw(codes, tiles, strength, drift, SPACINGS["stylize_fine"])
-
-    def _draw(self, codes, tiles, strength, drift, spacing) -> tf.Tensor:
         originals = tf.cast(tiles, tf.float32) / 255
         refined = self._refining()(
-            self._decoder()(codes), originals, strength, spacing=spacing, drift=drift
+            self._decoder()(codes), originals, strength, spacing=self._spacing, drift=drift
         )
         return tf.cast(tf.clip_by_value(refined, 0.0, 1.0) * 255 + 0.5, tf.uint8)
 

@@ -22,7 +22,7 @@ from keras import layers, ops
 
 BLOCK = 4  # the refiner works at a quarter of the resolution
 FEATURES = 40
-HALF_FEATURES = 24
+STAGES = (("half", 24), ("whole", 16))  # and features of each size on the way up; 2 for scale 2
 BLOCKS = 3
 DETAIL_NOISE = 0.25  # standard deviation of the noise on the detail code in training
 DETAIL_SCALE = 16.0  # of what thumbnails leave out, whose deviation is some 1/30
@@ -45,12 +45,18 @@ LEAD_KEPT = 0.3  # share of the tile's own large forms of light and colour that 
 LEAD_BLOCK = 5  # places of a thumbnail; large forms are means over some three such blocks
 MIN_SPREAD = 0.01  # of light or chroma, below which it is even or grey
 FIRST_COLOURS = (0.0,) * 3 + FIRST_STROKES * len(brush.LAYERS)
-ARCHITECTURE = {
-    "features": [FEATURES, HALF_FEATURES],
-    "blocks": BLOCKS,
-    "strokes": [layer.cell for layer in brush.LAYERS],
-    "colours": len(FIRST_COLOURS),
-}
+
+
+def architecture(detail_channels: int, scale: int) -> dict[str, Any]:
+    """Returns what must be the same for checkpoints to fit."""
+    return {
+        "features": [FEATURES, *(width for _, width in STAGES[:scale])],
+        "blocks": BLOCKS,
+        "strokes": [layer.cell for layer in brush.LAYERS],
+        "colours": len(FIRST_COLOURS),
+        "detail_channels": detail_channels,
+        "scale": scale,
+    }
 
 
 class Refining(keras.Model):
@@ -60,16 +66,18 @@ class Refining(keras.Model):
         detail_encoder: by `build_detail_encoder`; None without a detail code.
         refiner: by `build_refiner`.
         painter: by `build_painter`; None without a detail code, where nothing is painted.
+        scale: how many times larger tiles are than 320x180, those seen and those drawn.
     """
 
-    def __init__(self, detail_channels: int, size: tuple = (None, None)):
-        """Builds the networks, for tiles of any size or of one."""
+    def __init__(self, detail_channels: int, size: tuple = (None, None), scale: int = 1):
+        """Builds the networks, for tiles of any size or of one, which is that at scale 1."""
         super().__init__(name="refining", dtype="float32")
         self.detail_encoder: Any = None
         self.painter: Any = None
-        self.refiner = build_refiner(detail_channels, size)
+        self.scale = scale
+        self.refiner = build_refiner(detail_channels, size, scale)
         if detail_channels:
-            self.detail_encoder = build_detail_encoder(detail_channels, size)
+            self.detail_encoder = build_detail_encoder(detail_channels, size, scale)
             self.painter = build_painter(size)
         self.built = True
         self._numbers = [brush.scatter(layer) for layer in brush.LAYERS]
@@ -85,34 +93,35 @@ class Refining(keras.Model):
             detail: float32 [N, h/4, w/4, detail_channels], or None if there is none.
 
         Returns:
-            Tiles, float32 [N, h, w, 3], not clipped, and features for `paint`.
+            Tiles, float32 [N, scale * h, scale * w, 3], not clipped, and features for `paint`.
         """
         given = ops.convert_to_tensor(given)
         if not self.detail_encoder:
             return self.refiner([blur_121(given)])
         return self.refiner([given, ops.convert_to_tensor(detail)])
 
-    def paint(self, restored, features, strength, laid):
+    def paint(self, restored, features, strength, laid, scale: int = 1):
         """Paints over restored tiles.
 
         Args:
-            restored: float32 [N, h, w, 3].
+            restored: float32 [N, scale * h, scale * w, 3].
             features: float32 [N, h/4, w/4, FEATURES], by `restore`.
             strength: float32 [N, 1] in [0, 1].
             laid: by `lay_strokes`.
+            scale: of the tiles.
 
         Returns:
-            float32 [N, h, w, 3], not clipped; the restored tiles themselves at strength 0.
+            As `restored`, not clipped; at strength 0 that itself.
         """
         colours = self.painter([features, ops.convert_to_tensor(strength)])
-        return paint_strokes(restored, colours, strength, laid)
+        return paint_strokes(restored, colours, strength, laid, scale)
 
     def call(self, pictures, tiles_in, strength, spacing: float = 1, drift=None):
         """Refines the VAE's pictures of whole tiles.
 
         Args:
             pictures: float32 [N, 180, 320, 3].
-            tiles_in: the tiles themselves, the same.
+            tiles_in: the tiles themselves, float32 [N, scale * 180, scale * 320, 3].
             strength: float32 [N] in [0, 1].
             spacing: pixels between the places of strokes; more is faster and less sharp, and less
                 than 1 gives tiles as much larger.
@@ -120,11 +129,10 @@ class Refining(keras.Model):
                 and strokes and the refiner's blocks with it; None if they are to keep their places.
 
         Returns:
-            float32 [N, 180, 320, 3], or [N, 180 / spacing, 320 / spacing, 3] if that is larger, not
-            clipped.
+            As `tiles_in`, or [N, 180 / spacing, 320 / spacing, 3] if that is larger, not clipped.
         """
         if not self.detail_encoder:
-            return enlarge(self.restore(pictures)[0], spacing)
+            return enlarge(self.restore(pictures)[0], 1 / (spacing * self.scale))
         strength = ops.reshape(strength, (-1, 1))
         pictures, tiles_in = map(ops.convert_to_tensor, (pictures, tiles_in))
         layers_and_numbers = list(zip(brush.LAYERS, self._numbers, strict=True))
@@ -132,25 +140,30 @@ class Refining(keras.Model):
             lattices = [lattice.Fixed(*own) for own in layers_and_numbers]
             return self._paint_whole(pictures, tiles_in, strength, lattices, spacing)
         drift = ops.convert_to_tensor(drift)
-        aligned, margin = lattice.align(tiles_in, drift, BLOCK)
-        pictures, _ = lattice.align(pictures, drift, BLOCK)
-        moved = [lattice.Moved(*own, drift, spacing, margin) for own in layers_and_numbers]
+        aligned, margin = lattice.align(tiles_in, self.scale * drift, self.scale * BLOCK)
+        size = tiles.HEIGHT + BLOCK, tiles.WIDTH + BLOCK
+        pictures = lattice.take_window(pictures, -(margin // self.scale), size)
+        margins = ops.cast(margin, "float32") / self.scale
+        moved = [lattice.Moved(*own, drift, spacing, margins) for own in layers_and_numbers]
         return self._paint_whole(pictures, aligned, strength, moved, spacing, margin)
 
     def _paint_whole(self, pictures, tiles_in, strength, lattices, spacing, margin=None):
         """Restores and paints tiles, aligned ones with their margin."""
-        small, small_tiles = (shrink(x, BLOCK) for x in (pictures, tiles_in))
+        small, small_tiles = shrink(pictures, BLOCK), shrink(tiles_in, self.scale * BLOCK)
         led = lead(small_tiles, small, strength)
         restored, features = self.restore(led, self.detail_encoder(tiles_in))
         if margin is not None:
-            restored = lattice.take_window(restored, margin, tiles.SHAPE[:2])
+            restored = lattice.take_window(restored, margin, tiles.shape_at(self.scale)[:2])
 
         def paint():
             laid = lay_strokes(brush.directions(small_tiles), lattices, spacing)
-            return self.paint(restored, features, strength, laid)
+            return self.paint(restored, features, strength, laid, self.scale)
+
+        def leave_bare():
+            return enlarge(restored, 1 / (spacing * self.scale))
 
         # Strokes take half of the time, and black frames, titles and strength 0 show none.
-        return ops.cond(ops.any(strength > 0), paint, lambda: enlarge(restored, spacing))
+        return ops.cond(ops.any(strength > 0), paint, leave_bare)
 
 
 def lay_strokes(flow, lattices: list, spacing: float) -> list[tuple]:
@@ -173,19 +186,21 @@ def lay_strokes(flow, lattices: list, spacing: float) -> list[tuple]:
     return laid
 
 
-def paint_strokes(restored, colours, strength, laid: list[tuple]):
+def paint_strokes(restored, colours, strength, laid: list[tuple], scale: int = 1):
     """Draws layers of strokes over restored tiles, as opaque as the strength says.
 
     Args:
-        restored: float32 [N, h, w, 3].
+        restored: float32 [N, scale * h, scale * w, 3].
         colours: float32 [N, h/4, w/4, channels], by the painter.
         strength: float32 [N, 1].
         laid: by `lay_strokes`.
+        scale: of the tiles.
 
     Returns:
-        float32 [N, h, w, 3], or larger if strokes were laid closer than a pixel.
+        As `restored`, or larger if strokes were laid closer than its pixels.
     """
-    ground = shrink(restored, GROUND_BLOCK)
+    small = shrink(restored, scale) if scale > 1 else restored
+    ground = shrink(small, GROUND_BLOCK)
     canvas: Any = None
     bare = 1.0
     tint, *parts = ops.split(colours, 3 + len(FIRST_STROKES) * np.arange(len(laid)), axis=-1)
@@ -194,7 +209,7 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
         layer, light, hue = own.layer, own.numbers[..., 7:8], own.numbers[..., 8:9]
         lighter, warmer, opacity, height = ops.split(own.sample(part), len(FIRST_STROKES), axis=-1)
         differing = light * ops.tanh(lighter) + hue * ops.tanh(warmer) * ops.convert_to_tensor(WARM)
-        dab = own.average(restored) + layer.contrast * differing + own.sample(tint)
+        dab = own.average(small) + layer.contrast * differing + own.sample(tint)
         opacity = share * (MIN_OPACITY + (1.0 - MIN_OPACITY) * ops.sigmoid(opacity))
         heights = opacity * MAX_RELIEF * ops.sigmoid(height) if layer.raised else None
         dab = ops.concatenate([opacity * dab, opacity], -1)
@@ -206,19 +221,19 @@ def paint_strokes(restored, colours, strength, laid: list[tuple]):
         if layer.raised:
             canvas = canvas + drawn[..., 4:]
         bare = bare * (1.0 - covered)
-    restored = enlarge(restored, restored.shape[1] / canvas.shape[1])
+    restored = enlarge(restored, canvas.shape[1] / restored.shape[1])
     grown = lattice.resize(ops.concatenate([canvas, ground, bare], -1), ops.shape(restored)[1:3])
     canvas, ground, bare = ops.split(grown, (3, 6), axis=-1)
     painted = canvas + (GROUND + (1.0 - GROUND) * bare) * (restored - ground)
     return restored + ops.reshape(strength, (-1, 1, 1, 1)) * (painted - restored)
 
 
-def enlarge(pictures, spacing: float):
-    """Enlarges [N, h, w, 3] to pixels that lie `spacing` apart, if that is less than 1."""
-    if spacing >= 1:
+def enlarge(pictures, factor: float):
+    """Enlarges [N, h, w, 3], or leaves it as it is if the factor is less than 1."""
+    if factor <= 1:
         return pictures
     _, h, w, _ = pictures.shape
-    return ops.image.resize(pictures, (round(h / spacing), round(w / spacing)), "bicubic")
+    return ops.image.resize(pictures, (round(factor * h), round(factor * w)), "bicubic")
 
 
 def lead(thumbnails, pictures, strength):
@@ -260,14 +275,17 @@ TO_LIGHT_AND_CHROMA = np.stack(
 FROM_LIGHT_AND_CHROMA = np.linalg.inv(TO_LIGHT_AND_CHROMA.astype(np.float64)).astype(np.float32)
 
 
-def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
+def build_detail_encoder(
+    detail_channels: int, size: tuple = (None, None), scale: int = 1
+) -> keras.Model:
     """Builds the network from tiles to their detail code.
 
-    Takes float32 [N, h, w, 3] in [0, 1], h and w multiples of 4; returns float32
+    Takes float32 [N, scale * h, scale * w, 3] in [0, 1], h and w multiples of 4; returns float32
     [N, h/4, w/4, detail_channels]. It sees luminance only, and of it only what a thumbnail leaves
     out: light and colours are the thumbnail's.
     """
-    pixels = keras.Input((*size, 3), name="tiles")
+    block = scale * BLOCK
+    pixels = keras.Input((*(side and scale * side for side in size), 3), name="tiles")
     x = layers.Conv2D(
         1, 1, use_bias=False, trainable=False, name="luminance",
         kernel_initializer=lambda shape, dtype=None: ops.reshape(
@@ -276,25 +294,25 @@ def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> ke
     )(pixels)  # fmt: skip
     quarter = tuple(side and side // BLOCK for side in size)
     small = layers.Lambda(
-        lambda light: shrink(light, BLOCK), output_shape=(*quarter, 1), name="thumbnail"
+        lambda light: shrink(light, block), output_shape=(*quarter, 1), name="thumbnail"
     )(x)
-    small = layers.UpSampling2D(BLOCK, interpolation="bilinear", name="enlarged")(small)
+    small = layers.UpSampling2D(block, interpolation="bilinear", name="enlarged")(small)
     x = layers.Subtract(name="left_out")([x, small])
     x = layers.Rescaling(DETAIL_SCALE, name="scaled")(x)
-    x = SpaceToDepth(BLOCK, name="space_to_depth")(x)  # [N, h/4, w/4, 16]
+    x = SpaceToDepth(block, name="space_to_depth")(x)  # [N, h/4, w/4, 16 * scale**2]
     x = layers.Conv2D(32, 3, padding="same", activation="silu", name="conv0")(x)
     x = layers.Conv2D(32, 3, padding="same", activation="silu", name="conv1")(x)
     x = layers.Conv2D(detail_channels, 3, padding="same", dtype="float32", name="detail")(x)
     return keras.Model(pixels, x, name="detail_encoder")
 
 
-def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
+def build_refiner(detail_channels: int, size: tuple = (None, None), scale: int = 1) -> keras.Model:
     """Builds the network that restores tiles.
 
     Takes a list. Unless `detail_channels` is 0: thumbnails, float32 [N, h/4, w/4, 3], and the
     detail code, float32 [N, h/4, w/4, detail_channels]. If it is, the VAE's tiles, float32 [N, h,
-    w, 3]. Returns tiles, float32 [N, h, w, 3], not clipped, and features, float32
-    [N, h/4, w/4, FEATURES]. New, it returns the tiles as they are, thumbnails enlarged.
+    w, 3]. Returns tiles, float32 [N, scale * h, scale * w, 3], not clipped, and features, float32
+    [N, h/4, w/4, FEATURES]. New, it returns what it is given, enlarged.
     Interpolation and a smooth depth-to-space lead back to full size, so no grid can show.
     """
     if detail_channels:
@@ -302,23 +320,25 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
         small = keras.Input((*quarter, 3), name="thumbnail")
         detail = keras.Input((*quarter, detail_channels), name="detail")
         inputs = [small, detail]
-        base = layers.UpSampling2D(BLOCK, interpolation="bilinear", name="enlarged")(small)
+        base = layers.UpSampling2D(scale * BLOCK, interpolation="bilinear", name="enlarged")(small)
         x = layers.Rescaling(2.0, -1.0, name="centre")(small)
         x = layers.Concatenate(name="with_detail")([x, detail])
     else:
-        base = keras.Input((*size, 3), name="picture")
-        inputs = [base]
-        x = SpaceToDepth(BLOCK, name="space_to_depth")(base)  # [N, h/4, w/4, 48]
+        picture = keras.Input((*size, 3), name="picture")
+        inputs = [picture]
+        base = layers.UpSampling2D(scale, interpolation="bilinear", name="enlarged")(picture)
+        x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
         x = layers.Rescaling(2.0, -1.0, name="centre")(x)
     x = layers.Conv2D(FEATURES, 3, padding="same", name="stem")(x)
     for i in range(BLOCKS):  # [N, h/4, w/4, 40]
         x = residual_block(x, f"block{i}")
     features = layers.Activation("linear", dtype="float32", name="features")(x)
-    x = layers.Dense(HALF_FEATURES, name="to_half")(x)
-    x = layers.UpSampling2D(2, interpolation="bilinear", name="half")(x)  # [N, h/2, w/2, 24]
-    x = layers.Conv2D(HALF_FEATURES, 3, padding="same", activation="silu", name="half_conv")(x)
+    for name, width in STAGES[:scale]:  # [N, h/2, w/2, 24], [N, h, w, 16]
+        x = layers.Dense(width, name=f"to_{name}")(x)
+        x = layers.UpSampling2D(2, interpolation="bilinear", name=name)(x)
+        x = layers.Conv2D(width, 3, padding="same", activation="silu", name=f"{name}_conv")(x)
     x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="residual")(x)
-    x = smooth_depth_to_space(x, "full")  # [N, h, w, 3]
+    x = smooth_depth_to_space(x, "full")  # [N, scale * h, scale * w, 3]
     x = layers.Add(dtype="float32", name="refined")([base, x])
     return keras.Model(inputs, [x, features], name="refiner")
 

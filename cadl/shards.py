@@ -1,6 +1,7 @@
 """Tiles on disk: GZIP TFRecord shards, their writer, their reader, and batches for training."""
 
 import contextlib
+import math
 import os
 import re
 import tempfile
@@ -26,7 +27,7 @@ class Tile:
     """One record.
 
     Attributes:
-        pixels: uint8 [180, 320, 3], RGB.
+        pixels: uint8 [180, 320, 3], RGB, or at another scale.
         kind: "painting" or "video".
         source: name of the painter or the video.
         index: frame number in the video, or number of the crop of the picture.
@@ -178,10 +179,11 @@ def read_shard(path: Path) -> Iterator[Tile]:
 
 @dataclass(frozen=True)
 class TileSet:
-    """All tiles of a folder, in an unnamed file that the system keeps in memory while it can.
+    """All tiles of a folder, in unnamed files that the system keeps in memory while it can.
 
     Attributes:
         pixels: uint8 [N, 180, 320, 3], memory mapped.
+        large: the same at the scale that was asked for; at 1 it is `pixels`.
         kinds: [N] "painting" or "video".
         sources: [N] names.
         groups: [N] names of what must not be split between training and validation: a painting,
@@ -190,6 +192,7 @@ class TileSet:
     """
 
     pixels: np.ndarray
+    large: np.ndarray
     kinds: np.ndarray
     sources: np.ndarray
     groups: np.ndarray
@@ -200,8 +203,10 @@ class TileSet:
 
     def select(self, chosen: np.ndarray) -> "TileSet":
         """Returns the tiles at some indices; their pixels are copied."""
+        pixels = np.asarray(self.pixels[chosen])
         return TileSet(
-            np.asarray(self.pixels[chosen]),
+            pixels,
+            pixels if self.large is self.pixels else np.asarray(self.large[chosen]),
             *(values[chosen] for values in (self.kinds, self.sources, self.groups, self.labels)),
         )
 
@@ -225,29 +230,50 @@ class TileSet:
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def load_tiles(folder: Path) -> TileSet:
+def load_tiles(folder: Path, scale: int = 1) -> TileSet:
     """Decompresses all tiles of a folder once, into a temporary file of 173 kB a tile.
 
-    The file lies in the folder, or where the system keeps such files if the folder is read-only.
+    At scale 2 into another one as well, of 691 kB a tile. Files lie in the folder, or where the
+    system keeps such files if the folder is read-only.
+
+    Args:
+        folder: where the shards are.
+        scale: of `large`; tiles must have been extracted at it or, for 1, at any.
 
     Raises:
         FileNotFoundError: there are no tiles.
-        ValueError: a shard is missing or damaged.
+        ValueError: a shard is missing or damaged, or its tiles are too small.
     """
     columns: list[tuple[str, str, str, str]] = []
     found = list_shards(folder)
-    writable = os.access(folder, os.W_OK)
-    file = tempfile.TemporaryFile(prefix=".tiles-", dir=folder if writable else None)
+    where = folder if os.access(folder, os.W_OK) else None
+    maps = {size: tempfile.TemporaryFile(prefix=".tiles-", dir=where) for size in {1, scale}}
     for shard in console.progress(found, unit="shard", label="load tiles"):
         for tile in read_shard(shard):
-            file.write(tile.pixels.tobytes())
+            for size, file in maps.items():
+                file.write(_at_scale(tile, size, shard).tobytes())
             place = tile.path if tile.kind == "painting" else f"shot {tile.shot}"
             label = f"{tile.source} {Path(tile.path).stem if tile.kind == 'painting' else ''}"
             label += f" frame {tile.index}" if tile.kind == "video" else f" {tile.index}"
             columns.append((tile.kind, tile.source, f"{tile.source}/{place}", label))
-    file.flush()
-    pixels = np.memmap(file, np.uint8, "r", shape=(len(columns), *tiles.SHAPE))
-    return TileSet(pixels, *(np.array(values) for values in zip(*columns, strict=True)))
+    for file in maps.values():
+        file.flush()
+    pixels, large = (
+        np.memmap(maps[size], np.uint8, "r", shape=(len(columns), *tiles.shape_at(size)))
+        for size in (1, scale)
+    )
+    large = pixels if scale == 1 else large
+    return TileSet(pixels, large, *(np.array(values) for values in zip(*columns, strict=True)))
+
+
+def _at_scale(tile: Tile, scale: int, shard: Path) -> np.ndarray:
+    own = len(tile.pixels) // tiles.HEIGHT
+    if own % scale:
+        raise ValueError(
+            f"{shard} holds tiles of {tiles.WIDTH * own}x{tiles.HEIGHT * own}, too small for SCALE "
+            f"{scale}: run extract_tiles.py --scale {scale}"
+        )
+    return tiles.reduce(tile.pixels[None], own // scale)[0]
 
 
 def training_batches(
@@ -279,8 +305,8 @@ def training_batches(
         ValueError: a weight is of no source, or less than 1.
 
     Yields (as a dataset):
-        step int64 [], tiles uint8 [batch_size, 180, 320, 3], source number int32 [batch_size] in
-        the order of `source_indices`.
+        step int64 [], tiles uint8 [batch_size, 180, 320, 3], of `large`; source number int32
+        [batch_size] in the order of `source_indices`.
     """
     chosen = np.zeros(len(tile_set), bool)
     chosen[indices] = True
@@ -296,14 +322,14 @@ def training_batches(
             turn, place = divmod(within_source, len(sources[source]))
             order = np.random.default_rng([seed, source, turn]).permutation(len(sources[source]))
             picked[slot], source_of[slot] = sources[source][order[place]], source
-        batch = tile_set.pixels[picked]
+        batch = tile_set.large[picked]
         mirrored = np.random.default_rng([seed, 1 << 20, int(step)]).random(batch_size) < 0.5
         batch[mirrored] = batch[mirrored, :, ::-1]
         return batch, source_of
 
     def load(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         batch, source_of = tf.numpy_function(draw, [step], (tf.uint8, tf.int32), stateful=False)
-        batch.set_shape((batch_size, *tiles.SHAPE))
+        batch.set_shape((batch_size, *tile_set.large.shape[1:]))
         source_of.set_shape((batch_size,))
         return step, batch, source_of
 
@@ -359,12 +385,13 @@ def _as_os_error(folder: Path) -> Iterator[None]:
 
 
 def _serialize(tile: Tile) -> bytes:
-    if tile.pixels.shape != tiles.SHAPE or tile.pixels.dtype != np.uint8:
-        raise ValueError(f"tile is {tile.pixels.dtype} {tile.pixels.shape}, not {tiles.SHAPE}")
+    shape = tile.pixels.shape
+    if shape not in map(tiles.shape_at, tiles.SCALES) or tile.pixels.dtype != np.uint8:
+        raise ValueError(f"tile is {tile.pixels.dtype} {shape}, not {tiles.SHAPE}")
     values = {
         "raw": _bytes(np.ascontiguousarray(tile.pixels).tobytes()),
-        "height": _int(tiles.HEIGHT),
-        "width": _int(tiles.WIDTH),
+        "height": _int(shape[0]),
+        "width": _int(shape[1]),
         "kind": _bytes(tile.kind.encode()),
         "source": _bytes(tile.source.encode()),
         "index": _int(tile.index),
@@ -397,7 +424,8 @@ def _parse(record: bytes) -> Tile:
         raise ValueError(f"fields are missing: {', '.join(sorted(missing))}")
     height, width = (fields[name].int64_list.value[0] for name in ("height", "width"))
     raw = fields["raw"].bytes_list.value[0]
-    if (height, width) != tiles.SHAPE[:2] or len(raw) != height * width * tiles.CHANNELS:
+    shape = (height, width, tiles.CHANNELS)
+    if shape not in map(tiles.shape_at, tiles.SCALES) or len(raw) != math.prod(shape):
         raise ValueError(
             f"tile of {width}x{height} in {len(raw)} bytes, not {tiles.WIDTH}x{tiles.HEIGHT}"
         )
@@ -405,7 +433,7 @@ def _parse(record: bytes) -> Tile:
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, not painting or video")
     return Tile(
-        pixels=np.frombuffer(raw, np.uint8).reshape(tiles.SHAPE),
+        pixels=np.frombuffer(raw, np.uint8).reshape(shape),
         kind=kind,
         source=fields["source"].bytes_list.value[0].decode(),
         index=fields["index"].int64_list.value[0],

@@ -154,26 +154,28 @@ def structure_loss(pictures, tiles_in):
     return total
 
 
-def sharp_loss(tiles_in, refined):
-    """Returns the squared error of each tile plus that of its two finest bands: [N].
+def sharp_loss(tiles_in, refined, scale: int = 1):
+    """Returns the squared error of each tile plus that of its finest bands: [N].
 
-    The bands weigh edges, which a squared error alone trades for blur.
+    The bands, two and at scale 2 three, weigh edges, which a squared error alone trades for blur.
+    Of larger tiles the mean over the pixels is taken that make one of 320x180.
     """
     error = ops.sum(ops.square(tiles_in - refined), axis=(1, 2, 3))
-    for band in pyramid(tiles_in - refined, 2)[:2]:
+    for band in pyramid(tiles_in - refined, 1 + scale)[:-1]:
         error = error + ops.sum(ops.square(band), axis=(1, 2, 3))
-    return error
+    return error / scale**2
 
 
-def restoring_terms(targets, restored, detail) -> dict:
+def restoring_terms(targets, restored, detail, scale: int = 1) -> dict:
     """Returns the terms of the loss of restored tiles, each a mean over tiles.
 
     Args:
         targets: float32 [N, h, w, 3], tiles to restore.
         restored: the same, refined.
         detail: detail code of the targets, None without one.
+        scale: of the tiles.
     """
-    terms = {"reconstruction_loss": ops.mean(sharp_loss(targets, restored))}
+    terms = {"reconstruction_loss": ops.mean(sharp_loss(targets, restored, scale))}
     if detail is not None:
         terms["detail_kl_loss"] = ops.mean(detail_kl(detail))
     return terms

@@ -366,12 +366,12 @@ def load_refiner(folder: Path) -> tuple[refiner.Refining, int, dict]:
     """Loads a trained refiner: the model, its step, its settings.json. Raises as load_averaged."""
 
     def build(architecture: dict) -> refiner.Refining:
-        detail_channels = architecture.get("detail_channels", 0)
-        if architecture != {**refiner.ARCHITECTURE, "detail_channels": detail_channels}:
-            raise ValueError(
-                f"{folder} has architecture {architecture}, not {refiner.ARCHITECTURE}: train again"
-            )
-        return refiner.Refining(detail_channels)
+        architecture = {"scale": 1, **architecture}
+        detail_channels, scale = architecture.get("detail_channels", 0), architecture["scale"]
+        wanted = refiner.architecture(detail_channels, scale)
+        if architecture != wanted:
+            raise ValueError(f"{folder} has architecture {architecture}, not {wanted}: train again")
+        return refiner.Refining(detail_channels, scale=scale)
 
     return load_averaged(folder, "train_refiner.py", build)
 
@@ -466,17 +466,14 @@ def is_preview_step(step: int, preview_every: int) -> bool:
     return step % preview_every == 0 or (step < preview_every and step & (step - 1) == 0)
 
 
-def in_batches(
-    function: Callable[[np.ndarray], Any], values: np.ndarray, batch_size: int = 16
-) -> Any:
-    """Runs a function over batches and joins what it returns, or each part of a tuple.
+def in_batches(function: Callable[..., Any], *values: np.ndarray, batch_size: int = 16) -> Any:
+    """Runs a function over batches of arrays and joins what it returns, or each part of a tuple.
 
     Returns:
         An array, or a list of arrays.
     """
-    parts = [
-        function(values[start : start + batch_size]) for start in range(0, len(values), batch_size)
-    ]
+    starts = range(0, len(values[0]), batch_size)
+    parts = [function(*(own[start : start + batch_size] for own in values)) for start in starts]
     if isinstance(parts[0], tuple):
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
     return np.concatenate(parts)

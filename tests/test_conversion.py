@@ -57,7 +57,7 @@ def test_colour_bars_come_through_both_passes_as_they_are(tmp_path, ffmpeg, made
            "-crf", 4, clip)  # fmt: skip
     source = video.probe(clip)
     geometry = conversion.Geometry.of(source, tiles.Crop(), "source", "none", scale=1)
-    part = conversion.Clip(source, tiles.Crop(), geometry.tile_size, 0.0, 0.0)
+    part = conversion.Clip(source, tiles.Crop(), geometry.tile_size, 1, 0.0, 0.0)
     nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.zeros((len(whole), 4))})
     found = conversion.encode_video(part, nothing, "none", tmp_path / "work")
     recipe = conversion.Recipe(found.latents, found.light, found.drift)

@@ -106,7 +106,10 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     pixels = np.random.default_rng(0).integers(0, 255, (3, *tiles.SHAPE)).astype(np.uint8)
     vae_graph, about = graphs.load_graph(project.exported, "vae")
     refiner_graph, _ = graphs.load_graph(project.exported, "refiner")
-    stylizer, _ = graphs.load_graph(project.exported, "stylizer", vae_fingerprint=about["vae"])
+    stylizer, fast_stylizer, fine_stylizer = (
+        graphs.load_graph(project.exported, name, vae_fingerprint=about["vae"])[0]
+        for name in graphs.STYLIZERS
+    )
     encoded = vae_graph.encode(pixels)
     assert encoded["z_mean"].shape == encoded["z_log_var"].shape == (3, 512)
     pictures = vae_graph.decode(encoded["z_mean"])
@@ -116,10 +119,10 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     drawn = np.asarray(stylizer.stylize(encoded["z_mean"], pixels, strength, still))
     assert drawn.dtype == np.uint8 and drawn.shape == pixels.shape
     np.testing.assert_allclose(drawn, refined * 255, atol=0.51)
-    fast = np.asarray(stylizer.stylize_fast(encoded["z_mean"], pixels, strength, still))
+    fast = np.asarray(fast_stylizer.stylize(encoded["z_mean"], pixels, strength, still))
     np.testing.assert_array_equal(fast[0], drawn[0])  # no strokes at strength 0
     assert 0.5 < np.abs(np.float32(fast[2]) - drawn[2]).mean() < 20
-    fine = np.asarray(stylizer.stylize_fine(encoded["z_mean"], pixels, strength, still))
+    fine = np.asarray(fine_stylizer.stylize(encoded["z_mean"], pixels, strength, still))
     assert fine.shape == (3, 360, 640, 3)
     moved = np.asarray(stylizer.stylize(encoded["z_mean"], pixels, strength, still + 8))
     np.testing.assert_allclose(moved[0].astype(int), drawn[0].astype(int), atol=1)
@@ -134,12 +137,12 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
 def test_an_export_of_other_numbers_or_of_none_is_refused(project, scripts):
     refining, *_ = training.load_refiner(project.refiner_run)
     model, *_ = training.load_vae(project.vae_run)
-    pixels = np.full((1, *tiles.SHAPE), 99, np.uint8)
+    tile_set = shards.load_tiles(project.tiles).select(np.arange(1))
     for value in (np.nan, 3.0):
         for variable in model.decoder.variables[-1:]:
             variable.assign(np.full(variable.shape, value, np.float32))
         with pytest.raises(RuntimeError, match="decode of .* differs from its checkpoint by"):
-            scripts.export_graphs.compare(project.exported, model, refining, pixels)
+            scripts.export_graphs.compare(project.exported, model, refining, tile_set)
 
 
 def test_an_export_of_another_version_is_refused(project, tmp_path):
