@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from cadl import (
+    blocks,
     brush,
     console,
     files,
@@ -21,6 +22,7 @@ from cadl import (
     shards,
     tiles,
     training,
+    vae,
 )
 from cadl.settings import Count, read_settings
 
@@ -90,7 +92,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def drawing_code() -> list[str]:
     """Returns the code that says how strokes are drawn: pictures depend on it as on weights."""
-    return [inspect.getsource(module) for module in (polynomials, brush, lattice, refiner)]
+    modules = (blocks, polynomials, brush, lattice, refiner, vae)
+    return [inspect.getsource(module) for module in modules]
 
 
 def compare(

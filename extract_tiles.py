@@ -48,10 +48,12 @@ def main(argv: list[str] | None = None) -> int:
         if step < 1:
             raise ValueError(f"FRAME_STEPS {name}={step} must be at least 1")
     sources = find_sources(settings.paintings, settings.videos)
-    known = {name for _, name, _ in sources}
+    known = {name for kind, name, _ in sources if kind == "video"}
     for option, names in (("CROPS", crops), ("FRAME_STEPS", settings.frame_steps)):
         if unknown := set(names) - known:
-            raise ValueError(f"{option} names {sorted(unknown)[0]}, but there are {sorted(known)}")
+            raise ValueError(
+                f"{option} names {sorted(unknown)[0]}; the videos are {', '.join(sorted(known))}"
+            )
 
     rows = []
     with files.only_one(settings.tiles):
@@ -78,7 +80,8 @@ def main(argv: list[str] | None = None) -> int:
                     if not writer.count:
                         console.warn(f"{kind} {name}: no usable tile in {paths[0].parent}")
                 if row["tiles"]:
-                    manifest = {"request": request, "result": row}
+                    sizes = shard_sizes(settings.tiles, kind, name)
+                    manifest = {"request": request, "result": row, "sizes": sizes}
                     files.write_json(manifest_path(settings.tiles, kind, name), manifest)
             row["seconds"] = time.monotonic() - started
             rows.append((name, kind, row))
@@ -242,10 +245,14 @@ def load_manifest(folder: Path, kind: str, name: str) -> dict | None:
     """Returns what a source's tiles were made from, None if they must be made again."""
     try:
         manifest = files.read_json(manifest_path(folder, kind, name))
-        wanted = -(-manifest["result"]["tiles"] // shards.TILES_PER_SHARD)
+        return manifest if manifest["sizes"] == shard_sizes(folder, kind, name) else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return manifest if len(shards.shards_of(folder, f"{kind}-{name}")) == wanted else None
+
+
+def shard_sizes(folder: Path, kind: str, name: str) -> list[int]:
+    """Returns the bytes of each shard of a source."""
+    return [path.stat().st_size for path in shards.shards_of(folder, f"{kind}-{name}")]
 
 
 def remove_gone(folder: Path, known: set[tuple[str, str]], remove: bool) -> None:

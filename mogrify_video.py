@@ -9,9 +9,11 @@ it again. Stopped at any moment, the same command goes on where it was.
 
 import dataclasses
 import errno
+import functools
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
@@ -32,7 +34,7 @@ STROKES: Literal["fast", "normal", "fine"] = "normal"  # edges: soft, usual, or 
 FOLLOW_CAMERA: bool = True  # strokes move as the whole picture does; if not, they keep their places
 
 CROP: str = "auto"  # black borders: auto, or top:left:bottom:right in pixels
-START_SECONDS: Amount = 0.0  # where to begin
+START_SECONDS: Amount = 0.0  # where to begin, from the file's start
 LENGTH_SECONDS: Amount = 0.0  # how much to convert; 0 is all
 SMOOTHING_SECONDS: Amount = 0.08  # codes are smoothed over time within a shot; 0 turns it off
 
@@ -58,7 +60,8 @@ def main(argv: list[str] | None = None) -> int:
     size = parse_size(settings.output_size)
     paths = find_videos(settings.videos)
     pool = ThreadPoolExecutor(1)  # ffmpeg looks at the first video while TensorFlow loads
-    looks = {paths[0]: pool.submit(look_at, paths[0], crop)}
+    looks: dict[Path, Callable] = {path: functools.partial(look_at, path, crop) for path in paths}
+    looks[paths[0]] = pool.submit(look_at, paths[0], crop).result
     vae_graph, vae_about = graphs.load_graph(settings.exported, "vae")
     stylizer, about = graphs.load_graph(
         settings.exported, STYLIZERS[settings.strokes], vae_fingerprint=vae_about["vae"]
@@ -77,9 +80,8 @@ def main(argv: list[str] | None = None) -> int:
     for path in paths:
         started = time.monotonic()
         try:
-            look = looks.pop(path, None) or pool.submit(look_at, path, crop)
-            row = convert(path, style, look, size, model, settings)
-        except (ValueError, OSError) as error:
+            row = convert(path, style, looks[path], size, model, settings)
+        except (ValueError, OSError, RuntimeError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             if len(paths) == 1:
@@ -189,7 +191,7 @@ def find_videos(given: list[Path]) -> list[Path]:
 def convert(
     path: Path,
     style: Style,
-    look: Future,
+    look: Callable[[], tuple[video.Video, Crop]],
     size: str | tuple[int, int],
     model: SimpleNamespace,
     settings: SimpleNamespace,
@@ -200,15 +202,16 @@ def convert(
     request = request_of(path, style, model.about, settings)
     work = settings.out / "work"
     unrecorded = not target.with_suffix(".json").exists()
-    if not (unrecorded and conversion.is_joined(work / name, request)):
+    # If it was killed after its video was joined, before its record, joining again costs little.
+    if not (unrecorded and conversion.was_begun(work / name, request)):
         frames = frames_made_before(target, request, settings.replace)
         if frames:
             return str(target), frames, "was finished before"
     with files.only_one(work / name):
-        source, own_crop = look.result()
+        source, own_crop = look()
         clip, geometry = plan(source, own_crop, size, model.about["scale"], settings)
         encoded = conversion.encode_video(
-            clip, model.vae, model.about["vae"], work / shards.source_name(path.stem)
+            clip, model.vae, model.about["vae"], work / "passes" / shards.source_name(path.stem)
         )
         if not settings.follow_camera:
             encoded = dataclasses.replace(encoded, drift=np.zeros_like(encoded.drift))
@@ -221,18 +224,9 @@ def convert(
         recipe = encoded.restyle(smoothed, style.painter, settings.style_map, settings.strength)
         draw_ladder(target, encoded, smoothed, style.painter, model.stylize, geometry, settings)
         target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
+        encoding = conversion.Encoding(geometry, settings.compare, settings.crf, settings.preset)
         report = conversion.write_video(
-            clip,
-            encoded,
-            recipe,
-            model.stylize,
-            geometry,
-            target,
-            work / name,
-            compare=settings.compare,
-            crf=settings.crf,
-            preset=settings.preset,
-            request=request,
+            clip, encoded, recipe, model.stylize, encoding, target, work / name, request
         )
         report |= {
             "request": request,

@@ -18,6 +18,7 @@ from cadl import (
     brush,
     console,
     devices,
+    files,
     gallery,
     latents,
     lattice,
@@ -46,7 +47,7 @@ SEED: Seed = 1  # of weights, order of tiles and noise
 
 LOSS: Literal["strokes", "ancestor"] = "strokes"  # what is learnt; ancestor is the loss of 2017
 SCALE: Annotated[int, Range(1, 2)] = 1  # 2 draws 640x360, of tiles by extract_tiles.py --scale 2
-DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 8  # detail code of a tile; 0 is a plain refiner
+DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 16  # detail code of a tile; 0 is a plain refiner
 STROKE_WEIGHT: Amount = 100.0  # of the texture statistics of the painter's tiles
 STRUCTURE_WEIGHT: Amount = 80.0  # of the video's local structure, which holds strokes back
 COLOUR_WEIGHT: Amount = 30.0  # of the palette of the painter's tiles
@@ -103,12 +104,13 @@ def main(argv: list[str] | None = None) -> int:
     )
 
     with training.one_writer(settings.run):
+        painters = list_painters(tile_set, settings.run)
         run = training.Run(
             settings.run,
             script="train_refiner.py",
             settings=settings,
             architecture=refiner.architecture(settings.detail_channels, settings.scale),
-            notes={"vae": vae_fingerprint},
+            notes={"vae": vae_fingerprint, "painters": painters},
             tracked=vars(parts),
         )
         if run.resumed:
@@ -127,7 +129,8 @@ def main(argv: list[str] | None = None) -> int:
         run.begin()
         codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
         maps = style_maps(tile_set, codes)
-        step_function = make_step(strategy, vae_model, maps, parts, run, settings)
+        numbers = [painters.index(name) for name in own_painters(tile_set)]
+        step_function = make_step(strategy, vae_model, maps, numbers, parts, run, settings)
         watch = Watch(tile_set, codes, maps, vae_model, parts.averaged, train_indices, held_out)
         with run.stoppable():
             train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings)
@@ -157,6 +160,32 @@ def build_parts(settings) -> SimpleNamespace:
     )
 
 
+def own_painters(tile_set: shards.TileSet) -> list[str]:
+    """Lists the painters of a tile set."""
+    return [
+        name
+        for name, own in tile_set.source_indices().items()
+        if tile_set.kinds[own[0]] == "painting"
+    ]
+
+
+def list_painters(tile_set: shards.TileSet, run: Path) -> list[str]:
+    """Lists all painters that a run has ever had, new ones last: their places are their numbers.
+
+    Raises:
+        ValueError: there are more than the discriminator can know.
+    """
+    path = run / "settings.json"
+    before = files.read_sealed(path)["notes"].get("painters", []) if path.exists() else []
+    painters = list(dict.fromkeys([*before, *own_painters(tile_set)]))
+    if len(painters) > adversary.MAX_PAINTERS:
+        raise ValueError(
+            f"{len(painters)} painters are more than {adversary.MAX_PAINTERS}: put some of "
+            "their folders together"
+        )
+    return painters
+
+
 def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Works out the diagonal map, next to the default of mogrify_video.py and cheaper to apply.
 
@@ -183,8 +212,18 @@ def operations(settings) -> float:
     return sum(blocks.count_operations(part) for part in parts if part) / 1e9
 
 
-def make_step(strategy, vae_model, maps, parts, run, settings):
-    """Returns the compiled function that makes one training step from one batch."""
+def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
+    """Returns the compiled function that makes one training step from one batch.
+
+    Args:
+        strategy: of distribution.
+        vae_model: the trained VAE.
+        maps: by `style_maps`.
+        painter_numbers: what the discriminator knows each painter of the tile set by.
+        parts: by `build_parts`.
+        run: whose steps are counted.
+        settings: of the script.
+    """
     weighted = {
         "reconstruction_loss": 1.0,
         "palette_loss": settings.palette_weight,
@@ -209,7 +248,8 @@ def make_step(strategy, vae_model, maps, parts, run, settings):
         count = tf.shape(given.targets)[0]
         share = tf.cast(count, tf.float32) / settings.batch_size  # of this replica
         small = blocks.shrink(given.targets, settings.scale)
-        paintings, videos, painters = small[0::2], small[1::2], batch["pair"][1::2, 1]
+        paintings, videos = small[0::2], small[1::2]
+        painters = tf.gather(painter_numbers, batch["pair"][1::2, 1])
         with tf.GradientTape() as tape:
             restored, plain, painted, detail = draw(model, given)
             if settings.loss == "ancestor":
@@ -363,7 +403,7 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
     size = settings.batch_size
     shape = (size, CROP_HEIGHT // refiner.BLOCK, CROP_WIDTH // refiner.BLOCK)
 
-    num_painters = len(set(tile_set.sources[tile_set.kinds == "painting"]))
+    num_painters = len(own_painters(tile_set))
 
     def complete(step: tf.Tensor, batch: tf.Tensor, sources: tf.Tensor) -> dict[str, tf.Tensor]:
         def seed(number: int) -> tuple:

@@ -91,10 +91,11 @@ def convert(source: video.Video, target: Path, folder: Path) -> None:
     encoded = conversion.encode_video(clip, SimpleNamespace(encode=encode), "none", folder)
     unchanged = np.zeros(len(encoded.latents), np.float32)
     recipe = conversion.Recipe(encoded.latents, unchanged, encoded.drift)
+    encoding = conversion.Encoding(geometry, "none", crf=20, preset="ultrafast")
+    request = {"clip": str(source.path)}
     conversion.write_video(
-        clip, encoded, recipe, stylize, geometry, target, folder / "segments",
-        compare="none", crf=20, preset="ultrafast", request={"clip": str(source.path)},
-    )  # fmt: skip
+        clip, encoded, recipe, stylize, encoding, target, folder / "segments", request
+    )
     conversion.clean_up(folder / "segments")
 
 

@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 R1_WEIGHT = 0.3
-MAX_PAINTERS = 64
+MAX_PAINTERS = 64  # that one discriminator can know
 FEATURES = 128
 
 

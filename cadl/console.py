@@ -137,10 +137,10 @@ def _is_expected(error: Exception) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if getattr(error, "errno", 0) == errno.ENOSPC or "No space left on device" in str(error):
         return (
-            f"no space left on the disk while writing {error.filename or 'output'}: make room "
-            "and run the same command again"
+            f"no space left on the disk while writing {getattr(error, 'filename', 0) or 'output'}: "
+            "make room and run the same command again"
         )
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"

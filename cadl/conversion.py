@@ -9,10 +9,14 @@ the same frames in the same batches, so that an interrupted conversion ends in t
 import contextlib
 import dataclasses
 import functools
+import itertools
 import shutil
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from cadl import console, files, latents, metrics, motion, tiles, video
@@ -79,6 +83,43 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """How drawn frames become a video.
+
+    Attributes:
+        geometry: sizes.
+        compare: none, inset or side.
+        crf: x264's constant rate factor.
+        preset: x264's preset.
+    """
+
+    geometry: Geometry
+    compare: str
+    crf: int
+    preset: str
+
+    def writer(
+        self, path: Path, rate: Fraction, times: np.ndarray | None = None
+    ) -> video.FrameWriter:
+        """Returns what writes frames to a file; `times` as `FrameWriter`'s."""
+        return video.FrameWriter(
+            path, rate=rate, size=self.geometry.picture_size,
+            output_size=self.geometry.output_size, crf=self.crf, preset=self.preset, times=times,
+        )  # fmt: skip
+
+    def compose(self, originals: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Puts originals beside or into drawn frames, uint8 [N, h, w, 3], if they are compared."""
+        if self.compare == "side":
+            return np.concatenate([originals, drawn], axis=2)
+        if self.compare == "inset":
+            _, height, width, _ = drawn.shape
+            small = originals[:, : height // INSET * INSET, : width // INSET * INSET]
+            drawn = drawn.copy()
+            drawn[:, : height // INSET, : width // INSET] = tiles.reduce(small, INSET)
+        return drawn
+
+
+@dataclass(frozen=True)
 class Clip:
     """The part of a video that is converted.
 
@@ -87,7 +128,7 @@ class Clip:
         crop: its black borders.
         tile_size: width and height of a frame inside its tile of 320x180.
         scale: how many times larger than that frames are read.
-        start_seconds: where to begin.
+        start_seconds: where to begin, from the file's start.
         length_seconds: how much to convert; 0 is all.
     """
 
@@ -104,7 +145,7 @@ class Clip:
         if not self.length_seconds:
             return None
         end = self.start_seconds + self.length_seconds - 1e-6
-        times = self.source.times - self.source.times[0]
+        times = self.source.times
         return max(1, int(((times >= self.start_seconds - 1e-6) & (times < end)).sum()))
 
     @property
@@ -220,12 +261,20 @@ def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> E
     with files.only_one(folder):
         finished = folder / "latents.npz"
         if finished.exists():
-            console.say("the first pass was done before and is used again")
-        else:
-            _encode_chunks(clip, vae_graph, folder, finished)
-            _remove_old_passes(folder)
-        with np.load(finished) as data:
-            return Encoded(**{name: data[name] for name in data.files})
+            try:
+                encoded = _load_encoded(finished)
+                console.say("the first pass was done before and is used again")
+                return encoded
+            except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+                console.warn(f"{finished} is damaged: the first pass is done again")
+        _encode_chunks(clip, vae_graph, folder, finished)
+        _remove_old_passes(folder)
+        return _load_encoded(finished)
+
+
+def _load_encoded(path: Path) -> Encoded:
+    with np.load(path) as data:
+        return Encoded(**{name: data[name] for name in data.files})
 
 
 def _remove_old_passes(folder: Path) -> None:
@@ -277,10 +326,13 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
         console.warn(f"{clip.source.path}: breaks off after {len(shots)} of {expected} frames")
     keep = slice(1, None) if len(samples) > SAMPLES else slice(None)
     chunks = sorted(folder.glob("chunk-?????.npy"))
+    found = np.concatenate([np.load(path) for path in chunks])[: len(shots)]
+    if len(found) != len(shots):
+        raise RuntimeError(f"{folder} lost a chunk of {len(shots)} frames: run again")
     with files.whole_file(finished) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
-            latents=np.concatenate([np.load(path) for path in chunks])[: len(shots)],
+            latents=found,
             shots=np.array(shots),
             times=np.array(times),
             light=np.array(light, np.float32),
@@ -297,13 +349,9 @@ def write_video(
     encoded: Encoded,
     recipe: Recipe,
     stylize: Callable,
-    geometry: Geometry,
+    encoding: Encoding,
     target: Path,
     folder: Path,
-    *,
-    compare: str,
-    crf: int,
-    preset: str,
     request: dict,
 ) -> dict:
     """Runs pass 2 and joins its segments with the sound.
@@ -313,16 +361,17 @@ def write_video(
         encoded: by pass 1.
         recipe: what all frames are drawn from.
         stylize: draws tiles, from codes, original tiles, strengths and drift.
-        geometry: sizes.
+        encoding: how frames are written.
         target: the mp4 to write.
         folder: where the segments go.
-        compare: none, inset or side.
-        crf: x264's constant rate factor.
-        preset: x264's preset.
         request: everything the result depends on; segments of another request are removed.
 
     Returns:
         Frames, rate, flicker and what was done with the sound.
+
+    Raises:
+        ValueError: the second pass gave other frames than the first, or can't be read.
+        OSError: something can't be written.
     """
     _begin_segments(folder, request)
     times = _regular_times(clip, encoded.times)
@@ -331,34 +380,34 @@ def write_video(
     if done:
         console.say(f"going on after frame {done} of {total}")
     if total - done > 2 * SEGMENT_FRAMES:
-        _say_estimate(
-            clip, encoded, recipe, stylize, geometry, folder, total - done,
-            compare=compare, crf=crf, preset=preset,
-        )  # fmt: skip
+        _say_estimate(clip, encoded, recipe, stylize, encoding, folder, total - done)
     with console.progress(total=total, initial=done, unit="frame", label="pass 2") as bar:
         for number, batches in _segments(clip, recipe, stylize, folder):
             path = folder / f"segment-{number:05d}.mp4"
             first, last = number * SEGMENT_FRAMES, min((number + 1) * SEGMENT_FRAMES, total)
             stamps = None if times is None else times[first:last] - times[first]
             with files.whole_file(path) as temporary:
-                writer = video.FrameWriter(
-                    temporary, rate=clip.source.rate, size=geometry.picture_size,
-                    output_size=geometry.output_size, crf=crf, preset=preset, times=stamps,
-                )  # fmt: skip
-                flicker = Flicker()
-                with writer:
-                    for originals, drawn in batches:
-                        originals, drawn = geometry.cut(originals), geometry.cut(drawn)
-                        flicker.add(originals, drawn)
-                        writer.write(_compose(originals, drawn, compare))
-                        bar.update(len(drawn))
+                writer = encoding.writer(temporary, clip.source.rate, stamps)
+                flicker = _write_segment(writer, batches, encoding, bar)
                 if flicker.frames != last - first:
                     raise ValueError(
                         f"{clip.source.path} gave {first + flicker.frames} frames in the second "
                         f"pass and {total} in the first: was it changed meanwhile?"
                     )
                 files.write_json(path.with_suffix(".json"), {"flicker_sums": flicker.sums})
-    return _join(clip, encoded, times, geometry, target, folder, total)
+    report = _join(clip, encoded, times, target, folder, total)
+    return {**report, "output_size": list(encoding.geometry.output_size)}
+
+
+def _write_segment(writer: video.FrameWriter, batches, encoding: Encoding, bar) -> "Flicker":
+    flicker, cut = Flicker(), encoding.geometry.cut
+    with writer:
+        for originals, drawn in batches:
+            originals, drawn = cut(originals), cut(drawn)
+            flicker.add(originals, drawn)
+            writer.write(encoding.compose(originals, drawn))
+            bar.update(len(drawn))
+    return flicker
 
 
 class Flicker:
@@ -382,22 +431,14 @@ class Flicker:
 def _begin_segments(folder: Path, request: dict) -> None:
     """Removes segments that were made for another request."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "request.json"
-    try:
-        same = files.read_json(path) == request
-    except (FileNotFoundError, ValueError):
-        same = False
-    if not same:
+    if not was_begun(folder, request):
         for old in folder.glob("segment-*"):
             old.unlink()
-        files.write_json(path, request)
+        files.write_json(folder / "request.json", request)
 
 
-def is_joined(folder: Path, request: dict) -> bool:
-    """Returns True if a conversion was killed after its video was joined, before its record.
-
-    Its segments are still there, so that joining them once more costs little.
-    """
+def was_begun(folder: Path, request: dict) -> bool:
+    """Returns True if segments in a folder are of this request."""
     try:
         return files.read_json(folder / "request.json") == request
     except (FileNotFoundError, ValueError):
@@ -467,22 +508,9 @@ def _regular_times(clip: Clip, times: np.ndarray) -> np.ndarray | None:
     return times if irregular or clip.source.variable_rate else None
 
 
-def _compose(originals: np.ndarray, drawn: np.ndarray, compare: str) -> np.ndarray:
-    if compare == "side":
-        return np.concatenate([originals, drawn], axis=2)
-    if compare == "inset":
-        _, height, width, _ = drawn.shape
-        small = originals[:, : height // INSET * INSET, : width // INSET * INSET]
-        n, height, width, _ = small.shape
-        small = small.reshape(n, height // INSET, INSET, width // INSET, INSET, 3).mean((2, 4))
-        drawn = drawn.copy()
-        drawn[:, : height // INSET, : width // INSET] = small + 0.5
-    return drawn
-
-
 def _say_estimate(
-    clip: Clip, encoded: Encoded, recipe: Recipe, stylize: Callable, geometry: Geometry,
-    folder: Path, left: int, *, compare: str, crf: int, preset: str,
+    clip: Clip, encoded: Encoded, recipe: Recipe, stylize: Callable, encoding: Encoding,
+    folder: Path, left: int,
 ) -> None:  # fmt: skip
     """Draws and writes a few frames, and says how long the rest takes and how large all gets."""
     total, rate = len(recipe.codes), float(clip.source.rate)
@@ -490,24 +518,21 @@ def _say_estimate(
     start = clip.start_seconds + float(encoded.times[middle] - encoded.times[0])
     few = dataclasses.replace(clip, start_seconds=start, length_seconds=(BATCH - 0.5) / rate)
     try:
-        frames = list(few.read())
+        frames = list(itertools.islice(few.read(), BATCH))
     except (ValueError, OSError):
         frames = []
     if not frames:  # a damaged file that can be read on, but not from its middle
         return
     originals = tiles.mirror_to_tile(np.stack(frames), clip.scale)
     started = time.monotonic()
-    drawn = geometry.cut(recipe.draw(stylize, originals, middle))
-    composed = _compose(geometry.cut(originals), drawn, compare)
+    drawn = recipe.draw(stylize, originals, middle)
+    composed = encoding.compose(*map(encoding.geometry.cut, (originals, drawn)))
     drawing = time.monotonic() - started
     sizes = []
     for count in (1, len(frames)):
         started = time.monotonic()
         with files.whole_file(folder / "estimate.mp4") as temporary:
-            with video.FrameWriter(
-                temporary, rate=clip.source.rate, size=geometry.picture_size,
-                output_size=geometry.output_size, crf=crf, preset=preset,
-            ) as writer:  # fmt: skip
+            with encoding.writer(temporary, clip.source.rate) as writer:
                 writer.write(composed[:count])
             sizes.append(temporary.stat().st_size)
     (folder / "estimate.mp4").unlink()
@@ -524,7 +549,6 @@ def _join(
     clip: Clip,
     encoded: Encoded,
     times: np.ndarray | None,
-    geometry: Geometry,
     target: Path,
     folder: Path,
     total: int,
@@ -540,6 +564,7 @@ def _join(
         edges = np.append(times, times[-1] + float(1 / rate))
         durations = [edges[end] - edges[start] for start, end in zip(starts, ends, strict=True)]
         length = float(edges[-1] - edges[0])
+    delay = max(0.0, float(encoded.times[0] if clip.start_seconds else clip.source.times[0]))
     cut = clip.start_seconds > 0 or clip.num_frames is not None
     with files.whole_file(target) as temporary:
         sound = video.join_segments(
@@ -548,10 +573,8 @@ def _join(
             durations=durations,
             sound=clip.source,
             sound_start=clip.start_seconds,
-            sound_seconds=length if cut else None,
-            delay_seconds=max(
-                0.0, float(encoded.times[0] if clip.start_seconds else clip.source.times[0])
-            ),
+            sound_seconds=delay + length if cut else None,
+            delay_seconds=delay,
         )
     if sound.startswith("left out"):
         console.warn(f"{target}: sound {sound}")
@@ -564,7 +587,6 @@ def _join(
         "variable_rate": times is not None,
         "seconds": length,
         "sound": sound,
-        "output_size": list(geometry.output_size),
         "flicker_input": float(sums[0] / pairs),
         "flicker_output": float(sums[1] / pairs),
     }

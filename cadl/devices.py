@@ -78,9 +78,8 @@ def enough_memory(batch_size: int) -> Iterator[None]:
         yield
     except tf.errors.ResourceExhaustedError as error:
         smaller = max(2, batch_size // 4 * 2)
-        raise MemoryError(
-            f"out of memory at --batch-size {batch_size}: try --batch-size {smaller}"
-        ) from error
+        advice = f"try --batch-size {smaller}" if smaller < batch_size else "close other programs"
+        raise MemoryError(f"out of memory at --batch-size {batch_size}: {advice}") from error
 
 
 def _cluster() -> dict:

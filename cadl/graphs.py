@@ -118,7 +118,7 @@ def save_graph(graph: tf.Module, folder: Path, about: dict) -> None:
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(graph, str(temporary), options=options)
         about = {**about, "files": files.checksums(temporary, besides=ABOUT)}
-        files.write_json(temporary / ABOUT, about)
+        files.write_sealed(temporary / ABOUT, about)
         replace_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -176,11 +176,10 @@ def read_about(exported: Path, name: str) -> dict:
     path = exported / name / ABOUT
     if not path.exists():
         raise FileNotFoundError(f"no SavedModel in {exported / name}: run export_graphs.py first")
-    about = files.read_json(path)
-    if not isinstance(about, dict) or "vae" not in about:
-        raise ValueError(f"{path} is damaged: run export_graphs.py again")
+    try:
+        about = files.read_sealed(path)
+    except ValueError as error:
+        raise ValueError(f"{error}: run export_graphs.py again") from None
     if about.get("format") != FORMAT:
         raise ValueError(f"{path} is of another version: run export_graphs.py again")
-    if not isinstance(about.get("files"), dict):
-        raise ValueError(f"{path} is damaged: run export_graphs.py again")
     return about

@@ -36,7 +36,7 @@ class CameraMotion:
         pyramid = [USUAL_SPREAD / spread * (green - green.mean())]
         while min(pyramid[-1].shape) >= 2 * MIN_SIDE:
             pyramid.append(_halve(pyramid[-1]))
-        if self._last and not cut:
+        if self._last and not cut and min(green.shape) >= MIN_SIDE:
             self.drift = self.drift + 2 * find_motion(self._last, pyramid)
         self._last = pyramid
         return self.drift

@@ -24,9 +24,9 @@ BLOCK = 4  # the refiner works at a quarter of the resolution
 FEATURES = 40
 STAGES = (("half", 24), ("whole", 16))  # and features of each size on the way up; 2 for scale 2
 BLOCKS = 3
-DETAIL_NOISE = 0.25  # standard deviation of the noise on the detail code in training
+DETAIL_NOISE = 0.1  # standard deviation of the noise on the detail code in training
 DETAIL_SCALE = 16.0  # of what thumbnails leave out, whose deviation is some 1/30
-DETAIL_BETA = 1e-3  # weight of the detail code's KL, which only keeps its scale in bounds
+DETAIL_BETA = 3e-4  # weight of the detail code's KL, which only keeps its scale in bounds
 # What a new painter does in each layer: how strokes differ in light and in hue, logits of tanh; how
 # opaque they are and how high their relief, logits of the sigmoid. Before these it has a tint of 3.
 FIRST_STROKES = (0.5, 0.5, 2.0, 0.0)

@@ -165,7 +165,8 @@ def read_shard(path: Path) -> Iterator[Tile]:
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             reason = error.message.split(" [Op")[0].splitlines()[0]
             raise ValueError(
-                f"{path}, record {number}: damaged ({reason}): run extract_tiles.py again"
+                f"{path}, record {number}: damaged ({reason}): delete it and run "
+                "extract_tiles.py again"
             ) from None
         try:
             tile = _parse(record)

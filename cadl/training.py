@@ -26,6 +26,7 @@ MAX_FALLBACKS = 4  # without a good step between; then the run gives up
 ENCODE_BATCH = 32
 CHECKPOINTS_KEPT = 3
 BEST = "best"
+FIXED = ("seed", "validation_fraction")  # settings that say which tiles are held out
 PREVIEW_FRAMES_PER_SECOND = 12
 TOO_RIGHT = 0.97  # share of patches told right above which the discriminator has won
 RIGHT_ENOUGH = 0.8  # share below which it may come back
@@ -76,7 +77,7 @@ class Run:
         self._fallbacks = tf.Variable(0, dtype=tf.int64, trainable=False, name="fallbacks")
         self._fallbacks_in_a_row = 0
         self._best = -math.inf
-        self._record = {
+        self._record: dict[str, Any] = {
             "script": script,
             "architecture": architecture,
             "notes": notes or {},
@@ -204,6 +205,8 @@ class Run:
         previews = sorted((self.folder / "preview").glob("step-*.png"))
         if not previews:
             return
+        with Image.open(previews[-1]) as newest:
+            size = newest.size
         with (
             files.whole_file(self.folder / "progress.mp4") as temporary,
             imageio.get_writer(
@@ -211,9 +214,11 @@ class Run:
             ) as movie,
         ):
             for path in previews:
-                movie.append_data(  # type: ignore[attr-defined]
-                    np.asarray(Image.open(path).convert("RGB"))
-                )
+                with Image.open(path) as sheet:
+                    if sheet.size == size:  # it was not when other tiles were shown
+                        movie.append_data(  # type: ignore[attr-defined]
+                            np.asarray(sheet.convert("RGB"))
+                        )
 
     @contextlib.contextmanager
     def stoppable(self) -> Iterator[None]:
@@ -272,11 +277,14 @@ class Run:
         previous = files.read_sealed(path)
         if previous.get("script") != script:
             raise ValueError(f"{self.folder} is a run of {previous.get('script')}: give --run")
-        for name, value in architecture.items():
-            if previous["architecture"].get(name) != value:
+        own = self._record["settings"]
+        wanted = {**architecture, **{name: own[name] for name in FIXED if name in own}}
+        there = {**previous["settings"], **previous["architecture"]}
+        for name, value in wanted.items():
+            if there.get(name) != value:
                 raise ValueError(
-                    f"{self.folder} has {name} {previous['architecture'].get(name)}, not "
-                    f"{value}: give another --run, or set it back"
+                    f"{self.folder} has {name} {there.get(name)}, not {value}: give another --run, "
+                    "or set it back"
                 )
         return previous.get("notes", {})
 
@@ -293,20 +301,20 @@ def restore_newest(
         ValueError: there are checkpoints, but none is readable.
     """
     state = tf.train.get_checkpoint_state(str(folder / kept))
-    paths = list(state.all_model_checkpoint_paths) if state else []
-    stray = [str(path)[: -len(".index")] for path in (folder / kept).glob("*.index")]
-    stray.sort(key=lambda path: int(path.rpartition("-")[2]))
-    for path in reversed(paths or stray):
+    names = {Path(path).name for path in state.all_model_checkpoint_paths} if state else set()
+    names |= {path.stem for path in (folder / kept).glob("*.index")}  # hourly ones too
+    for name in sorted(names, key=lambda name: int(name.rpartition("-")[2]), reverse=True):
+        path = str(folder / kept / name)
         try:
             reader = tf.train.load_checkpoint(path)
-            for name in reader.get_variable_to_shape_map():
-                reader.get_tensor(name)  # reads and compares every checksum
+            for variable in reader.get_variable_to_shape_map():
+                reader.get_tensor(variable)  # reads and compares every checksum
         except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
             console.warn(f"{path} is damaged ({str(error).splitlines()[0][:80]}): going back one")
             continue
         checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
         return path
-    if paths or stray:
+    if names:
         raise ValueError(
             f"none of the checkpoints in {folder}/{kept} can be read: move the folder away "
             "to start over"

@@ -139,7 +139,7 @@ def probe(path: Path) -> Video:
         times=times,
         audio_codecs=tuple(re.findall(r"Stream #0:\d+.*?: Audio: (\w+)", log.split("Output #")[0])),
         filters=tuple(filters),
-        matrix=None if tagged or height < 720 else "bt709",
+        matrix=None if tagged or (width < 1280 and height <= 576) else "bt709",
     )
 
 
@@ -168,7 +168,7 @@ def read_frames(
 
     Raises:
         ValueError: not a single frame could be decoded; ffmpeg's words are given. A file that
-            breaks off later simply ends early.
+            breaks off later simply ends early. Or something killed ffmpeg.
     """
     width, height = size
     kept_width, kept_height = crop.size(video.width, video.height)
@@ -198,7 +198,11 @@ def read_frames(
                     break
                 count += 1
                 yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
-            process.wait()
+            if process.wait() < 0:  # a signal; what ffmpeg itself finds wrong is a positive status
+                raise ValueError(
+                    f"{video.path}: ffmpeg was killed after {count} frames: run the same command "
+                    "again"
+                )
             if count == 0:
                 raise ValueError(f"{video.path}: no frame could be decoded: {_reason(log())}")
         if times is not None:

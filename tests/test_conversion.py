@@ -1,3 +1,5 @@
+import subprocess
+from fractions import Fraction
 from types import SimpleNamespace
 
 from cadl import conversion, latents, tiles, video
@@ -63,8 +65,8 @@ def test_colour_bars_come_through_both_passes_as_they_are(tmp_path, ffmpeg, made
     recipe = conversion.Recipe(found.latents, found.light, found.drift)
     target = tmp_path / "out.mp4"
     conversion.write_video(
-        part, found, recipe, lambda codes, whole, strengths, drift: whole, geometry, target,
-        tmp_path / "segments", compare="none", crf=4, preset="superfast", request={},
+        part, found, recipe, lambda codes, whole, strengths, drift: whole,
+        conversion.Encoding(geometry, "none", 4, "superfast"), target, tmp_path / "segments", {},
     )  # fmt: skip
     before, after = (
         np.stack(list(video.read_frames(x, crop=tiles.Crop(), size=(320, 180)))).astype(float)
@@ -74,3 +76,80 @@ def test_colour_bars_come_through_both_passes_as_they_are(tmp_path, ffmpeg, made
     middles = np.s_[:, 8:110:8, 20::45]  # of bars; at their edges chroma is halved in size
     assert np.abs(before - after)[middles].max() < 6
     assert np.abs((before - after).mean((0, 1, 2))).max() < 1
+
+
+@pytest.fixture
+def late(tmp_path, media, ffmpeg):
+    """A video whose picture starts a second after its sound."""
+    clip = tmp_path / "late.mkv"
+    ffmpeg("-itsoffset", 1, "-i", f"file:{media.clip}", "-i", f"file:{media.clip}", "-map", "0:v",
+           "-map", "1:a", "-c", "copy", clip)  # fmt: skip
+    return video.probe(clip)
+
+
+def convert_nothing(part, folder):
+    """Takes a clip through both passes with networks that change nothing."""
+    nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.zeros((len(whole), 4))})
+    found = conversion.encode_video(part, nothing, "none", folder / "work")
+    recipe = conversion.Recipe(found.latents, found.light, found.drift)
+    geometry = conversion.Geometry.of(part.source, part.crop, "source", "none", scale=1)
+    conversion.write_video(
+        part, found, recipe, lambda codes, whole, strengths, drift: whole,
+        conversion.Encoding(geometry, "none", 20, "ultrafast"), folder / "out.mp4",
+        folder / "segments", {},
+    )  # fmt: skip
+    return video.probe(folder / "out.mp4")
+
+
+def test_a_part_of_a_video_that_starts_late_is_cut_by_the_files_clock(late, tmp_path):
+    assert late.times[0] == pytest.approx(1, abs=0.05)
+    part = conversion.Clip(late, tiles.Crop(), (320, 176), 1, 2.2, 0.5)
+    made = convert_nothing(part, tmp_path)
+    wanted = ((late.times >= 2.2) & (late.times < 2.7)).sum()
+    assert part.num_frames == len(made.times) == wanted and wanted in (11, 12, 13)
+
+
+def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
+    part = conversion.Clip(late, tiles.Crop(), (320, 176), 1, 0.0, 2.0)
+    made = convert_nothing(part, tmp_path)
+    end = made.times[-1] + 1 / float(made.rate)
+    sound = ffmpeg("-i", tmp_path / "out.mp4", "-map", "0:a", "-f", "framehash", "-")
+    rows = [line.split(",") for line in sound.splitlines() if not line.startswith("#")]
+    tick = next(line for line in sound.splitlines() if line.startswith("#tb 0"))
+    last = (int(rows[-1][2]) + int(rows[-1][3])) * float(Fraction(tick.split(": ")[1]))
+    assert 1.9 < end < 2.1 and abs(last - end) < 0.06
+
+
+def test_a_first_pass_that_was_damaged_is_made_again(media, tmp_path, capsys):
+    part = conversion.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.zeros((len(whole), 4))})
+    found = conversion.encode_video(part, nothing, "none", tmp_path)
+    path = next(tmp_path.rglob("latents.npz"))
+    path.write_bytes(path.read_bytes()[:-200])
+    again = conversion.encode_video(part, nothing, "none", tmp_path)
+    assert "is damaged: the first pass is done again" in capsys.readouterr().err
+    np.testing.assert_array_equal(found.times, again.times)
+    conversion.encode_video(part, nothing, "none", tmp_path)
+    assert "is used again" in capsys.readouterr().out
+
+
+def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):
+    part = conversion.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    running = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *a, **k: running.append(popen(*a, **k)) or running[-1]
+    )
+    frames = part.read()
+    next(frames)
+    running[-1].kill()
+    with pytest.raises(ValueError, match=r"ffmpeg was killed after \d+ frames"):
+        list(frames)
+
+
+def test_a_frame_of_a_few_rows_goes_through(tmp_path, ffmpeg):
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=960x20:r=24:d=0.5", tmp_path / "flat.mp4")
+    source = video.probe(tmp_path / "flat.mp4")
+    size = tiles.fit_size(*source.display_size(tiles.Crop()))
+    made = convert_nothing(conversion.Clip(source, tiles.Crop(), size, 1, 0.0, 0.0), tmp_path)
+    assert len(made.times) == 12 and (made.width, made.height) == (960, 20)

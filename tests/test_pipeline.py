@@ -1,5 +1,6 @@
 """The seven scripts in a row on real media, and what each says when something is wrong."""
 
+import functools
 import itertools
 import json
 import re
@@ -7,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from cadl import conversion, embeddings, graphs, latents, shards, tiles, training, video
+from cadl import conversion, embeddings, files, graphs, latents, shards, tiles, training, video
 from cadl.tiles import Crop
 
 import imageio.v2 as imageio
@@ -148,7 +149,7 @@ def test_an_export_of_other_numbers_or_of_none_is_refused(project, scripts):
 def test_an_export_of_another_version_is_refused(project, tmp_path):
     shutil.copytree(project.exported / "vae", tmp_path / "vae")
     about = tmp_path / "vae" / "about.json"
-    about.write_text(about.read_text().replace(f'"format": {graphs.FORMAT}', '"format": 2'))
+    files.write_sealed(about, {**files.read_sealed(about), "format": 2})
     with pytest.raises(ValueError, match=r"another version: run export_graphs.py again"):
         graphs.load_graph(tmp_path, "vae")
 
@@ -432,8 +433,8 @@ def test_mogrify_needs_embeddings_of_the_same_vae(project, scripts, tmp_path, ca
 def test_graphs_of_different_vaes_are_not_mixed(project, scripts, tmp_path, capsys):
     exported = tmp_path / "exported"
     shutil.copytree(project.exported, exported)
-    about = json.loads((exported / "stylizer" / "about.json").read_text())
-    (exported / "stylizer" / "about.json").write_text(json.dumps({**about, "vae": "another"}))
+    about = exported / "stylizer" / "about.json"
+    files.write_sealed(about, {**files.read_sealed(about), "vae": "another"})
     arguments = ["--videos", str(project.media.clip), "--exported", str(exported)]
     assert scripts.mogrify_video.main(arguments) == 1
     assert "belongs to VAE another" in capsys.readouterr().err
@@ -505,3 +506,43 @@ def test_bad_flags_end_with_status_2(scripts, script, capsys):
 def test_wrong_values_of_mogrify_are_named(project, scripts, capsys, tmp_path, arguments, message):
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 1
     assert message in capsys.readouterr().err
+
+
+def test_shards_that_are_damaged_or_gone_are_made_again(project, scripts, tmp_path, capsys):
+    arguments = ["--paintings", project.media.paintings, "--videos", project.media.videos,
+                 "--tiles", tmp_path / "tiles"]  # fmt: skip
+    extract = functools.partial(scripts.extract_tiles.main, list(map(str, arguments)))
+    assert extract() == 0
+    first, second, *_ = paths = shards.list_shards(tmp_path / "tiles")
+    before = [path.read_bytes() for path in paths]
+    first.write_bytes(before[0][:-1000])
+    second.unlink()
+    capsys.readouterr()
+    assert extract() == 0
+    assert capsys.readouterr().out.count("unchanged") == len(paths) - 2
+    assert [path.read_bytes() for path in paths] == before
+    assert extract() == 0
+    assert capsys.readouterr().out.count("unchanged") == len(paths)
+
+
+def test_a_painter_who_comes_later_leaves_the_others_their_numbers(project, scripts, tmp_path):
+    tile_set = shards.load_tiles(project.tiles)
+    list_painters = scripts.train_refiner.list_painters
+    assert list_painters(tile_set, tmp_path / "new") == ["night-streets", "übung-2"]
+    files.write_sealed(tmp_path / "settings.json", {"notes": {"painters": ["zorn", "übung-2"]}})
+    assert list_painters(tile_set, tmp_path) == ["zorn", "übung-2", "night-streets"]
+    many = {"notes": {"painters": [f"painter {i}" for i in range(63)]}}
+    files.write_sealed(tmp_path / "settings.json", many)
+    with pytest.raises(ValueError, match="65 painters are more than 64"):
+        list_painters(tile_set, tmp_path)
+
+
+def test_videos_whose_names_join_to_one_keep_their_passes_apart(project, scripts, tmp_path):
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a.mp4", "a-night-streets.mp4"):
+        shutil.copy(project.media.clip, folder / name)
+        options = ("--length-seconds", 0.3, "--output-size", "tile", "--videos", folder / name)
+        assert scripts.mogrify_video.main(mogrify(project, *options, out=out)) == 0
+    passes = {path.parent.parent.name for path in out.rglob("latents.npz")}
+    assert passes == {"a", "a-night-streets"}

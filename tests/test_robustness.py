@@ -56,17 +56,17 @@ READERS = {
     "graph": (
         lambda project: project.exported,
         "vae/saved_model.pb",
-        lambda folder: graphs.load_graph(folder, "vae")[1]["vae"],
+        None,
     ),
     "weights": (
         lambda project: project.exported,
         "vae/variables/variables.data-*",
-        lambda folder: graphs.load_graph(folder, "vae")[1]["vae"],
+        None,
     ),
     "about": (
         lambda project: project.exported,
         "vae/about.json",
-        lambda folder: graphs.load_graph(folder, "vae")[1]["vae"],
+        None,
     ),
 }
 
@@ -83,6 +83,9 @@ def test_a_damaged_file_is_named_in_one_line(project, tmp_path, name, kind):
     damage(path, kind, rng)
     assert path.read_bytes() != next(whole.glob(pattern)).read_bytes()
     try:
+        if read is None:
+            graphs.load_graph(folder, "vae")
+            pytest.fail("damage that no checksum noticed")
         found = read(folder)
     except (ValueError, OSError) as error:
         assert str(folder) in str(error) and "\n" not in str(error)

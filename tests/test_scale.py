@@ -167,8 +167,8 @@ def test_all_scripts_at_scale_2(project, scripts, tmp_path, capsys):
     call("evaluate_embeddings", "--tiles", folder, "--exported", exported, "--report",
          tmp_path / "report")  # fmt: skip
     assert graphs.read_about(exported, "stylizer")["scale"] == 2
-    call("mogrify_video", "--videos", project.media.clip, "--style", "night-streets", "--strength",
-         0, "--output-size", "640x288", "--exported", exported, "--out", tmp_path / "out")  # fmt: skip
+    call("mogrify_video", "--videos", project.media.clip, "--exported", exported, "--out",
+         tmp_path / "out", "--strength", 0, "--output-size", "640x288")  # fmt: skip
     made = video.probe(next((tmp_path / "out").glob("*.mp4")))
     assert (made.width, made.height, len(made.times)) == (640, 288, 60)
     frames, wanted = (

@@ -112,7 +112,7 @@ def test_sizes_on_the_way(size, compare, tile_size, output):
 
 def test_an_inset_is_a_small_original_in_the_corner():
     originals, drawn = (np.full((1, 40, 80, 3), level, np.uint8) for level in (200, 10))
-    both = conversion._compose(originals, drawn, "inset")
+    both = conversion.Encoding(None, "inset", 20, "superfast").compose(originals, drawn)
     assert both[0, 0, 0, 0] == 200 and both[0, 9, 19, 0] == 200
     assert both[0, 10, 0, 0] == 10 and both[0, 0, 20, 0] == 10
 

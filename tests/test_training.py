@@ -146,10 +146,11 @@ def test_previews_come_at_powers_of_two_and_then_regularly():
     assert steps == [1, 2, 4, 8, 10, 20, 30]
 
 
-def train(project, run, steps):
+def train(project, run, steps, *more):
     return [
         "--tiles", str(project.tiles), "--run", str(run), "--steps", str(steps), "--batch-size",
         "2", "--checkpoint-every", "2", "--preview-every", "100", "--validation-fraction", "0.3",
+        *more,
     ]  # fmt: skip
 
 
@@ -235,6 +236,27 @@ def test_ctrl_c_saves_and_says_how_to_go_on(project, tmp_path):
     assert process.returncode == 130
     assert "stopped: saved step" in errors and "Traceback" not in errors
     assert not list((tmp_path / "run").glob(".part*"))
+
+
+@pytest.mark.parametrize(("flag", "value"), [("seed", "2"), ("validation-fraction", "0.2")])
+def test_other_held_out_tiles_are_another_run(project, scripts, flag, value, capsys):
+    arguments = train(project, project.vae_run, 9, f"--{flag}", value)
+    assert scripts.train_vae.main(arguments) == 1
+    name = flag.replace("-", "_")
+    assert f"has {name} " in capsys.readouterr().err
+
+
+def test_an_hourly_checkpoint_is_gone_back_to_when_all_newer_ones_are_damaged(project, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(project.vae_run, run)
+    kept = run / "checkpoints"
+    newest = max(kept.glob("ckpt-*.index"), key=lambda path: int(path.stem.split("-")[1])).stem
+    for path in list(kept.glob(f"{newest}.*")):
+        shutil.copy(path, kept / path.name.replace(newest, "ckpt-1"))  # in no list of TensorFlow's
+    for path in kept.glob("ckpt-*.data*"):
+        if not path.name.startswith("ckpt-1."):
+            path.write_bytes(b"")
+    assert training.load_vae(run)[1] == int(newest.split("-")[1])
 
 
 def test_a_second_run_on_the_same_folder_is_refused(project, scripts, capsys):
