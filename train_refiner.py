@@ -25,6 +25,7 @@ from cadl import (
     metrics,
     optimizer,
     refiner,
+    rival,
     shards,
     strokes,
     tiles,
@@ -63,7 +64,6 @@ XLA: bool = False  # compile the step with XLA, on one device
 
 CROP_HEIGHT, CROP_WIDTH = 120, 160  # of what is trained on, cut out of the tiles
 CORNER_STEP = 20  # pixels; strokes of all layers and the refiner's blocks fit in it
-ADVERSARY_WARM_UP = 300  # steps that the discriminator learns alone; then as many to full weight
 PREVIEW_STRENGTHS = (0.0, 0.5, 1.0)
 PREVIEW_TILES = 4
 MEASURED_TILES = 16
@@ -144,19 +144,13 @@ def build_parts(settings) -> SimpleNamespace:
         refiner.Refining(settings.detail_channels, scale=settings.scale) for _ in range(2)
     )
     averaged.set_weights(model.get_weights())
-    discriminator = adversary.build_discriminator()
-    adam, rival = (
-        optimizer.Adam(settings.learning_rate, beta_1=0.5, beta_2=0.99) for _ in range(2)
-    )
+    adam = optimizer.Adam(settings.learning_rate, beta_1=0.5, beta_2=0.99)
     adam.build(model.trainable_variables)
-    rival.build(discriminator.trainable_variables)
     return SimpleNamespace(
         model=model,
         averaged=averaged,
         optimizer=adam,
-        discriminator=discriminator,
-        rival=rival,
-        balance=training.Balance(),
+        rival=rival.Rival(settings.learning_rate),
     )
 
 
@@ -234,7 +228,7 @@ def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
         "nearer_loss": 0.6,
         "further_loss": 0.4,
     }
-    model, discriminator = parts.model, parts.discriminator
+    model = parts.model
     paints = model.painter is not None and settings.loss == "strokes"
     adversarial = paints and settings.adversarial_weight > 0
     with_detail = model.painter is not None
@@ -263,7 +257,7 @@ def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
                 )  # fmt: skip
             loss = sum(weighted[name] * term for name, term in terms.items())
             if adversarial:
-                scores = discriminator([painted, painters])
+                scores = parts.rival.discriminator([painted, painters])
                 terms["adversarial_loss"] = adversary.generator_loss(scores, given.strength[:, 0])
                 loss += adversarial_weight[0] * terms["adversarial_loss"]
             shared_loss = loss * share
@@ -275,7 +269,7 @@ def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
         norm, skipped = parts.optimizer.learn(model.trainable_variables, gradients, shared_loss)
         terms |= {"loss": loss, "gradient_norm": norm, "skipped": skipped}
         if adversarial:
-            terms |= train_rival(discriminator, parts.rival, paintings, painted, painters, share)
+            terms |= parts.rival.learn(paintings, painted, painters, share)
         return {name: term * share for name, term in terms.items()}
 
     @tf.function(jit_compile=settings.xla, autograph=False)
@@ -368,28 +362,6 @@ def cut(pictures: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(window, (None, height, width, pictures.shape[-1]))
 
 
-def train_rival(discriminator, adam, paintings, painted, painters, share) -> dict:
-    """Makes one step of the discriminator and returns its terms."""
-    with tf.GradientTape() as tape:
-        with tf.GradientTape() as inner:
-            inner.watch(paintings)
-            real_scores = discriminator([paintings, painters])
-            summed = tf.reduce_sum(tf.reduce_mean(real_scores, axis=(1, 2, 3)))
-        slope = inner.gradient(summed, paintings)
-        penalty = tf.reduce_mean(tf.reduce_sum(tf.square(slope), axis=(1, 2, 3)))
-        fake_scores = discriminator([tf.stop_gradient(painted), painters])
-        loss = adversary.discriminator_loss(real_scores, fake_scores)
-        total = (loss + adversary.R1_WEIGHT * penalty) * share
-    variables = discriminator.trainable_variables
-    _, skipped = adam.learn(variables, tape.gradient(total, variables), total)
-    right = [tf.reduce_mean(tf.cast(s > 0, tf.float32)) for s in (real_scores, -fake_scores)]
-    return {
-        "discriminator_loss": loss,
-        "discriminator_right": sum(right) / 2,
-        "discriminator_skipped": skipped,
-    }
-
-
 def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, settings):
     """Adds to each batch all random numbers of its step, drawn from (seed, step)."""
     batches = shards.training_batches(
@@ -446,31 +418,22 @@ def train(strategy, run, tile_set, indices, step_function, watch, parts, setting
     for step, batch in enumerate(bar, start=first + 1):
         # Step.
         rate = float(run.rate_factor) * optimizer.learning_rate_at(step - 1, settings.learning_rate)
-        for adam in (parts.optimizer, parts.rival):
+        for adam in (parts.optimizer, parts.rival.optimizer):
             adam.learning_rate.assign(rate)
-        ramp = np.clip((step - ADVERSARY_WARM_UP) / ADVERSARY_WARM_UP, 0, 1)
-        weights = tf.constant(
-            [settings.adversarial_weight * ramp * float(parts.balance.weight)], tf.float32
-        )
+        weights = tf.constant([settings.adversarial_weight * parts.rival.share], tf.float32)
         with devices.enough_memory(settings.batch_size):
             terms = {name: float(term) for name, term in step_function(batch, weights).items()}
-        if terms.get("discriminator_skipped"):
-            console.warn(f"step {step}: the discriminator's gradient was far out of line, skipped")
         if run.accept(step, terms):
             meter.add(terms)
-            if (
-                ramp
-                and "discriminator_right" in terms
-                and (notice := parts.balance.update(terms["discriminator_right"]))
-            ):
-                console.warn(f"step {step}: {notice}")
+            if "discriminator_right" in terms:
+                parts.rival.take_note(step, terms)
         if step % optimizer.AVERAGE_EVERY == 0:
             update_averages(run.step)
 
         # Log.
         if step % settings.log_every == 0 or step == settings.steps:
             means = meter.read(settings.batch_size)
-            means["events/adversary_weight"] = float(parts.balance.weight)
+            means["events/adversary_weight"] = float(parts.rival.weight)
             run.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 

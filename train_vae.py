@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Annotated
 
 from cadl import (
+    adversary,
     console,
     devices,
     gallery,
     metrics,
     optimizer,
     projector,
+    rival,
     shards,
     tiles,
     training,
@@ -36,6 +38,7 @@ STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes 10 000 to 
 BATCH_SIZE: Count = 8  # tiles a step; less if memory runs out
 LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
 BETA: Amount = 0.05  # weight of the KL term: more gives smoother codes and a blurrier picture
+ADVERSARIAL_WEIGHT: Amount = 0.0  # of a discriminator, over the pixels' own; 0 leaves it out
 WEIGHTS: dict[str, int] = {}  # how often sources are drawn: source=times,...; others once
 SEED: Seed = 1  # of weights, order of tiles and noise
 
@@ -75,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         averaged.set_weights(model.get_weights())
         adam = optimizer.Adam(settings.learning_rate, beta_2=0.99, epsilon=optimizer.VAE_EPSILON)
         adam.build(model.trainable_variables)
+        opponent = rival.Rival(settings.learning_rate) if settings.adversarial_weight else None
     with training.one_writer(settings.run):
         run = training.Run(
             settings.run,
@@ -83,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
             architecture=vae.ARCHITECTURE,
             notes={"sources": list(tile_set.source_indices())},
             tracked={"model": model, "averaged": averaged, "optimizer": adam},
+            added={"rival": opponent} if opponent else {},
         )
         if run.resumed:
             console.say(f"going on from step {int(run.step)} of {settings.steps}")
@@ -94,10 +99,10 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         run.begin()
         watch = Watch(tile_set, averaged, train_indices, validation_indices)
-        step_function = make_step(strategy, model, adam, run, settings)
+        step_function = make_step(strategy, model, adam, opponent, run, settings)
         with run.stoppable():
             train(strategy, run, tile_set, train_indices, step_function, watch, model,
-                  averaged, adam, settings)  # fmt: skip
+                  averaged, adam, opponent, settings)  # fmt: skip
         if devices.is_chief():
             codes = training.encode_tiles(averaged, tile_set.pixels, "projector")
             projector.write_projector(settings.run, tile_set, codes)
@@ -105,29 +110,59 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def make_step(strategy, model, adam, run, settings):
-    """Returns the compiled function that makes one training step from one batch."""
+def make_step(strategy, model, adam, opponent, run, settings):
+    """Returns the compiled function that makes one training step from one batch.
 
-    def replica_step(batch: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
+    Args:
+        strategy: of distribution.
+        model: by `vae.build_vae`.
+        adam: its optimizer.
+        opponent: a `rival.Rival`, or None.
+        run: whose steps are counted.
+        settings: of the script.
+    """
+    complain = make_complaint(opponent) if opponent else None
+    decoder = model.decoder.trainable_variables
+    places = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
+
+    def replica_step(
+        batch: tf.Tensor, noise: tf.Tensor, adversarial_weight: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         tiles_in = tf.cast(batch, tf.float32) / 255
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=complain is not None) as tape:
             reconstruction, z_mean, z_log_var = model([tiles_in, noise], training=True)
             losses, terms = vae.vae_loss(tiles_in, reconstruction, z_mean, z_log_var, settings.beta)
             loss = tf.reduce_sum(losses) / settings.batch_size
         gradients = tape.gradient(loss, model.trainable_variables)
+        told = {}
+        if complain:
+            complaint = complain(tiles_in, reconstruction)
+            ratio = tf.norm(tape.gradient(loss, reconstruction)) / (tf.norm(complaint) + 1e-12)
+            more = tape.gradient(
+                reconstruction, decoder, output_gradients=adversarial_weight * ratio * complaint
+            )
+            for variable, gradient in zip(decoder, more, strict=True):
+                gradients[places[id(variable)]] += gradient
+            share = tf.cast(tf.shape(batch)[0], tf.float32) / settings.batch_size
+            numbers = tf.zeros(tf.shape(batch)[:1], tf.int32)
+            told = opponent.learn(tiles_in, reconstruction, numbers, share)
+            told = {name: term * share for name, term in told.items()}
         norm, skipped = adam.learn(model.trainable_variables, gradients, loss)
         terms = {name: tf.reduce_sum(term) / settings.batch_size for name, term in terms.items()}
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         return {
             "loss": loss,
             **terms,
+            **told,
             "gradient_norm": norm / replicas,
             "skipped": skipped / replicas,
         }
 
     @tf.function(jit_compile=settings.xla, autograph=False)
-    def step(batch: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
-        terms = strategy.run(replica_step, args=(batch, noise))
+    def step(
+        batch: tf.Tensor, noise: tf.Tensor, adversarial_weight: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        terms = strategy.run(replica_step, args=(batch, noise, adversarial_weight))
         run.step.assign_add(1)
         return {
             name: strategy.reduce(tf.distribute.ReduceOp.SUM, term, axis=None)
@@ -137,9 +172,31 @@ def make_step(strategy, model, adam, run, settings):
     return step
 
 
+def make_complaint(opponent: rival.Rival):
+    """Returns the function from tiles and reconstructions to what the discriminator would change.
+
+    float32 [N, 180, 320, 3] twice -> the gradient of its loss by the reconstructions. It goes to
+    the decoder alone, in proportion to the pixels' own (Larsen et al. 2016, arXiv 1512.09300, alg.
+    1; balanced as by Esser et al. 2021, arXiv 2012.09841, eq. 7, but at the picture).
+    """
+    features = adversary.features_of(opponent.discriminator)
+
+    def complain(tiles_in: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+        numbers = tf.zeros(tf.shape(tiles_in)[:1], tf.int32)
+        wanted = tf.stop_gradient(features([tiles_in, numbers]))
+        with tf.GradientTape() as tape:
+            tape.watch(reconstruction)
+            unlike = tf.reduce_mean(tf.abs(features([reconstruction, numbers]) - wanted))
+            scores = opponent.discriminator([reconstruction, numbers])
+            loss = unlike + adversary.generator_loss(scores, tf.ones_like(scores[:, 0, 0, 0]))
+        return tape.gradient(loss, reconstruction)
+
+    return complain
+
+
 def train(
     strategy, run, tile_set, train_indices, step_function, watch, model, averaged, adam,
-    settings,
+    opponent, settings,
 ):  # fmt: skip
     """Runs the loop: take a batch, step, log, show, save."""
     first = int(run.step)
@@ -165,16 +222,25 @@ def train(
         # Step.
         rate = float(run.rate_factor) * optimizer.learning_rate_at(step - 1, settings.learning_rate)
         adam.learning_rate.assign(rate)
+        weight = 0.0
+        if opponent:
+            opponent.optimizer.learning_rate.assign(rate)
+            weight = settings.adversarial_weight * opponent.share
         with devices.enough_memory(settings.batch_size):
-            terms = {name: float(term) for name, term in step_function(batch, noise).items()}
+            terms = step_function(batch, noise, tf.constant(weight))
+            terms = {name: float(term) for name, term in terms.items()}
         if run.accept(step, terms):
             meter.add(terms)
+            if opponent:
+                opponent.take_note(step, terms)
         if step % optimizer.AVERAGE_EVERY == 0:
             update_averages(run.step)
 
         # Log.
         if step % settings.log_every == 0 or step == settings.steps:
             means = meter.read(settings.batch_size)
+            if opponent:
+                means["events/adversary_weight"] = float(opponent.weight)
             run.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 

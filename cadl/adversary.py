@@ -40,6 +40,15 @@ def build_discriminator() -> keras.Model:
     return keras.Model([pixels, painter], scores, name="discriminator")
 
 
+def features_of(discriminator: keras.Model) -> keras.Model:
+    """Returns the network from what a discriminator takes to what it sees in it, [N, h/8, w/8, 64].
+
+    Reconstructions that look alike to it are alike in more than pixels (Larsen et al. 2016, arXiv
+    1512.09300).
+    """
+    return keras.Model(discriminator.inputs, discriminator.get_layer("act1").output)
+
+
 def discriminator_loss(real_scores, fake_scores):
     """Returns the hinge loss: real patches above 1, refined ones below -1."""
     return ops.mean(ops.relu(1.0 - real_scores)) + ops.mean(ops.relu(1.0 + fake_scores))

@@ -28,10 +28,6 @@ CHECKPOINTS_KEPT = 3
 BEST = "best"
 FIXED = ("seed", "validation_fraction")  # settings that say which tiles are held out
 PREVIEW_FRAMES_PER_SECOND = 12
-TOO_RIGHT = 0.97  # share of patches told right above which the discriminator has won
-RIGHT_ENOUGH = 0.8  # share below which it may come back
-RIGHT_SPAN = 100  # steps over which that share is averaged
-RECOVERY = 1.01  # how fast it comes back
 
 
 class Run:
@@ -52,6 +48,7 @@ class Run:
         settings: SimpleNamespace,
         architecture: dict[str, Any],
         tracked: dict[str, Any],
+        added: dict[str, Any] | None = None,
         notes: dict[str, Any] | None = None,
     ):
         """Opens or begins a run and goes on from its newest readable checkpoint.
@@ -62,6 +59,7 @@ class Run:
             settings: saved beside the checkpoints.
             architecture: what must be the same for checkpoints to fit.
             tracked: models and optimizers that a checkpoint holds, by name.
+            added: those that a run may get later: a checkpoint without them leaves them new.
             notes: what else settings.json should say; what it said is kept in `notes_before`.
 
         Raises:
@@ -85,15 +83,16 @@ class Run:
             "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
         }
         self.notes_before = self._check_folder(script, architecture)
-        self._tracked = tracked
-        self._checkpoint = tf.train.Checkpoint(
-            step=self.step,
-            rate_factor=self.rate_factor,
-            bad_steps=self._bad_steps,
-            bad_in_a_row=self._bad_in_a_row,
-            fallbacks=self._fallbacks,
+        self._tracked, self._added = tracked, added or {}
+        self._held = {
+            "step": self.step,
+            "rate_factor": self.rate_factor,
+            "bad_steps": self._bad_steps,
+            "bad_in_a_row": self._bad_in_a_row,
+            "fallbacks": self._fallbacks,
             **tracked,
-        )
+        }
+        self._checkpoint = tf.train.Checkpoint(**self._held, **self._added)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
             str(folder / "checkpoints"),
@@ -101,8 +100,16 @@ class Run:
             keep_checkpoint_every_n_hours=1,
             step_counter=self.step,
         )
-        self.resumed = restore_newest(self._checkpoint, folder)
+        self.resumed = self._restore()
         self._writer = tf.summary.create_noop_writer()
+
+    def _restore(self) -> str | None:
+        def holder(path: str) -> tf.train.Checkpoint:
+            names = {name.split("/")[0] for name, _ in tf.train.list_variables(path)}
+            there = {name: part for name, part in self._added.items() if name in names}
+            return tf.train.Checkpoint(**self._held, **there)
+
+        return restore_newest(holder, self.folder)
 
     def save(self) -> None:
         """Writes a checkpoint whole, and the progress movie up to now; the chief alone does."""
@@ -163,7 +170,7 @@ class Run:
         self._fallbacks_in_a_row += 1
         numbers = [self.step, self._bad_steps, self._fallbacks, self.rate_factor]
         kept = [number.numpy() for number in numbers]
-        found = restore_newest(self._checkpoint, self.folder)
+        found = self._restore()
         if not found or self._fallbacks_in_a_row > MAX_FALLBACKS:
             raise RuntimeError(
                 f"{why} at step {step}, {BAD_STEPS_IN_A_ROW} steps in a row, and no checkpoint in "
@@ -174,7 +181,8 @@ class Run:
         self._bad_in_a_row.assign(0)
         self._fallbacks.assign_add(1)
         self.rate_factor.assign(self.rate_factor / 2)
-        for part in self._tracked.values():
+        parts = [*self._tracked.values(), *self._added.values()]
+        for part in (getattr(part, "optimizer", part) for part in parts):
             if isinstance(part, optimizer.Adam):
                 part.forget_norm()
         console.warn(f"back to the weights of {found}, at {float(self.rate_factor):g} of the rate")
@@ -290,9 +298,14 @@ class Run:
 
 
 def restore_newest(
-    checkpoint: tf.train.Checkpoint, folder: Path, kept: str = "checkpoints"
+    holder: Callable[[str], tf.train.Checkpoint], folder: Path, kept: str = "checkpoints"
 ) -> str | None:
     """Restores the newest checkpoint of a run that can be read.
+
+    Args:
+        holder: takes the path of a checkpoint, returns what it is to be restored into.
+        folder: the run directory.
+        kept: the folder in it.
 
     Returns:
         Its path, None if the run has none yet.
@@ -312,7 +325,7 @@ def restore_newest(
         except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
             console.warn(f"{path} is damaged ({str(error).splitlines()[0][:80]}): going back one")
             continue
-        checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
+        holder(path).restore(path).assert_existing_objects_matched().expect_partial()
         return path
     if names:
         raise ValueError(
@@ -350,7 +363,7 @@ def load_averaged(
     step = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(averaged=model, step=step)
     kept = BEST if weights == "best" else "checkpoints"
-    if restore_newest(checkpoint, folder, kept) is None:
+    if restore_newest(lambda _: checkpoint, folder, kept) is None:
         raise FileNotFoundError(f"no checkpoint in {folder / kept} yet: run {script} first")
     return model, int(step), record
 
@@ -436,32 +449,6 @@ class Meter:
         means["tiles_per_second"] = self._count * batch_size / seconds
         self._begin()
         return means
-
-
-class Balance(tf.Module):
-    """Backs the adversary off while the discriminator has won, whose gradient then only harms.
-
-    Attributes:
-        weight: float32 variable in [0, 1], what the adversarial weight is to be multiplied by.
-        right: float32 variable, running mean of the share of patches told right.
-    """
-
-    def __init__(self) -> None:
-        """Begins at full weight."""
-        super().__init__()
-        self.weight = tf.Variable(1.0, trainable=False)
-        self.right = tf.Variable(0.5, trainable=False)
-
-    def update(self, right: float) -> str | None:
-        """Takes a step's share of patches told right; says what it did, if anything."""
-        self.right.assign(self.right + (right - self.right) / RIGHT_SPAN)
-        if self.right > TOO_RIGHT:
-            self.weight.assign(self.weight / 2)
-            self.right.assign((RIGHT_ENOUGH + TOO_RIGHT) / 2)  # give it time
-            return f"the discriminator has won: the adversary backs off to {float(self.weight):.3g}"
-        if self.right < RIGHT_ENOUGH and self.weight < 1:
-            self.weight.assign(tf.minimum(1.0, RECOVERY * self.weight))
-        return None
 
 
 def one_writer(folder: Path) -> contextlib.AbstractContextManager:

@@ -1,6 +1,6 @@
 """Known answers of the networks and their losses: vae, refiner, adversary and blocks."""
 
-from cadl import adversary, blocks, metrics, refiner, strokes, tiles, training, vae
+from cadl import adversary, blocks, metrics, refiner, rival, strokes, tiles, vae
 
 import keras
 import numpy as np
@@ -275,7 +275,8 @@ def test_the_discriminator_scores_patches():
 
 
 def test_an_adversary_that_has_won_backs_off_and_comes_back():
-    balance = training.Balance()
+    balance = rival.Rival(1e-3)
+    assert balance.share == 0  # it learns alone first
     notices = [notice for _ in range(500) if (notice := balance.update(1.0))]
     assert notices and "backs off to 0.5" in notices[0]
     low = float(balance.weight)

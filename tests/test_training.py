@@ -9,7 +9,7 @@ import time
 import urllib.request
 from types import SimpleNamespace
 
-from cadl import shards, training, vae
+from cadl import optimizer, rival, shards, tiles, training, vae
 
 import keras
 import numpy as np
@@ -137,7 +137,9 @@ def test_the_best_weights_are_kept_beside_the_latest(tmp_path):
             tf.train.latest_checkpoint(tmp_path / "best"), "measure/.ATTRIBUTES/VARIABLE_VALUE"
         )))  # fmt: skip
     assert kept == [20, 22, 22, 22]
-    restored = training.restore_newest(tf.train.Checkpoint(averaged=model), tmp_path, "best")
+    restored = training.restore_newest(
+        lambda _: tf.train.Checkpoint(averaged=model), tmp_path, "best"
+    )
     assert restored.endswith("ckpt-1") and model.get_weights()[0][0, 0] == 23
 
 
@@ -197,7 +199,7 @@ def test_a_refiner_goes_on_to_the_bit_with_its_discriminator(project, scripts, t
     assert scripts.train_refiner.main(train_refiner(project, run, 4)) == 0
     assert "going on from step 2 of 4" in capsys.readouterr().out
     whole, resumed = checkpoint_of(project.refiner_run, 4), checkpoint_of(run, 4)
-    assert sum(name.startswith("rival/_trainable_variables") for name in whole) > 3
+    assert sum(name.startswith("rival/optimizer/_trainable_variables") for name in whole) > 3
     for name in whole:
         if name not in ("save_counter/.ATTRIBUTES/VARIABLE_VALUE", "_CHECKPOINTABLE_OBJECT_GRAPH"):
             np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
@@ -214,6 +216,56 @@ def test_the_plain_refiner_with_the_loss_of_2017_learns(project, scripts, tmp_pa
     first, last = checkpoint_of(run, 4), checkpoint_of(run, 8)
     moved = [name for name in first if name.startswith("optimizer/_trainable_variables")]
     assert any((first[name] != last[name]).any() for name in moved)
+
+
+def test_an_adversary_joins_a_trained_vae_and_is_resumed_to_the_bit(
+    project, scripts, tmp_path, monkeypatch
+):
+    """From step 6 on; it counts from its third step on."""
+    monkeypatch.setattr(rival, "WARM_UP", 2)
+    before = checkpoint_of(project.vae_run, 6)
+    finals = []
+    for name, stops in (("whole", [12]), ("resumed", [10, 12])):
+        run = tmp_path / name
+        shutil.copytree(project.vae_run, run)
+        for stop in stops:
+            more = ("--adversarial-weight", "0.5", "--log-every", "1")
+            assert scripts.train_vae.main(train(project, run, stop, *more)) == 0
+        finals.append(checkpoint_of(run, 12))
+        assert sorted(curve(run, "discriminator_right")) == list(range(7, 13))
+    whole, resumed = finals
+    assert sum(name.startswith("rival/optimizer/_trainable_variables") for name in whole) > 3
+    assert not any(name.startswith("rival") for name in before)
+    for name in whole:
+        if name not in ("save_counter/.ATTRIBUTES/VARIABLE_VALUE", "_CHECKPOINTABLE_OBJECT_GRAPH"):
+            np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
+
+
+def test_a_discriminator_changes_the_decoder_alone(scripts):
+    """Within one step: what the encoder learns is the same with and without it."""
+    steps = {}
+    for weight in (0.0, 1.0):
+        keras.utils.set_random_seed(1)
+        model, opponent = vae.build_vae(), rival.Rival(1e-3)
+        adam = optimizer.Adam(1e-3)
+        adam.build(model.trainable_variables)
+        settings = SimpleNamespace(beta=0.05, batch_size=2, xla=False)
+        step = scripts.train_vae.make_step(
+            tf.distribute.get_strategy(), model, adam, opponent,
+            SimpleNamespace(step=tf.Variable(0, dtype=tf.int64)), settings,
+        )  # fmt: skip
+        batch = np.random.default_rng(0).integers(0, 255, (2, *tiles.SHAPE)).astype(np.uint8)
+        terms = step(tf.constant(batch), tf.zeros((2, vae.CODES)), tf.constant(weight))
+        assert not float(terms["skipped"]) and np.isfinite(float(terms["discriminator_loss"]))
+        steps[weight] = [[w.copy() for w in part.get_weights()]
+                         for part in (model.encoder, model.decoder)]  # fmt: skip
+
+    def change(part):
+        return max(
+            np.abs(a - b).max() for a, b in zip(steps[0.0][part], steps[1.0][part], strict=True)
+        )
+
+    assert change(1) > 1e-4 > 1e-6 > change(0)
 
 
 def test_a_finished_run_says_so_and_a_larger_goal_goes_on(project, scripts, capsys):

@@ -1,0 +1,90 @@
+"""A discriminator in training: it learns alone first, then counts, and is backed off if it wins."""
+
+from cadl import adversary, console, optimizer
+
+import numpy as np
+import tensorflow as tf
+
+WARM_UP = 300  # steps that the discriminator learns alone; then as many to full weight
+TOO_RIGHT = 0.97  # share of patches told right above which the discriminator has won
+RIGHT_ENOUGH = 0.8  # share below which it may come back
+RIGHT_SPAN = 100  # steps over which that share is averaged
+RECOVERY = 1.01  # how fast it comes back
+
+
+class Rival(tf.Module):
+    """A discriminator, its optimizer, and how much it counts; a checkpoint can hold it.
+
+    Attributes:
+        discriminator: by `adversary.build_discriminator`.
+        optimizer: its own.
+        weight: float32 variable in [0, 1], what the adversarial weight is to be multiplied by while
+            it has won, when its gradient only harms.
+        right: float32 variable, running mean of the share of patches told right.
+    """
+
+    def __init__(self, learning_rate: float):
+        """Builds the discriminator; begins at full weight."""
+        super().__init__()
+        self.discriminator = adversary.build_discriminator()
+        self.optimizer = optimizer.Adam(learning_rate, beta_1=0.5, beta_2=0.99)
+        self.optimizer.build(self.discriminator.trainable_variables)
+        self.weight = tf.Variable(1.0, trainable=False)
+        self.right = tf.Variable(0.5, trainable=False)
+
+    @property
+    def share(self) -> float:
+        """How much it counts by now, in [0, 1]."""
+        learnt = int(self.optimizer.iterations) - WARM_UP
+        return float(np.clip(learnt / WARM_UP, 0, 1)) * float(self.weight)
+
+    def learn(
+        self, real: tf.Tensor, fake: tf.Tensor, numbers: tf.Tensor, share: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Makes one step of the discriminator.
+
+        Args:
+            real: float32 [N, h, w, 3].
+            fake: the same.
+            numbers: int32 [N], what the discriminator is told of each.
+            share: of the batch that this replica has, float32 [].
+
+        Returns:
+            Terms to log: loss, share of patches told right, 1.0 if the step was skipped.
+        """
+        with tf.GradientTape() as tape:
+            with tf.GradientTape() as inner:
+                inner.watch(real)
+                real_scores = self.discriminator([real, numbers])
+                summed = tf.reduce_sum(tf.reduce_mean(real_scores, axis=(1, 2, 3)))
+            slope = inner.gradient(summed, real)
+            penalty = tf.reduce_mean(tf.reduce_sum(tf.square(slope), axis=(1, 2, 3)))
+            fake_scores = self.discriminator([tf.stop_gradient(fake), numbers])
+            loss = adversary.discriminator_loss(real_scores, fake_scores)
+            total = (loss + adversary.R1_WEIGHT * penalty) * share
+        variables = self.discriminator.trainable_variables
+        _, skipped = self.optimizer.learn(variables, tape.gradient(total, variables), total)
+        right = [tf.reduce_mean(tf.cast(s > 0, tf.float32)) for s in (real_scores, -fake_scores)]
+        return {
+            "discriminator_loss": loss,
+            "discriminator_right": sum(right) / 2,
+            "discriminator_skipped": skipped,
+        }
+
+    def take_note(self, step: int, terms: dict[str, float]) -> None:
+        """Takes a step's terms, and says what was out of line or what it did about it."""
+        if terms["discriminator_skipped"]:
+            console.warn(f"step {step}: the discriminator's gradient was far out of line, skipped")
+        elif self.share and (notice := self.update(terms["discriminator_right"])):
+            console.warn(f"step {step}: {notice}")
+
+    def update(self, right: float) -> str | None:
+        """Takes a step's share of patches told right; says what it did, if anything."""
+        self.right.assign(self.right + (right - self.right) / RIGHT_SPAN)
+        if self.right > TOO_RIGHT:
+            self.weight.assign(self.weight / 2)
+            self.right.assign((RIGHT_ENOUGH + TOO_RIGHT) / 2)  # give it time
+            return f"the discriminator has won: the adversary backs off to {float(self.weight):.3g}"
+        if self.right < RIGHT_ENOUGH and self.weight < 1:
+            self.weight.assign(tf.minimum(1.0, RECOVERY * self.weight))
+        return None
