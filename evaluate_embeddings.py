@@ -3,7 +3,7 @@
     python evaluate_embeddings.py --report out/embeddings
 
 Writes exported/embeddings.npz, which mogrify_video.py needs, and a page of tables and pictures,
-out/embeddings/index.html. Tiles extracted after export_graphs.py ran count as never seen.
+out/embeddings/index.html. Sources that the VAE was not trained on count as never seen.
 """
 
 import sys

@@ -4,10 +4,12 @@
 
 Converts a video with mogrify_video.py, start-up included, and drives on some of its frames the same
 networks, and the VAE of 2017, as in 2017: one frame at a time, two calls a frame, resized in
-Python, no overlap. Then converts some seconds of the video, and the same ten times over.
+Python, no overlap. Then times each pass beside its stages alone, and converts some seconds of the
+video, and the same ten times over.
 """
 
 import itertools
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,8 +20,9 @@ from pathlib import Path
 
 from benchmarks import ancestor
 from benchmarks.claims import claim
-from cadl import console, graphs, tiles, video
+from cadl import console, conversion, graphs, tiles, video
 from cadl.settings import Amount, Count, read_settings
+from mogrify_video import CRF, PRESET, STRENGTH, look_at
 
 import imageio_ffmpeg
 import keras
@@ -59,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         claim("time to convert a video over its length", seconds / source.seconds, most=1)
         for way, theirs in rates.items():
             claim(f"frames/s over {way} driven as in 2017", rate / theirs, least=1)
+        time_passes(settings, folder)
         if settings.memory_seconds:
             short, long = (
                 convert(repeat(settings, folder, times), settings.exported, folder / str(times))[1]
@@ -66,6 +70,76 @@ def main(argv: list[str] | None = None) -> int:
             )
             claim("memory to convert a video ten times as long", long / short, most=1.05)
     return 0
+
+
+class Timed:
+    """Measures a block: `seconds`, and `cores` kept busy by this process and its ffmpegs."""
+
+    def __enter__(self) -> "Timed":
+        self._started = time.perf_counter(), sum(os.times()[:4])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._started[0]
+        self.cores = (sum(os.times()[:4]) - self._started[1]) / self.seconds
+
+
+def time_passes(settings, folder: Path) -> None:
+    """Times both passes over a video, and each of their stages with nothing beside it."""
+    source, crop = look_at(settings.video, None)
+    vae_graph, about = graphs.load_graph(settings.exported, "vae")
+    stylizer, _ = graphs.load_graph(settings.exported, "stylizer")
+    scale = about["scale"]
+    geometry = conversion.Geometry.of(source, crop, "source", "none", scale)
+    clip = conversion.Clip(source, crop, geometry.tile_size, scale, 0.0, 0.0)
+    encoding = conversion.Encoding(geometry, "none", CRF, PRESET)
+    frames = np.stack(list(itertools.islice(clip.read(), conversion.SEGMENT_FRAMES)))
+    large = tiles.mirror_to_tile(frames, scale)
+    batches = [slice(i, i + conversion.BATCH) for i in range(0, len(large), conversion.BATCH)]
+    with Timed() as first:
+        encoded = conversion.encode_video(clip, vae_graph, "none", folder / "stages")
+    recipe = conversion.Recipe(
+        encoded.latents, np.full(len(encoded.latents), STRENGTH, np.float32), encoded.drift
+    )
+    with Timed() as second:
+        conversion.write_video(
+            clip, encoded, recipe, stylizer.stylize, encoding, folder / "stages.mp4",
+            folder / "segments", {},
+        )  # fmt: skip
+    drawn = []
+
+    def encode() -> None:
+        for part in batches:
+            vae_graph.encode(tiles.reduce(large[part], scale))
+
+    def stylize() -> None:
+        for part in batches:
+            drawn.append(recipe.draw(stylizer.stylize, large[part], part.start))
+
+    def write() -> None:
+        with encoding.writer(folder / "alone.mp4", source.rate) as writer:
+            for part in drawn:
+                writer.write(geometry.cut(part))
+
+    def decode() -> None:
+        for _ in itertools.islice(clip.read(), len(frames)):
+            pass
+
+    alone = {}
+    for stage in (decode, encode, stylize, write):
+        with Timed() as timed:
+            stage()
+        alone[stage.__name__] = timed.seconds / len(frames) * len(encoded.latents)
+    for name, whole, stages in (
+        ("first", first, ("decode", "encode")), ("second", second, ("decode", "stylize", "write"))
+    ):  # fmt: skip
+        words = ", ".join(f"{stage} {alone[stage]:.1f} s" for stage in stages)
+        console.say(
+            f"{name} pass {whole.seconds:.1f} s with {whole.cores:.2f} of {os.cpu_count()} cores "
+            f"busy; stages alone: {words}"
+        )
+        slowest = max(alone[stage] for stage in stages)
+        claim(f"{name} pass over its slowest stage alone", whole.seconds / slowest, most=1.15)
 
 
 def convert(path: Path, exported: Path, out: Path) -> tuple[float, float]:

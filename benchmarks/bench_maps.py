@@ -1,6 +1,6 @@
 """Claim: the default style map, strength and smoothing are the best of those there are.
 
-    python -m benchmarks.bench_maps --videos a.mp4 b.mp4 --styles van-gogh monet picture.jpg
+    python -m benchmarks.bench_maps --videos a.mp4,b.mp4 --styles van-gogh,monet,picture.jpg
 
 Every style map takes every video to every style. Style is the sliced Wasserstein distance of
 patches to the style's own tiles, over that of the frames as they are; content the likeness of light
