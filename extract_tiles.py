@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 from cadl import console, files, shards, tiles, video
 from cadl.settings import Amount, Count, Range, read_settings
+from cadl.shots import ShotFinder
 
 import numpy as np
 
@@ -206,7 +207,7 @@ def extract_video(
         frames = video.read_frames(
             source_video, crop=source_video.cover_crop(crop), size=(tile_width, tile_height)
         )
-        shot_finder = video.ShotFinder()
+        shot_finder = ShotFinder()
         kept: np.ndarray | None = None
         bar = console.progress(frames, total=len(source_video.times), unit="frame", label=source)
         count = 0

@@ -18,7 +18,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
-from cadl import console, conversion, embeddings, files, gallery, graphs, latents, shards, video
+from cadl import (
+    clips,
+    console,
+    embeddings,
+    files,
+    first_pass,
+    gallery,
+    graphs,
+    latents,
+    second_pass,
+    shards,
+    video,
+)
 from cadl.settings import Amount, Fraction, Range, read_settings, to_json
 from cadl.tiles import Crop
 
@@ -203,14 +215,14 @@ def convert(
     work = settings.out / "work"
     unrecorded = not target.with_suffix(".json").exists()
     # If it was killed after its video was joined, before its record, joining again costs little.
-    if not (unrecorded and conversion.was_begun(work / name, request)):
+    if not (unrecorded and second_pass.was_begun(work / name, request)):
         frames = frames_made_before(target, request, settings.replace)
         if frames:
             return str(target), frames, "was finished before"
     with files.only_one(work / name):
         source, own_crop = look()
         clip, geometry = plan(source, own_crop, size, model.about["scale"], settings)
-        encoded = conversion.encode_video(
+        encoded = first_pass.encode_video(
             clip, model.vae, model.about["vae"], work / "passes" / shards.source_name(path.stem)
         )
         if not settings.follow_camera:
@@ -224,8 +236,8 @@ def convert(
         recipe = encoded.restyle(smoothed, style.painter, settings.style_map, settings.strength)
         draw_ladder(target, encoded, smoothed, style.painter, model.stylize, geometry, settings)
         target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
-        encoding = conversion.Encoding(geometry, settings.compare, settings.crf, settings.preset)
-        report = conversion.write_video(
+        encoding = clips.Encoding(geometry, settings.compare, settings.crf, settings.preset)
+        report = second_pass.write_video(
             clip, encoded, recipe, model.stylize, encoding, target, work / name, request
         )
         report |= {
@@ -235,7 +247,7 @@ def convert(
             "distance_from_training": distance,
         }
         files.write_json(target.with_suffix(".json"), report)
-        conversion.clean_up(work / name)
+        second_pass.clean_up(work / name)
     console.say(
         f"{target}: {report['frames']} frames of {geometry.output_size[0]}x"
         f"{geometry.output_size[1]} at {clip.source.rate} frames/s; sound: {report['sound']}; "
@@ -257,7 +269,7 @@ def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace)
         "vae": about["vae"],
         "refiner": about["refiner"],
         "painter": style.key,
-        "segment_frames": conversion.SEGMENT_FRAMES,
+        "segment_frames": second_pass.SEGMENT_FRAMES,
     }
 
 
@@ -273,7 +285,7 @@ def plan(
     size: str | tuple[int, int],
     scale: int,
     settings: SimpleNamespace,
-) -> tuple[conversion.Clip, conversion.Geometry]:
+) -> tuple[clips.Clip, clips.Geometry]:
     """Works out, and says, what will be read, at the scale of the refiner, and written.
 
     Raises:
@@ -286,7 +298,7 @@ def plan(
         )
     if size != "source":
         crop = source.cover_crop(crop, *([] if isinstance(size, str) else [size]))
-    geometry = conversion.Geometry.of(
+    geometry = clips.Geometry.of(
         source, crop, size, settings.compare, scale=2 if settings.strokes == "fine" else scale
     )
     console.say(
@@ -295,13 +307,13 @@ def plan(
         f"sound {'+'.join(source.audio_codecs) or 'none'}; output {geometry.output_size[0]}x"
         f"{geometry.output_size[1]}"
     )
-    clip = conversion.Clip(
+    clip = clips.Clip(
         source, crop, geometry.tile_size, scale, settings.start_seconds, settings.length_seconds
     )
     return clip, geometry
 
 
-def tell_distance(path: Path, encoded: conversion.Encoded, model: SimpleNamespace) -> float | None:
+def tell_distance(path: Path, encoded: first_pass.Encoded, model: SimpleNamespace) -> float | None:
     """Returns how far a video is from what was trained on, None if unknown; warns if it is far."""
     if not model.trained:
         return None

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks import ancestor
 from benchmarks.claims import claim
-from cadl import console, conversion, graphs, tiles, video
+from cadl import clips, console, first_pass, graphs, movie, second_pass, tiles, video
 from cadl.settings import Amount, Count, read_settings
 from mogrify_video import CRF, PRESET, STRENGTH, look_at
 
@@ -90,19 +90,19 @@ def time_passes(settings, folder: Path) -> None:
     vae_graph, about = graphs.load_graph(settings.exported, "vae")
     stylizer, _ = graphs.load_graph(settings.exported, "stylizer")
     scale = about["scale"]
-    geometry = conversion.Geometry.of(source, crop, "source", "none", scale)
-    clip = conversion.Clip(source, crop, geometry.tile_size, scale, 0.0, 0.0)
-    encoding = conversion.Encoding(geometry, "none", CRF, PRESET)
-    frames = np.stack(list(itertools.islice(clip.read(), conversion.SEGMENT_FRAMES)))
+    geometry = clips.Geometry.of(source, crop, "source", "none", scale)
+    clip = clips.Clip(source, crop, geometry.tile_size, scale, 0.0, 0.0)
+    encoding = clips.Encoding(geometry, "none", CRF, PRESET)
+    frames = np.stack(list(itertools.islice(clip.read(), second_pass.SEGMENT_FRAMES)))
     large = tiles.mirror_to_tile(frames, scale)
-    batches = [slice(i, i + conversion.BATCH) for i in range(0, len(large), conversion.BATCH)]
+    batches = [slice(i, i + clips.BATCH) for i in range(0, len(large), clips.BATCH)]
     with Timed() as first:
-        encoded = conversion.encode_video(clip, vae_graph, "none", folder / "stages")
-    recipe = conversion.Recipe(
+        encoded = first_pass.encode_video(clip, vae_graph, "none", folder / "stages")
+    recipe = first_pass.Recipe(
         encoded.latents, np.full(len(encoded.latents), STRENGTH, np.float32), encoded.drift
     )
     with Timed() as second:
-        conversion.write_video(
+        second_pass.write_video(
             clip, encoded, recipe, stylizer.stylize, encoding, folder / "stages.mp4",
             folder / "segments", {},
         )  # fmt: skip
@@ -190,7 +190,7 @@ def load_theirs() -> Callable[[np.ndarray], np.ndarray]:
 def drive_as_in_2017(source: video.Video, networks, count: int, folder: Path) -> float:
     """Returns frames per second, one frame and one thing at a time."""
     size = source.display_size(tiles.Crop())
-    writer = video.FrameWriter(
+    writer = movie.FrameWriter(
         folder / "baseline.mp4", rate=Fraction(source.rate), size=size, output_size=size
     )
     full = video.read_frames(source, crop=tiles.Crop(), size=(source.width, source.height))

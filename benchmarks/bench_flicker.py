@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, conversion, embeddings, graphs, latents, motion, tiles, video
+from cadl import clips, console, embeddings, first_pass, graphs, latents, motion, tiles, video
 from cadl.settings import Count, Seed, read_settings
 from data import make_samples
 
@@ -111,11 +111,9 @@ def film(settings, step: float) -> np.ndarray:
 
 def draw(stylize, codes: np.ndarray, frames: np.ndarray, strength: float, drift) -> np.ndarray:
     """Returns the drawn frames, uint8."""
-    recipe = conversion.Recipe(codes, np.full(len(frames), strength, np.float32), drift)
-    starts = range(0, len(frames), conversion.BATCH)
-    return np.concatenate(
-        [recipe.draw(stylize, frames[i : i + conversion.BATCH], i) for i in starts]
-    )
+    recipe = first_pass.Recipe(codes, np.full(len(frames), strength, np.float32), drift)
+    starts = range(0, len(frames), clips.BATCH)
+    return np.concatenate([recipe.draw(stylize, frames[i : i + clips.BATCH], i) for i in starts])
 
 
 def warping_error(frames: np.ndarray, step: float) -> float:

@@ -15,7 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, conversion, embeddings, gallery, graphs, latents, metrics, shards, tiles
+from cadl import (
+    clips,
+    console,
+    embeddings,
+    first_pass,
+    gallery,
+    graphs,
+    latents,
+    metrics,
+    shards,
+    tiles,
+)
 from cadl.settings import Count, Seed, read_settings
 from mogrify_video import find_style, find_videos, look_at
 
@@ -46,7 +57,7 @@ class Film:
     """A video that was encoded, and clips of it."""
 
     name: str
-    encoded: conversion.Encoded
+    encoded: first_pass.Encoded
     rate: float
     pixels: np.ndarray  # uint8 [clips * frames, 180, 320, 3], mirrored to whole tiles
     chosen: np.ndarray  # which frames they are
@@ -121,11 +132,11 @@ def take(path: Path, vae_graph, fingerprint: str, folder: Path, settings) -> Fil
     """Encodes a video and picks clips that no cut goes through."""
     source, crop = look_at(path, None)
     size = tiles.fit_size(*source.display_size(crop))
-    clip = conversion.Clip(source, crop, size, 1, 0.0, 0.0)
-    encoded = conversion.encode_video(clip, vae_graph, fingerprint, folder / path.stem)
+    clip = clips.Clip(source, crop, size, 1, 0.0, 0.0)
+    encoded = first_pass.encode_video(clip, vae_graph, fingerprint, folder / path.stem)
     length = settings.clip_frames
     whole = np.flatnonzero(encoded.shots[: 1 - length] == encoded.shots[length - 1 :])
-    lit = whole[encoded.light[whole] > conversion.LIT]
+    lit = whole[encoded.light[whole] > first_pass.LIT]
     starts = lit[np.linspace(0, len(lit) - 1, settings.clips + 2).astype(int)[1:-1]]
     chosen = (starts[:, None] + np.arange(length)).ravel()
     kept = {i: frame for i, frame in enumerate(clip.read()) if i in set(chosen)}
@@ -149,9 +160,9 @@ def measure(
         film.encoded.latents, film.encoded.shots, frames=smoothing * film.rate
     )
     recipe = film.encoded.restyle(smoothed, painter, style_map, strength, film.chosen)
-    parts = range(0, len(film.pixels), conversion.BATCH)
+    parts = range(0, len(film.pixels), clips.BATCH)
     drawn = np.concatenate(
-        [recipe.draw(stylize, film.pixels[i : i + conversion.BATCH], i) for i in parts]
+        [recipe.draw(stylize, film.pixels[i : i + clips.BATCH], i) for i in parts]
     )
     before, after = (
         tiles.to_float(tiles.crop_from_tile(whole, *film.size)) for whole in (film.pixels, drawn)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from benchmarks.claims import claim
-from cadl import console, conversion, tiles, video
+from cadl import clips, console, first_pass, second_pass, tiles, video
 from cadl.settings import Count, read_settings
 
 import imageio_ffmpeg
@@ -86,17 +86,17 @@ def convert(source: video.Video, target: Path, folder: Path) -> None:
         return batch
 
     crop = tiles.Crop()
-    geometry = conversion.Geometry.of(source, crop, "source", "none", scale=1)
-    clip = conversion.Clip(source, crop, geometry.tile_size, 1, 0.0, 0.0)
-    encoded = conversion.encode_video(clip, SimpleNamespace(encode=encode), "none", folder)
+    geometry = clips.Geometry.of(source, crop, "source", "none", scale=1)
+    clip = clips.Clip(source, crop, geometry.tile_size, 1, 0.0, 0.0)
+    encoded = first_pass.encode_video(clip, SimpleNamespace(encode=encode), "none", folder)
     unchanged = np.zeros(len(encoded.latents), np.float32)
-    recipe = conversion.Recipe(encoded.latents, unchanged, encoded.drift)
-    encoding = conversion.Encoding(geometry, "none", crf=20, preset="ultrafast")
+    recipe = first_pass.Recipe(encoded.latents, unchanged, encoded.drift)
+    encoding = clips.Encoding(geometry, "none", crf=20, preset="ultrafast")
     request = {"clip": str(source.path)}
-    conversion.write_video(
+    second_pass.write_video(
         clip, encoded, recipe, stylize, encoding, target, folder / "segments", request
     )
-    conversion.clean_up(folder / "segments")
+    second_pass.clean_up(folder / "segments")
 
 
 def find_flashes(made: video.Video) -> np.ndarray:

@@ -2,7 +2,7 @@ import subprocess
 from fractions import Fraction
 from types import SimpleNamespace
 
-from cadl import conversion, latents, tiles, video
+from cadl import clips, first_pass, latents, second_pass, tiles, video
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ RNG = np.random.default_rng(0)
 
 def encoded(light):
     codes = RNG.standard_normal((len(light), 4)).astype(np.float32)
-    return conversion.Encoded(
+    return first_pass.Encoded(
         codes, np.zeros(len(light), int), np.arange(len(light)) / 24,
         np.array(light, np.float32), np.arange(2 * len(light), dtype=np.float32).reshape(-1, 2),
         np.zeros((1, 180, 320, 3), np.uint8), np.array([0]),
@@ -58,15 +58,15 @@ def test_colour_bars_come_through_both_passes_as_they_are(tmp_path, ffmpeg, made
     ffmpeg("-f", "lavfi", "-i", "smptebars=s=320x180:r=24:d=0.5", "-vf", made_as, "-c:v", "libx264",
            "-crf", 4, clip)  # fmt: skip
     source = video.probe(clip)
-    geometry = conversion.Geometry.of(source, tiles.Crop(), "source", "none", scale=1)
-    part = conversion.Clip(source, tiles.Crop(), geometry.tile_size, 1, 0.0, 0.0)
+    geometry = clips.Geometry.of(source, tiles.Crop(), "source", "none", scale=1)
+    part = clips.Clip(source, tiles.Crop(), geometry.tile_size, 1, 0.0, 0.0)
     nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.zeros((len(whole), 4))})
-    found = conversion.encode_video(part, nothing, "none", tmp_path / "work")
-    recipe = conversion.Recipe(found.latents, found.light, found.drift)
+    found = first_pass.encode_video(part, nothing, "none", tmp_path / "work")
+    recipe = first_pass.Recipe(found.latents, found.light, found.drift)
     target = tmp_path / "out.mp4"
-    conversion.write_video(
+    second_pass.write_video(
         part, found, recipe, lambda codes, whole, strengths, drift: whole,
-        conversion.Encoding(geometry, "none", 4, "superfast"), target, tmp_path / "segments", {},
+        clips.Encoding(geometry, "none", 4, "superfast"), target, tmp_path / "segments", {},
     )  # fmt: skip
     before, after = (
         np.stack(list(video.read_frames(x, crop=tiles.Crop(), size=(320, 180)))).astype(float)
@@ -90,12 +90,12 @@ def late(tmp_path, media, ffmpeg):
 def convert_nothing(part, folder):
     """Takes a clip through both passes with networks that change nothing."""
     nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.zeros((len(whole), 4))})
-    found = conversion.encode_video(part, nothing, "none", folder / "work")
-    recipe = conversion.Recipe(found.latents, found.light, found.drift)
-    geometry = conversion.Geometry.of(part.source, part.crop, "source", "none", scale=1)
-    conversion.write_video(
+    found = first_pass.encode_video(part, nothing, "none", folder / "work")
+    recipe = first_pass.Recipe(found.latents, found.light, found.drift)
+    geometry = clips.Geometry.of(part.source, part.crop, "source", "none", scale=1)
+    second_pass.write_video(
         part, found, recipe, lambda codes, whole, strengths, drift: whole,
-        conversion.Encoding(geometry, "none", 20, "ultrafast"), folder / "out.mp4",
+        clips.Encoding(geometry, "none", 20, "ultrafast"), folder / "out.mp4",
         folder / "segments", {},
     )  # fmt: skip
     return video.probe(folder / "out.mp4")
@@ -103,14 +103,14 @@ def convert_nothing(part, folder):
 
 def test_a_part_of_a_video_that_starts_late_is_cut_by_the_files_clock(late, tmp_path):
     assert late.times[0] == pytest.approx(1, abs=0.05)
-    part = conversion.Clip(late, tiles.Crop(), (320, 176), 1, 2.2, 0.5)
+    part = clips.Clip(late, tiles.Crop(), (320, 176), 1, 2.2, 0.5)
     made = convert_nothing(part, tmp_path)
     wanted = ((late.times >= 2.2) & (late.times < 2.7)).sum()
     assert part.num_frames == len(made.times) == wanted and wanted in (11, 12, 13)
 
 
 def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
-    part = conversion.Clip(late, tiles.Crop(), (320, 176), 1, 0.0, 2.0)
+    part = clips.Clip(late, tiles.Crop(), (320, 176), 1, 0.0, 2.0)
     made = convert_nothing(part, tmp_path)
     end = made.times[-1] + 1 / float(made.rate)
     sound = ffmpeg("-i", tmp_path / "out.mp4", "-map", "0:a", "-f", "framehash", "-")
@@ -121,20 +121,20 @@ def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
 
 
 def test_a_first_pass_that_was_damaged_is_made_again(media, tmp_path, capsys):
-    part = conversion.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    part = clips.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
     nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.zeros((len(whole), 4))})
-    found = conversion.encode_video(part, nothing, "none", tmp_path)
+    found = first_pass.encode_video(part, nothing, "none", tmp_path)
     path = next(tmp_path.rglob("latents.npz"))
     path.write_bytes(path.read_bytes()[:-200])
-    again = conversion.encode_video(part, nothing, "none", tmp_path)
+    again = first_pass.encode_video(part, nothing, "none", tmp_path)
     assert "is damaged: the first pass is done again" in capsys.readouterr().err
     np.testing.assert_array_equal(found.times, again.times)
-    conversion.encode_video(part, nothing, "none", tmp_path)
+    first_pass.encode_video(part, nothing, "none", tmp_path)
     assert "is used again" in capsys.readouterr().out
 
 
 def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):
-    part = conversion.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    part = clips.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
     running = []
     popen = subprocess.Popen
     monkeypatch.setattr(
@@ -151,5 +151,5 @@ def test_a_frame_of_a_few_rows_goes_through(tmp_path, ffmpeg):
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=960x20:r=24:d=0.5", tmp_path / "flat.mp4")
     source = video.probe(tmp_path / "flat.mp4")
     size = tiles.fit_size(*source.display_size(tiles.Crop()))
-    made = convert_nothing(conversion.Clip(source, tiles.Crop(), size, 1, 0.0, 0.0), tmp_path)
+    made = convert_nothing(clips.Clip(source, tiles.Crop(), size, 1, 0.0, 0.0), tmp_path)
     assert len(made.times) == 12 and (made.width, made.height) == (960, 20)

@@ -8,7 +8,18 @@ import shutil
 import subprocess
 import sys
 
-from cadl import conversion, embeddings, files, graphs, latents, shards, tiles, training, video
+from cadl import (
+    embeddings,
+    files,
+    first_pass,
+    graphs,
+    latents,
+    second_pass,
+    shards,
+    tiles,
+    training,
+    video,
+)
 from cadl.tiles import Crop
 
 import imageio.v2 as imageio
@@ -261,8 +272,8 @@ def frame_hashes(ffmpeg, path):
 def test_a_killed_conversion_ends_in_the_same_frames(
     project, scripts, tmp_path, ffmpeg, monkeypatch, capsys
 ):
-    monkeypatch.setattr(conversion, "SEGMENT_FRAMES", 16)
-    monkeypatch.setattr(conversion, "CHUNK_FRAMES", 24)
+    monkeypatch.setattr(second_pass, "SEGMENT_FRAMES", 16)
+    monkeypatch.setattr(first_pass, "CHUNK_FRAMES", 24)
     whole = mogrify(project, "--output-size", "tile", out=tmp_path / "whole")
     assert scripts.mogrify_video.main(whole) == 0
     said = capsys.readouterr().out
@@ -271,8 +282,8 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     out = tmp_path / "killed"
     program = (
         "import sys, os; sys.path.insert(0, sys.argv[1]); import mogrify_video\n"
-        "from cadl import conversion, files\n"
-        "conversion.SEGMENT_FRAMES, conversion.CHUNK_FRAMES = 16, 24\n"
+        "from cadl import files, first_pass, second_pass\n"
+        "second_pass.SEGMENT_FRAMES, first_pass.CHUNK_FRAMES = 16, 24\n"
         "rename = files.Path.replace\n"
         "def kill(self, target):\n"
         "    if target.name.endswith(sys.argv[2]): os.kill(os.getpid(), 9)\n"
@@ -332,7 +343,7 @@ def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, mo
     made = video.probe(tmp_path / "my-clip-é-night-streets.mp4")
     assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
     assert made.audio_codecs == ("aac",)
-    monkeypatch.setattr(conversion, "KEPT_PASSES", 1)
+    monkeypatch.setattr(first_pass, "KEPT_PASSES", 1)
     again = [*arguments[:-1], "fine", "--start-seconds", 0, "--replace", "yes"]
     assert scripts.mogrify_video.main(mogrify(project, *again, out=tmp_path)) == 0
     assert len(list((tmp_path / "work").glob("*/pass1-*"))) == 1  # of another part: removed

@@ -2,7 +2,7 @@
 
 import errno
 
-from cadl import console, conversion, files, gallery, video
+from cadl import clips, console, files, gallery, video
 from cadl.tiles import Crop
 from data import make_samples
 
@@ -106,20 +106,20 @@ def source_video(width, height, aspect=1):
 )
 def test_sizes_on_the_way(size, compare, tile_size, output):
     crop = Crop(88, 0, 88, 0)
-    found = conversion.Geometry.of(source_video(1280, 720), crop, size, compare, scale=1)
+    found = clips.Geometry.of(source_video(1280, 720), crop, size, compare, scale=1)
     assert (found.tile_size, found.output_size) == (tile_size, output)
 
 
 def test_an_inset_is_a_small_original_in_the_corner():
     originals, drawn = (np.full((1, 40, 80, 3), level, np.uint8) for level in (200, 10))
-    both = conversion.Encoding(None, "inset", 20, "superfast").compose(originals, drawn)
+    both = clips.Encoding(None, "inset", 20, "superfast").compose(originals, drawn)
     assert both[0, 0, 0, 0] == 200 and both[0, 9, 19, 0] == 200
     assert both[0, 10, 0, 0] == 10 and both[0, 0, 20, 0] == 10
 
 
 def test_batches_never_reach_over_a_boundary():
     frames = [np.zeros((2, 2, 3), np.uint8)] * 45
-    sizes = [len(batch) for batch in conversion._batches(iter(frames), 20)]
+    sizes = [len(batch) for batch in clips.batches(iter(frames), 20)]
     assert sizes == [8, 8, 4, 8, 8, 4, 5]
 
 

@@ -1,7 +1,8 @@
 from fractions import Fraction
 from pathlib import Path
 
-from cadl import tiles, video
+from cadl import movie, tiles, video
+from cadl.shots import ShotFinder
 from cadl.tiles import Crop
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_reading_starts_at_the_frame_of_a_time(clip):
 
 def test_borders_and_the_cut_are_found(clip):
     assert video.find_crop(clip) == Crop(16, 0, 16, 0)
-    finder = video.ShotFinder()
+    finder = ShotFinder()
     frames, _ = read_all(clip)
     shots = [finder.add(frame) for frame in frames]
     assert shots == [0] * 36 + [1] * (FRAMES - 36)
@@ -53,7 +54,7 @@ def test_frames_keep_their_colours(tmp_path):
     frame = colours.astype(np.uint8).repeat(64, 0)[None].repeat(64, 0)
     path = tmp_path / "bars.mp4"
     size = (320, 64)
-    with video.FrameWriter(path, rate=Fraction(25), size=size, output_size=size, crf=1) as writer:
+    with movie.FrameWriter(path, rate=Fraction(25), size=size, output_size=size, crf=1) as writer:
         for _ in range(5):
             writer.write(frame)
     back, _ = read_all(video.probe(path))
@@ -65,7 +66,7 @@ def test_variable_times_are_kept(tmp_path):
     times = np.array([0.0, 0.04, 0.2, 0.25, 0.9])
     path = tmp_path / "variable.mp4"
     frames = np.random.default_rng(0).integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
-    with video.FrameWriter(
+    with movie.FrameWriter(
         path, rate=Fraction(25), size=(64, 64), output_size=(64, 64), times=times
     ) as writer:
         writer.write(frames)
@@ -82,13 +83,13 @@ def test_variable_times_are_kept_over_long_segments(tmp_path):
     for number, (first, last) in enumerate(((0, 130), (130, 250))):
         segments.append(tmp_path / f"segment-{number:05d}.mp4")
         durations.append(float(np.append(times, times[-1] + 0.04)[last] - times[first]))
-        with video.FrameWriter(
+        with movie.FrameWriter(
             segments[-1], rate=Fraction(25), size=(64, 64), output_size=(64, 64),
             times=times[first:last] - times[first],
         ) as writer:  # fmt: skip
             writer.write(np.full((last - first, 64, 64, 3), 90, np.uint8))
     joined = tmp_path / "joined.mp4"
-    video.join_segments(segments, joined, durations=durations)
+    movie.join_segments(segments, joined, durations=durations)
     _, found = read_all(video.probe(joined))
     np.testing.assert_allclose(found, times, atol=1e-4)
 
@@ -98,13 +99,13 @@ def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(tmp_path, cl
     segments = []
     for number, start in enumerate(range(0, FRAMES, 25)):
         segments.append(tmp_path / f"segment-{number:05d}.mp4")
-        with video.FrameWriter(
+        with movie.FrameWriter(
             segments[-1], rate=RATE, size=(320, 176), output_size=(320, 176)
         ) as writer:
             writer.write(frames[start : start + 25])
     durations = [float(n / RATE) for n in (25, 25, FRAMES - 50)]
     joined = tmp_path / "it's joined.mp4"
-    assert video.join_segments(segments, joined, durations=durations, sound=clip) == "aac copied"
+    assert movie.join_segments(segments, joined, durations=durations, sound=clip) == "aac copied"
     found = video.probe(joined)
     assert found.rate == RATE and len(found.times) == FRAMES and not found.variable_rate
 
@@ -214,12 +215,12 @@ def first_times(ffmpeg, path):
 def test_sound_keeps_its_distance_to_the_picture(variants, tmp_path, ffmpeg):
     source = video.probe(variants / "late-sound.ts")
     segment = tmp_path / "segment-00000.mp4"
-    with video.FrameWriter(
+    with movie.FrameWriter(
         segment, rate=source.rate, size=(320, 176), output_size=(320, 176)
     ) as writer:
         writer.write(read_all(source)[0])
     target = tmp_path / "out.mp4"
-    video.join_segments(
+    movie.join_segments(
         [segment], target, durations=[24 / float(RATE)], sound=source,
         delay_seconds=max(0.0, float(source.times[0])),
     )  # fmt: skip
@@ -240,12 +241,12 @@ def test_all_tracks_are_counted(variants):
 def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
     source = video.probe(variants / "pcm.mkv")
     segment = tmp_path / "segment-00000.mp4"
-    with video.FrameWriter(
+    with movie.FrameWriter(
         segment, rate=source.rate, size=(320, 176), output_size=(320, 176)
     ) as writer:
         writer.write(read_all(source)[0])
     target = tmp_path / "out.mp4"
-    said = video.join_segments([segment], target, durations=[24 / float(RATE)], sound=source)
+    said = movie.join_segments([segment], target, durations=[24 / float(RATE)], sound=source)
     assert said == "pcm_s16le re-encoded to AAC"
     assert video.probe(target).audio_codecs == ("aac",)
 

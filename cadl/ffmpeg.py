@@ -1,0 +1,81 @@
+"""ffmpeg as a process: its options, what it logs, and what that means."""
+
+import contextlib
+import errno
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+
+ROUNDING = "accurate_rnd+full_chroma_int"  # without the second all gets darker by two levels of 255
+
+
+def command(*options: str) -> list[str]:
+    """Returns the words that ffmpeg is started with, quiet but for errors."""
+    return [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", *options]
+
+
+def url(path: Path) -> str:
+    """Names a local file so that ffmpeg takes it for nothing else, whatever it begins with."""
+    return f"file:{path.absolute()}"
+
+
+def input_of(path: Path) -> list[str]:
+    """Options that open a file, and only files: no network, no playlist that leads there."""
+    return ["-protocol_whitelist", "file,pipe", "-i", url(path)]
+
+
+@contextlib.contextmanager
+def running(command: list[str], **pipes: Any) -> Iterator[tuple[Any, Callable[[], str]]]:
+    """Runs ffmpeg for the block; yields it with a function that returns what it logged."""
+    with tempfile.TemporaryFile() as errors:
+
+        def log() -> str:
+            errors.seek(0)
+            return errors.read().decode("utf-8", "replace")
+
+        process = subprocess.Popen(
+            command, stderr=errors, start_new_session=True, bufsize=1 << 20, **pipes
+        )
+        try:
+            yield process, log
+        finally:
+            if process.poll() is None:
+                process.kill()
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            process.wait()
+
+
+def run(command: list[str], output: Path) -> None:
+    """Runs ffmpeg to its end.
+
+    Raises:
+        OSError: it failed to write `output`.
+    """
+    finished = subprocess.run(command, capture_output=True, check=False)
+    if finished.returncode:
+        raise write_error(output, finished.stderr.decode("utf-8", "replace"))
+
+
+def write_error(path: Path, log: str) -> OSError:
+    """Returns what to raise when ffmpeg failed to write a file and logged why."""
+    if "No space left" in log:
+        return OSError(errno.ENOSPC, "No space left on device", str(path))
+    return OSError(f"{path}: {reason(log)}")
+
+
+def reason(log: str) -> str:
+    """Picks the line of ffmpeg's log that says most."""
+    lines = [re.sub(r"^\[.*?\] ", "", line).strip() for line in log.splitlines()]
+    lines = [line for line in lines if line and "framehash" not in line]
+    telling = [line for line in lines if re.search(r"invalid|no space|error|not", line, re.I)]
+    if any("0:V:0" in line for line in lines):
+        return "it has no video track"
+    return (telling or lines or ["ffmpeg gave no reason"])[0]

@@ -1,0 +1,165 @@
+"""Videos written: frames in as H.264, segments joined, and a source's sound across."""
+
+import contextlib
+import errno
+import math
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from cadl import ffmpeg
+from cadl.video import Video
+
+import numpy as np
+
+MP4_AUDIO_CODECS = frozenset("aac mp3 ac3 eac3 opus alac".split())
+VARIABLE_TIMESCALE = 90_000
+
+
+class FrameWriter:
+    """Writes frames as H.264 in an mp4 that plays everywhere; use as a context manager.
+
+    Args:
+        path: the file; write to a temporary name and rename.
+        rate: frames a second, exact.
+        size: width and height of the frames given.
+        output_size: width and height of the video, even; ffmpeg scales by Lanczos.
+        crf: constant rate factor of x264, 0 lossless to 51.
+        preset: x264's speed.
+        times: where frames are not evenly spaced, the seconds of each from the first.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rate: Fraction,
+        size: tuple[int, int],
+        output_size: tuple[int, int],
+        crf: int = 20,
+        preset: str = "veryfast",
+        times: np.ndarray | None = None,
+    ):
+        """Remembers what to write; ffmpeg starts with the block."""
+        timescale = rate.numerator * max(1, math.ceil(10_000 / rate.numerator))
+        stamp = ""
+        if times is not None:
+            timescale = VARIABLE_TIMESCALE
+            ticks = np.round(np.asarray(times) * timescale).astype(int)
+            stamp = f"settb=1/{timescale},setpts={_pick(ticks.tolist())},"
+        scale = f"scale={output_size[0]}:{output_size[1]}:flags=lanczos+{ffmpeg.ROUNDING}"
+        self._path = path
+        self._stack = contextlib.ExitStack()
+        self._command = [
+            *ffmpeg.command(),
+            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"),
+            *("-r", str(rate), "-i", "pipe:0"),
+            *("-vf", f"{stamp}{scale}:out_color_matrix=bt709:out_range=tv,format=yuv420p"),
+            *(["-fps_mode", "passthrough", "-enc_time_base", f"1/{timescale}"] if stamp else []),
+            *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
+            *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
+            *("-color_range", "tv", "-video_track_timescale", str(timescale)),
+            *("-f", "mp4", "-y", ffmpeg.url(path)),
+        ]
+
+    def __enter__(self) -> "FrameWriter":
+        self._process, self._log = self._stack.enter_context(
+            ffmpeg.running(self._command, stdin=subprocess.PIPE)
+        )
+        return self
+
+    def write(self, frames: np.ndarray) -> None:
+        """Appends frames: uint8 [height, width, 3] or [N, height, width, 3], RGB."""
+        try:
+            self._process.stdin.write(np.ascontiguousarray(frames).data)
+        except BrokenPipeError:
+            self._process.wait()
+            raise ffmpeg.write_error(self._path, self._log()) from None
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        try:
+            if kind is None:
+                with contextlib.suppress(BrokenPipeError):
+                    self._process.stdin.close()
+                if self._process.wait():
+                    raise ffmpeg.write_error(self._path, self._log())
+        finally:
+            self._stack.close()
+
+
+def join_segments(
+    segments: list[Path],
+    output: Path,
+    *,
+    durations: list[float],
+    sound: Video | None = None,
+    sound_start: float = 0.0,
+    sound_seconds: float | None = None,
+    delay_seconds: float = 0.0,
+) -> str:
+    """Joins video segments without encoding them again, and adds a source's sound.
+
+    Args:
+        segments: files by FrameWriter with the same settings, in order, in one folder.
+        output: the mp4; write to a temporary name and rename.
+        durations: length of each segment in seconds, exact.
+        sound: the video whose audio tracks are copied, or re-encoded to AAC if mp4 can't hold
+            them.
+        sound_start: where in the source the sound begins, in seconds.
+        sound_seconds: how much of it is taken; None for all.
+        delay_seconds: how much later than the sound the picture starts.
+
+    Returns:
+        What was done with the sound, in words.
+
+    Raises:
+        OSError: ffmpeg could not write the file.
+    """
+    listing = segments[0].parent / "segments.txt"
+    lines = [
+        f"file {path.name}\nduration {seconds:.6f}\n"
+        for path, seconds in zip(segments, durations, strict=True)
+    ]
+    listing.write_text("".join(lines), encoding="utf-8")
+    picture = [
+        *ffmpeg.command("-nostdin"),
+        *(["-itsoffset", f"{delay_seconds:.6f}"] if delay_seconds > 1e-6 else []),
+        *("-f", "concat", "-i", ffmpeg.url(listing)),
+    ]
+    ending = ["-c:v", "copy", "-movflags", "+faststart", "-f", "mp4", "-y", ffmpeg.url(output)]
+    # Reading the source's picture too keeps the start of both in formats whose clock may jump.
+    listening = ["-map", "1:V:0", "-c", "copy", "-f", "null", "-"]
+    if sound is None or not sound.audio_codecs:
+        ffmpeg.run([*picture, "-map", "0:v:0", *ending], output)
+        return "no sound in the source"
+    cut = [*(["-ss", f"{sound_start:.6f}"] if sound_start else [])]
+    cut += [*(["-t", f"{sound_seconds:.6f}"] if sound_seconds is not None else [])]
+    tracks = [*cut, *ffmpeg.input_of(sound.path), "-map", "0:v:0", "-map", "1:a"]
+    attempts = [
+        ("re-encoded to AAC", ["-c:a", "aac", "-b:a", "192k"]),
+    ]
+    if set(sound.audio_codecs) <= MP4_AUDIO_CODECS:
+        attempts.insert(0, ("copied", ["-c:a", "copy"]))
+    names = "+".join(sound.audio_codecs)
+    for words, options in attempts:
+        try:
+            ffmpeg.run([*picture, *tracks, *options, *ending, *listening], output)
+            return f"{names} {words}"
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            problem = str(error)
+    ffmpeg.run([*picture, "-map", "0:v:0", *ending], output)
+    return f"left out: {names} can't be read ({problem})"
+
+
+def _pick(ticks: list[int], first: int = 0) -> str:
+    """Writes the tick of frame N as a binary search: a long sum is too deep for ffmpeg."""
+    if len(ticks) == 1:
+        return str(ticks[0])
+    half = len(ticks) // 2
+    return (
+        f"if(lt(N\\,{first + half})\\,{_pick(ticks[:half], first)}\\,"
+        f"{_pick(ticks[half:], first + half)})"
+    )
