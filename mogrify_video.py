@@ -131,6 +131,11 @@ class Style:
 def find_style(wanted: str, sources: dict, vae_graph) -> Style:
     """Reads STYLE: a painter, a picture file, or a blend of them.
 
+    Args:
+        wanted: as STYLE.
+        sources: statistics of each source, by `embeddings.load_embeddings`.
+        vae_graph: SavedModel with `encode`, for pictures.
+
     Raises:
         ValueError: something in it is neither, or there is no painter at all.
     """
@@ -165,7 +170,11 @@ def find_style(wanted: str, sources: dict, vae_graph) -> Style:
 
 
 def parse_size(text: str) -> str | tuple[int, int]:
-    """Reads OUTPUT_SIZE: a word, or width x height in even numbers."""
+    """Reads OUTPUT_SIZE: a word, or width x height in even numbers.
+
+    Raises:
+        ValueError: it is neither.
+    """
     if text in ("source", "tile"):
         return text
     width, _, height = text.replace(" ", "").partition("x")
@@ -352,7 +361,17 @@ def frames_made_before(target: Path, request: dict, replace: bool) -> int:
 
 
 def draw_ladder(target, encoded, smoothed, painter, stylize, geometry, settings) -> None:
-    """Shows a few frames at several strengths before the long part begins."""
+    """Writes a picture of a few frames at several strengths, before the long part begins.
+
+    Args:
+        target: the video that is made; the picture is named after it.
+        encoded: by the first pass.
+        smoothed: float32 [N, codes], latents of all frames.
+        painter: the goal.
+        stylize: draws tiles.
+        geometry: sizes.
+        settings: of the script.
+    """
     rows = [list(geometry.cut(encoded.samples))]
     for strength in LADDER_STRENGTHS:
         recipe = encoded.restyle(

@@ -76,6 +76,7 @@ def read_json(path: Path) -> Any:
     """Returns the contents of a JSON file.
 
     Raises:
+        FileNotFoundError: there is none.
         ValueError: the file is damaged; it is named.
     """
     try:
@@ -93,6 +94,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """Returns what `write_sealed` wrote.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: the file is damaged or was changed; it is named.
     """
     contents = read_json(path)

@@ -108,6 +108,11 @@ def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> E
         vae_graph: SavedModel with `encode`.
         vae_fingerprint: of the VAE, part of what must be the same for an old pass to count.
         folder: where the passes of this video are kept, one sub-folder each.
+
+    Raises:
+        ValueError: the video can't be read.
+        OSError: the latents can't be written.
+        RuntimeError: another run is making the same pass.
     """
     key = files.hash_of(
         map(str, [

@@ -6,7 +6,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def luminance(tiles: np.ndarray) -> np.ndarray:
-    """Returns Rec. 601 luma: [..., 3] in [0, 1] -> [...]."""
+    """Returns Rec. 601 luma, in the unit of the pixels: [..., 3] -> float [...]."""
     return tiles @ LUMINANCE
 
 

@@ -28,6 +28,9 @@ class FrameWriter:
         crf: constant rate factor of x264, 0 lossless to 51.
         preset: x264's speed.
         times: where frames are not evenly spaced, the seconds of each from the first.
+
+    Raises:
+        OSError: writing or leaving the block: ffmpeg could not write the file.
     """
 
     def __init__(

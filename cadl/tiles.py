@@ -38,7 +38,11 @@ class Crop:
 
     @classmethod
     def parse(cls, text: str) -> "Crop":
-        """Reads `top:left:bottom:right`, as `str(crop)` writes it."""
+        """Reads `top:left:bottom:right`, as `str(crop)` writes it.
+
+        Raises:
+            ValueError: it is not four whole numbers.
+        """
         parts = text.split(":")
         if len(parts) != 4 or not all(part.isdecimal() for part in parts):
             raise ValueError(f"crop {text!r} is not top:left:bottom:right in pixels or auto")

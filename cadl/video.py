@@ -204,7 +204,10 @@ def read_frames(
 
 
 def find_crop(video: Video, num_frames: int = 24) -> Crop:
-    """Finds a video's black borders from frames spread over its length."""
+    """Finds a video's black borders from frames spread over its length.
+
+    Frames that can't be decoded count as black; of a video without any there are no borders.
+    """
 
     def brightness_at(seconds: float) -> np.ndarray:
         for only_key_frames in (("-skip_frame", "nokey"), ()):  # quick, but some files have none
