@@ -8,6 +8,7 @@ Python, no overlap. Then times each pass beside its stages alone, and converts s
 video, and the same ten times over.
 """
 
+import dataclasses
 import itertools
 import os
 import subprocess
@@ -93,7 +94,9 @@ def time_passes(settings, folder: Path) -> None:
     geometry = clips.Geometry.of(source, crop, "source", "none", scale)
     clip = clips.Clip(source, crop, geometry.tile_size, scale, 0.0, 0.0)
     encoding = clips.Encoding(geometry, "none", CRF, PRESET)
-    frames = np.stack(list(itertools.islice(clip.read(), second_pass.SEGMENT_FRAMES)))
+    middle = max(0.0, source.seconds / 2 - second_pass.SEGMENT_FRAMES / 2 / float(source.rate))
+    part = dataclasses.replace(clip, start_seconds=middle)
+    frames = np.stack(list(itertools.islice(part.read(), second_pass.SEGMENT_FRAMES)))
     large = tiles.mirror_to_tile(frames, scale)
     batches = [slice(i, i + clips.BATCH) for i in range(0, len(large), clips.BATCH)]
     with Timed() as first:
@@ -121,12 +124,11 @@ def time_passes(settings, folder: Path) -> None:
             for part in drawn:
                 writer.write(geometry.cut(part))
 
-    def decode() -> None:
-        for _ in itertools.islice(clip.read(), len(frames)):
+    with Timed() as timed:
+        for _ in clip.read():
             pass
-
-    alone = {}
-    for stage in (decode, encode, stylize, write):
+    alone = {"decode": timed.seconds}
+    for stage in (encode, stylize, write):
         with Timed() as timed:
             stage()
         alone[stage.__name__] = timed.seconds / len(frames) * len(encoded.latents)
