@@ -2,9 +2,9 @@
 
     python -m benchmarks.bench_picture --refiners ours=log/refiner,2017=log/refiner-2017
 
-Each row is one way to draw the same tiles, at strength 0 (restoring) or 1 (painting). The judge is
-a small classifier, trained afterwards to tell the painter's tiles from those drawn: its error on
-tiles that it has not seen, 0.5 if it cannot.
+Each row is one way to draw the same tiles, at strength 0 (restoring) or 1 (painting). Judges are small
+classifiers, trained afterwards to tell the painter's tiles from those drawn: their mean error on
+tiles that they have not seen, 0.5 if they cannot.
 """
 
 import sys
@@ -26,8 +26,9 @@ REFINERS: dict[str, str] = {"ours": "log/refiner"}  # name=run,...
 PAINTER: str = ""  # painting source; the first if empty
 VIDEO: str = ""  # video source; the one never seen in training if empty
 NUM_TILES: Count = 40  # tiles of the video
-JUDGE_STEPS: Count = 200  # training steps of the judge
-SEED: Seed = 1  # of the judge and of the patches
+JUDGES: Count = 5  # of each way; their mean error is shown, one alone is off by as much as 0.1
+JUDGE_STEPS: Count = 200  # training steps of a judge
+SEED: Seed = 1  # of the judges and of the patches
 PICTURE: Path = Path("out/bench/picture.png")  # enlarged crops of all ways side by side
 
 MEASURES = ("PSNR", "PSNR light", "SSIM light", "sharp", "to video", "to painter", "of the way",
@@ -45,6 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     refiners = {
         name: training.load_refiner(Path(run))[0] for name, run in settings.refiners.items()
     }
+    for name, model in refiners.items():
+        if model.scale != 1:
+            raise ValueError(f"{name} is of SCALE {model.scale}: bench_scale is for it")
     scene = find_scene(vae_model, record, settings)
     console.say(
         f"{scene.video} toward {scene.painter}; paintings against paintings: {scene.floor:.3f}"
@@ -169,7 +173,7 @@ def measure(scene: SimpleNamespace, name, strength, drawn, panned, settings) -> 
         metrics.patch_distance(drawn, scene.originals, seed=settings.seed),
         distance,
         (scene.far - distance) / (scene.far - scene.floor),
-        judge(drawn, scene.paintings, scene.unseen, settings) if strength != 0 else "",
+        judge_all(drawn, scene.paintings, scene.unseen, settings) if strength != 0 else "",
         metrics.flicker(panned) / metrics.flicker(scene.pan),
         metrics.grid_energy(light) / metrics.grid_energy(grey),
     ]
@@ -229,16 +233,26 @@ def pan_over(tile: np.ndarray) -> np.ndarray:
     return np.clip(np.asarray(frames), 0, 1)
 
 
-def judge(drawn: np.ndarray, paintings: np.ndarray, unseen: np.ndarray, settings) -> float:
-    """Trains the judge on half of the tiles and returns its error on the other half."""
-    keras.utils.set_random_seed(settings.seed)
+def judge_all(drawn: np.ndarray, paintings: np.ndarray, unseen: np.ndarray, settings) -> float:
+    """Returns the mean error of several judges."""
+    seeds = range(settings.seed, settings.seed + settings.judges)
+    return float(
+        np.mean([judge(drawn, paintings, unseen, settings.judge_steps, seed) for seed in seeds])
+    )
+
+
+def judge(
+    drawn: np.ndarray, paintings: np.ndarray, unseen: np.ndarray, steps: int, seed: int
+) -> float:
+    """Trains a judge on half of the tiles and returns its error on the other half."""
+    keras.utils.set_random_seed(seed)
     network = keras.Sequential([keras.Input((64, 64, 3))])
     for width in (24, 48, 96):
         network.add(layers.Conv2D(width, 4, strides=2, activation="relu"))
     network.add(layers.GlobalAveragePooling2D())
     network.add(layers.Dense(1))
     network.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
-    rng = np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(seed)
 
     def crops(of: np.ndarray, count: int) -> np.ndarray:
         number = rng.integers(0, len(of), count)
@@ -249,7 +263,7 @@ def judge(drawn: np.ndarray, paintings: np.ndarray, unseen: np.ndarray, settings
         ])  # fmt: skip
 
     labels = np.repeat([1.0, 0.0], 16)
-    for _ in range(settings.judge_steps):
+    for _ in range(steps):
         batch = np.concatenate([crops(paintings, 16), crops(drawn[::2], 16)])
         network.train_on_batch(batch, labels)
     said_painting = [
