@@ -2,9 +2,9 @@
 
     python -m benchmarks.bench_picture --refiners ours=log/refiner,2017=log/refiner-2017
 
-Each row is one way to draw the same tiles, at strength 0 (restoring) or 1 (painting). Judges are small
-classifiers, trained afterwards to tell the painter's tiles from those drawn: their mean error on
-tiles that they have not seen, 0.5 if they cannot.
+Each row is one way to draw the same tiles, at strength 0 (restoring) or 1 (painting). Judges are
+small classifiers, trained afterwards to tell the painter's tiles from those drawn: their mean error
+on tiles that they have not seen, 0.5 if they cannot.
 """
 
 import sys
