@@ -9,9 +9,10 @@ import functools
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cadl import console, files, latents, metrics, motion, tiles, video
 from cadl.clips import BATCH, Clip, batches
@@ -24,6 +25,7 @@ PASS_FORMAT = 5  # of latents.npz; more when its contents change
 KEPT_PASSES = 4  # over one video
 CHUNK_FRAMES = 512
 SAMPLES = 4
+PREFETCHED_BATCHES = 3
 DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
 
 
@@ -149,59 +151,82 @@ def _remove_old_passes(folder: Path) -> None:
                 shutil.rmtree(old, ignore_errors=True)
 
 
+class Observed:
+    """What is seen of each frame beside its latents, gathered while the frames go by."""
+
+    def __init__(self, clip: Clip):
+        """Takes what will go by."""
+        self._clip = clip
+        self.expected = clip.expected_frames
+        middles = (np.arange(SAMPLES) + 0.5) * self.expected / SAMPLES
+        self._wanted = {0, *middles.astype(int)}
+        self._shot_finder, self._camera = ShotFinder(), motion.CameraMotion()
+        self._times: list[float] = []
+        self._shots: list[int] = []
+        self._light: list[float] = []
+        self._drift: list[np.ndarray] = []
+        self._samples: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self._shots)
+
+    def go_by(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields batches: number of the first frame, and tiles, uint8 [N, 180, 320, 3]."""
+        scale = self._clip.scale
+        frames = video.prefetch(self._clip.read(self._times), 4 * BATCH)
+        for batch in batches(frames, CHUNK_FRAMES):
+            first, small = len(self), tiles.reduce(batch, scale)
+            for frame, large in zip(small, batch, strict=True):
+                if len(self) in self._wanted:
+                    self._samples[len(self)] = tiles.mirror_to_tile(large[None], scale)[0]
+                before = self._shot_finder.shot
+                self._shots.append(self._shot_finder.add(frame))
+                self._drift.append(self._camera.add(frame, cut=self._shots[-1] != before))
+            self._light += list(metrics.luminance(small).mean(axis=(1, 2)) / 255)
+            yield first, tiles.mirror_to_tile(small)
+
+    def arrays(self) -> dict[str, Any]:
+        """Returns all attributes of `Encoded` but the latents."""
+        if len(self._samples) > SAMPLES:  # the first frame is for a video of which no more came
+            del self._samples[0]
+        return {
+            "shots": np.array(self._shots),
+            "times": np.array(self._times),
+            "light": np.array(self._light, np.float32),
+            "drift": motion.smooth_drift(np.array(self._drift), np.array(self._shots)),
+            "samples": np.stack(list(self._samples.values())),
+            "sample_indices": np.array(list(self._samples)),
+        }
+
+
 def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
-    times: list[float] = []
-    shots: list[int] = []
-    light: list[float] = []
-    drift: list[np.ndarray] = []
-    samples, sample_indices = [], []
-    expected = clip.expected_frames
-    wanted = set(((np.arange(SAMPLES) + 0.5) * expected / SAMPLES).astype(int))
-    shot_finder, camera = ShotFinder(), motion.CameraMotion()
+    observed = Observed(clip)
     chunk: list[np.ndarray] = []
-    with console.progress(total=expected, unit="frame", label="pass 1") as bar:
-
-        def close_chunk() -> None:
-            path = folder / f"chunk-{(len(shots) - 1) // CHUNK_FRAMES:05d}.npy"
-            with files.whole_file(path) as temporary, temporary.open("wb") as file:
-                np.save(file, np.concatenate(chunk))
-            chunk.clear()
-
-        for batch in batches(video.prefetch(clip.read(times), 4 * BATCH), CHUNK_FRAMES):
-            small = tiles.reduce(batch, clip.scale)
-            number = len(shots) // CHUNK_FRAMES
-            for offset, frame in enumerate(small):
-                if len(shots) in wanted or not shots:
-                    samples.append(tiles.mirror_to_tile(batch[offset][None], clip.scale)[0])
-                    sample_indices.append(len(shots))
-                shots.append(shot_finder.add(frame))
-                drift.append(camera.add(frame, cut=shots[-1] != shots[max(0, len(shots) - 2)]))
-            light += list(metrics.luminance(small).mean(axis=(1, 2)) / 255)
-            bar.update(len(batch))
-            if not (folder / f"chunk-{number:05d}.npy").exists():
-                codes = vae_graph.encode(tiles.mirror_to_tile(small))["z_mean"]
-                chunk.append(np.asarray(codes))
-                if len(shots) % CHUNK_FRAMES == 0:
-                    close_chunk()
+    path = folder
+    with console.progress(total=observed.expected, unit="frame", label="pass 1") as bar:
+        for first, whole in video.prefetch(observed.go_by(), PREFETCHED_BATCHES):
+            path = folder / f"chunk-{first // CHUNK_FRAMES:05d}.npy"
+            if not path.exists():
+                chunk.append(np.asarray(vae_graph.encode(whole)["z_mean"]))
+                if (first + len(whole)) % CHUNK_FRAMES == 0:
+                    _save_chunk(path, chunk)
+            bar.update(len(whole))
         if chunk:
-            close_chunk()
-    if len(shots) < 0.95 * expected:
-        console.warn(f"{clip.source.path}: breaks off after {len(shots)} of {expected} frames")
-    keep = slice(1, None) if len(samples) > SAMPLES else slice(None)
+            _save_chunk(path, chunk)
+    count = len(observed)
+    if count < 0.95 * observed.expected:
+        console.warn(f"{clip.source.path}: breaks off after {count} of {observed.expected} frames")
     chunks = sorted(folder.glob("chunk-?????.npy"))
-    found = np.concatenate([np.load(path) for path in chunks])[: len(shots)]
-    if len(found) != len(shots):
-        raise RuntimeError(f"{folder} lost a chunk of {len(shots)} frames: run again")
+    codes = np.concatenate([np.load(path) for path in chunks])[:count]
+    if len(codes) != count:
+        raise RuntimeError(f"{folder} lost a chunk of {count} frames: run again")
     with files.whole_file(finished) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            latents=found,
-            shots=np.array(shots),
-            times=np.array(times),
-            light=np.array(light, np.float32),
-            drift=motion.smooth_drift(np.array(drift), np.array(shots)),
-            samples=np.stack(samples[keep]),
-            sample_indices=np.array(sample_indices[keep]),
-        )
+        np.savez(file, latents=codes, **observed.arrays())
     for path in chunks:
         path.unlink()
+
+
+def _save_chunk(path: Path, chunk: list[np.ndarray]) -> None:
+    with files.whole_file(path) as temporary, temporary.open("wb") as file:
+        np.save(file, np.concatenate(chunk))
+    chunk.clear()
