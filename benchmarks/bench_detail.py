@@ -30,8 +30,8 @@ VIDEO: str = ""  # video source; the one never seen in training if empty
 NUM_TILES: Count = 32  # tiles of the video
 SECONDS: Count = 60  # of training, each
 WAYS: list[str] = [  # what it sees, channels, noise; the default first
-    "left-out 8 0.25", "left-out 4 0.25", "left-out 2 0.25", "left-out 8 0.1", "light 8 0.25",
-    "tile 8 0.25",
+    "left-out 16 0.1", "left-out 8 0.25", "left-out 4 0.25", "left-out 2 0.25", "left-out 8 0.1",
+    "light 8 0.25", "tile 8 0.25",
 ]  # fmt: skip
 BATCH_SIZE: Count = 8  # tiles a step
 SEED: Seed = 1  # of weights, tiles and noise

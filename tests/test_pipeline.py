@@ -346,7 +346,7 @@ def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, mo
     monkeypatch.setattr(first_pass, "KEPT_PASSES", 1)
     again = [*arguments[:-1], "fine", "--start-seconds", 0, "--replace", "yes"]
     assert scripts.mogrify_video.main(mogrify(project, *again, out=tmp_path)) == 0
-    assert len(list((tmp_path / "work").glob("*/pass1-*"))) == 1  # of another part: removed
+    assert len(list((tmp_path / "work").glob("passes/*/pass1-*"))) == 1  # of another part: removed
 
 
 def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
