@@ -546,14 +546,3 @@ def test_a_painter_who_comes_later_leaves_the_others_their_numbers(project, scri
     files.write_sealed(tmp_path / "settings.json", many)
     with pytest.raises(ValueError, match="65 painters are more than 64"):
         list_painters(tile_set, tmp_path)
-
-
-def test_videos_whose_names_join_to_one_keep_their_passes_apart(project, scripts, tmp_path):
-    folder, out = tmp_path / "videos", tmp_path / "out"
-    folder.mkdir()
-    for name in ("a.mp4", "a-night-streets.mp4"):
-        shutil.copy(project.media.clip, folder / name)
-        options = ("--length-seconds", 0.3, "--output-size", "tile", "--videos", folder / name)
-        assert scripts.mogrify_video.main(mogrify(project, *options, out=out)) == 0
-    passes = {path.parent.parent.name for path in out.rglob("latents.npz")}
-    assert passes == {"a", "a-night-streets"}
