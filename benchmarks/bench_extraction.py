@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, shards, tiles, video
+from cadl import console, ffmpeg, shards, tiles, video
 from cadl.settings import Count, read_settings
 
 import imageio_ffmpeg
@@ -102,7 +102,7 @@ def decode(videos: Path) -> float:
     crop = source.cover_crop(video.find_crop(source))
     width, height = crop.size(source.width, source.height)
     window = f"crop={width}:{height}:{crop.left}:{crop.top}:exact=1"
-    scale = f"scale={tiles.WIDTH}:{tiles.HEIGHT}:flags=area+{video.ROUNDING}"
+    scale = f"scale={tiles.WIDTH}:{tiles.HEIGHT}:flags=area+{ffmpeg.ROUNDING}"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-i", str(source.path),
                "-vf", f"{window},{scale}", "-pix_fmt", "rgb24", "-f", "null", "-"]  # fmt: skip
     started = time.perf_counter()
