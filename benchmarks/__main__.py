@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     if not (demo / "exported").is_dir():
         raise FileNotFoundError(f"no {demo / 'exported'}: run make demo first")
     runs = {
-        "training": ["--tiles", demo / "tiles", "--repeats", 5],
+        "training": ["--tiles", demo / "tiles", "--repeats", 3],
         "layers": [],
         "learning": ["--tiles", demo / "tiles", "--seconds", 60, "--slice", 15,
                      "--curves", "out/bench/learning.png"],
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         "evaluation": ["--tiles", demo / "tiles", "--exported", demo / "exported",
                        "--count", 3000, "--short", 500],
         "kills": ["--tiles", demo / "tiles", "--exported", demo / "exported",
-                  "--video", demo / "data/videos/night-walk.mp4", "--steps", 40, "--kills", 2],
+                  "--video", demo / "data/videos/night-walk.mp4", "--steps", 24, "--kills", 2],
         "extraction": ["--minutes", 3, "--video", demo / "data/videos/night-walk.mp4"],
         "conversion": ["--video", demo / "data/videos/night-walk.mp4",
                        "--exported", demo / "exported"],
