@@ -63,7 +63,6 @@ def main(argv: list[str] | None = None) -> int:
         "validation_fraction": vae_record["settings"]["validation_fraction"],
         "seed": vae_record["settings"]["seed"],
         "sources": vae_record["notes"]["sources"],
-        "detail_channels": refiner_record["architecture"]["detail_channels"],
         "scale": refining.scale,
     }
     staged = settings.exported / ".new"  # takes the old ones' place only if it compares well

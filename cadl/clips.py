@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 BATCH = 8  # frames
+PREFETCHED_BATCHES = 3  # by each stage of a pass
 INSET = 4  # the original's side in the corner is the picture's over this
 
 

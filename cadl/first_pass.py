@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cadl import console, files, latents, metrics, motion, tiles, video
-from cadl.clips import BATCH, Clip, batches
+from cadl.clips import BATCH, PREFETCHED_BATCHES, Clip, batches
 from cadl.latents import Statistics
 from cadl.shots import ShotFinder
 
@@ -25,7 +25,6 @@ PASS_FORMAT = 5  # of latents.npz; more when its contents change
 KEPT_PASSES = 4  # over one video
 CHUNK_FRAMES = 512
 SAMPLES = 4
-PREFETCHED_BATCHES = 3
 DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
 
 

@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cadl import console, files, metrics, movie, tiles, video
-from cadl.clips import BATCH, Clip, Encoding, batches
+from cadl.clips import BATCH, PREFETCHED_BATCHES, Clip, Encoding, batches
 from cadl.first_pass import Encoded, Recipe
 
 import numpy as np
 
 SEGMENT_FRAMES = 240
-PREFETCHED_BATCHES = 3
 
 
 def write_video(
