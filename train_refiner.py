@@ -373,7 +373,7 @@ def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, sett
         last_step=settings.steps,
     )
     size = settings.batch_size
-    shape = (size, CROP_HEIGHT // refiner.BLOCK, CROP_WIDTH // refiner.BLOCK)
+    shape = (size, *(settings.scale * side // refiner.BLOCK for side in (CROP_HEIGHT, CROP_WIDTH)))
 
     num_painters = len(own_painters(tile_set))
 

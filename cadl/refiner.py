@@ -90,7 +90,7 @@ class Refining(keras.Model):
                 without a detail code the VAE's pictures themselves, [N, h, w, 3]. The latter are
                 first blurred by half a pixel: that takes the grid of the decoder's blocks away, and
                 made no reconstruction worse.
-            detail: float32 [N, h/4, w/4, detail_channels], or None if there is none.
+            detail: float32 [N, scale * h/4, scale * w/4, detail_channels], or None if there is none.
 
         Returns:
             Tiles, float32 [N, scale * h, scale * w, 3], not clipped, and features for `paint`.
@@ -281,8 +281,8 @@ def build_detail_encoder(
     """Builds the network from tiles to their detail code.
 
     Takes float32 [N, scale * h, scale * w, 3] in [0, 1], h and w multiples of 4; returns float32
-    [N, h/4, w/4, detail_channels]. It sees luminance only, and of it only what a thumbnail leaves
-    out: light and colours are the thumbnail's.
+    [N, scale * h/4, scale * w/4, detail_channels], as dense at either scale. It sees luminance
+    only, and of it only what a thumbnail leaves out: light and colours are the thumbnail's.
     """
     block = scale * BLOCK
     pixels = keras.Input((*(side and scale * side for side in size), 3), name="tiles")
@@ -299,7 +299,7 @@ def build_detail_encoder(
     small = layers.UpSampling2D(block, interpolation="bilinear", name="enlarged")(small)
     x = layers.Subtract(name="left_out")([x, small])
     x = layers.Rescaling(DETAIL_SCALE, name="scaled")(x)
-    x = SpaceToDepth(block, name="space_to_depth")(x)  # [N, h/4, w/4, 16 * scale**2]
+    x = SpaceToDepth(BLOCK, name="space_to_depth")(x)  # [N, scale * h/4, scale * w/4, 16]
     x = layers.Conv2D(32, 3, padding="same", activation="silu", name="conv0")(x)
     x = layers.Conv2D(32, 3, padding="same", activation="silu", name="conv1")(x)
     x = layers.Conv2D(detail_channels, 3, padding="same", dtype="float32", name="detail")(x)
@@ -310,19 +310,23 @@ def build_refiner(detail_channels: int, size: tuple = (None, None), scale: int =
     """Builds the network that restores tiles.
 
     Takes a list. Unless `detail_channels` is 0: thumbnails, float32 [N, h/4, w/4, 3], and the
-    detail code, float32 [N, h/4, w/4, detail_channels]. If it is, the VAE's tiles, float32 [N, h,
-    w, 3]. Returns tiles, float32 [N, scale * h, scale * w, 3], not clipped, and features, float32
-    [N, h/4, w/4, FEATURES]. New, it returns what it is given, enlarged.
-    Interpolation and a smooth depth-to-space lead back to full size, so no grid can show.
+    detail code, float32 [N, scale * h/4, scale * w/4, detail_channels]. If it is, the VAE's tiles,
+    float32 [N, h, w, 3]. Returns tiles, float32 [N, scale * h, scale * w, 3], not clipped, and
+    features, float32 [N, h/4, w/4, FEATURES]. New, it returns what it is given, enlarged.
+    Interpolation and a smooth depth-to-space lead back to full size, so no grid can show. A detail
+    code finer than the features joins them once more where they are as fine as it is: what they
+    tell of a block of 8x8 pixels alone, they draw as a weave of such blocks.
     """
     if detail_channels:
         quarter = tuple(side and side // BLOCK for side in size)
         small = keras.Input((*quarter, 3), name="thumbnail")
-        detail = keras.Input((*quarter, detail_channels), name="detail")
+        fine = tuple(side and scale * side for side in quarter)
+        detail = keras.Input((*fine, detail_channels), name="detail")
         inputs = [small, detail]
         base = layers.UpSampling2D(scale * BLOCK, interpolation="bilinear", name="enlarged")(small)
         x = layers.Rescaling(2.0, -1.0, name="centre")(small)
-        x = layers.Concatenate(name="with_detail")([x, detail])
+        coarse = SpaceToDepth(scale, name="coarse_detail")(detail) if scale > 1 else detail
+        x = layers.Concatenate(name="with_detail")([x, coarse])
     else:
         picture = keras.Input((*size, 3), name="picture")
         inputs = [picture]
@@ -333,9 +337,11 @@ def build_refiner(detail_channels: int, size: tuple = (None, None), scale: int =
     for i in range(BLOCKS):  # [N, h/4, w/4, 40]
         x = residual_block(x, f"block{i}")
     features = layers.Activation("linear", dtype="float32", name="features")(x)
-    for name, width in STAGES[:scale]:  # [N, h/2, w/2, 24], [N, h, w, 16]
+    for i, (name, width) in enumerate(STAGES[:scale], 1):  # [N, h/2, w/2, 24], [N, h, w, 16]
         x = layers.Dense(width, name=f"to_{name}")(x)
         x = layers.UpSampling2D(2, interpolation="bilinear", name=name)(x)
+        if detail_channels and 2**i == scale:
+            x = layers.Concatenate(name=f"{name}_with_detail")([x, detail])
         x = layers.Conv2D(width, 3, padding="same", activation="silu", name=f"{name}_conv")(x)
     x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="residual")(x)
     x = smooth_depth_to_space(x, "full")  # [N, scale * h, scale * w, 3]
