@@ -77,12 +77,13 @@ def main(argv: list[str] | None = None) -> int:
         ):
             graphs.save_graph(graph, staged / name, about)
         chosen = np.linspace(0, len(tile_set) - 1, settings.compared_tiles).astype(int)
-        compare(staged, vae_model, refining, tile_set.select(np.unique(chosen)))
+        saved = {name: graphs.load_graph(staged, name)[0] for name in graphs.NAMES}
+        compare(saved, vae_model, refining, tile_set.select(np.unique(chosen)))
         for name in graphs.NAMES:
             graphs.replace_folder(staged / name, settings.exported / name)
             console.say(f"wrote {settings.exported / name}")
         staged.rmdir()
-    judge_refiner(settings.exported, tile_set, about)
+    judge_refiner(saved["vae"], saved["refiner"], tile_set, about)
     console.finish(
         f"Wrote {len(graphs.NAMES)} SavedModels to {settings.exported}", "evaluate_embeddings.py"
     )
@@ -95,17 +96,13 @@ def drawing_code() -> list[str]:
     return [inspect.getsource(module) for module in modules]
 
 
-def compare(
-    exported: Path, vae_model, refining: refiner.Refining, tile_set: shards.TileSet
-) -> None:
+def compare(saved: dict, vae_model, refining: refiner.Refining, tile_set: shards.TileSet) -> None:
     """Prints the largest difference between SavedModels and checkpoints.
 
     Raises:
         RuntimeError: it is larger than rounding explains.
     """
-    vae_graph, refiner_graph, *stylizers = (
-        graphs.load_graph(exported, name)[0] for name in graphs.NAMES
-    )
+    vae_graph, refiner_graph, *stylizers = (saved[name] for name in graphs.NAMES)
     differences = dict.fromkeys(("encode", "decode", "refine", "stylize"), 0.0)
 
     def note(name: str, ours, theirs, rounding: float = 0.0) -> None:
@@ -134,7 +131,7 @@ def compare(
     for name, found in differences.items():
         if not found <= MAX_DIFFERENCE * (10 if name == "encode" else 1):
             raise RuntimeError(
-                f"{name} of {exported} differs from its checkpoint by {found:.1e}: "
+                f"{name} of the SavedModels differs from its checkpoint by {found:.1e}: "
                 "report this with the versions of tensorflow and keras"
             )
 
@@ -144,7 +141,7 @@ def difference(a, b) -> float:
     return float(np.abs(np.asarray(a) - np.asarray(b)).max())
 
 
-def judge_refiner(exported: Path, tile_set: shards.TileSet, about: dict) -> None:
+def judge_refiner(vae_graph, refiner_graph, tile_set: shards.TileSet, about: dict) -> None:
     """Says whether the refiner beats the VAE alone on tiles that neither was trained on."""
     _, held_out = tile_set.split(about["validation_fraction"], about["seed"])
     if not len(held_out):
@@ -152,7 +149,6 @@ def judge_refiner(exported: Path, tile_set: shards.TileSet, about: dict) -> None
         return
     spread = np.linspace(0, len(held_out) - 1, min(len(held_out), 64)).astype(int)
     chosen = tile_set.select(held_out[spread])
-    vae_graph, refiner_graph = (graphs.load_graph(exported, name)[0] for name in ("vae", "refiner"))
 
     def restore(part: np.ndarray, large: np.ndarray) -> tuple:
         pictures = vae_graph.decode(vae_graph.encode(part)["z_mean"])

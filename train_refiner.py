@@ -15,16 +15,14 @@ from typing import Annotated, Literal
 from cadl import (
     adversary,
     blocks,
-    brush,
     console,
     devices,
     files,
     gallery,
-    latents,
-    lattice,
     metrics,
     optimizer,
     refiner,
+    refiner_batches,
     rival,
     shards,
     strokes,
@@ -62,8 +60,6 @@ LOG_EVERY: Count = 25  # steps between points of the curves
 MIXED_PRECISION: bool = False  # 16-bit arithmetic, for a GPU with tensor cores; slow on a CPU
 XLA: bool = False  # compile the step with XLA, on one device
 
-CROP_HEIGHT, CROP_WIDTH = 120, 160  # of what is trained on, cut out of the tiles
-CORNER_STEP = 20  # pixels; strokes of all layers and the refiner's blocks fit in it
 PREVIEW_STRENGTHS = (0.0, 0.5, 1.0)
 PREVIEW_TILES = 4
 MEASURED_TILES = 16
@@ -128,8 +124,8 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         run.begin()
         codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
-        maps = style_maps(tile_set, codes)
-        numbers = [painters.index(name) for name in own_painters(tile_set)]
+        maps = refiner_batches.style_maps(tile_set, codes)
+        numbers = [painters.index(name) for name in refiner_batches.own_painters(tile_set)]
         step_function = make_step(strategy, vae_model, maps, numbers, parts, run, settings)
         watch = Watch(tile_set, codes, maps, vae_model, parts.averaged, train_indices, held_out)
         with run.stoppable():
@@ -154,15 +150,6 @@ def build_parts(settings) -> SimpleNamespace:
     )
 
 
-def own_painters(tile_set: shards.TileSet) -> list[str]:
-    """Lists the painters of a tile set."""
-    return [
-        name
-        for name, own in tile_set.source_indices().items()
-        if tile_set.kinds[own[0]] == "painting"
-    ]
-
-
 def list_painters(tile_set: shards.TileSet, run: Path) -> list[str]:
     """Lists all painters that a run has ever had, new ones last: their places are their numbers.
 
@@ -171,32 +158,13 @@ def list_painters(tile_set: shards.TileSet, run: Path) -> list[str]:
     """
     path = run / "settings.json"
     before = files.read_sealed(path)["notes"].get("painters", []) if path.exists() else []
-    painters = list(dict.fromkeys([*before, *own_painters(tile_set)]))
+    painters = list(dict.fromkeys([*before, *refiner_batches.own_painters(tile_set)]))
     if len(painters) > adversary.MAX_PAINTERS:
         raise ValueError(
             f"{len(painters)} painters are more than {adversary.MAX_PAINTERS}: put some of "
             "their folders together"
         )
     return painters
-
-
-def style_maps(tile_set: shards.TileSet, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Works out the diagonal map, next to the default of mogrify_video.py and cheaper to apply.
-
-    Returns:
-        Gains and offsets, float32 [videos, painters, codes] each: `gains[video, painter] * z +
-        offsets[video, painter]` is what strength 1 makes of z.
-    """
-    found: dict[str, list[latents.Statistics]] = {"painting": [], "video": []}
-    for own in tile_set.source_indices().values():
-        kind = str(tile_set.kinds[own[0]])
-        found[kind].append(latents.statistics_of(codes[own], kind))
-    gains = np.array(
-        [[latents.diagonal_gains(v, p) for p in found["painting"]] for v in found["video"]]
-    )
-    means = {kind: np.array([x.mean for x in own]) for kind, own in found.items()}
-    offsets = means["painting"][None] - gains * means["video"][:, None]
-    return gains.astype(np.float32), offsets.astype(np.float32)
 
 
 def operations(settings) -> float:
@@ -206,19 +174,9 @@ def operations(settings) -> float:
     return sum(blocks.count_operations(part) for part in parts if part) / 1e9
 
 
-def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
-    """Returns the compiled function that makes one training step from one batch.
-
-    Args:
-        strategy: of distribution.
-        vae_model: the trained VAE.
-        maps: by `style_maps`.
-        painter_numbers: what the discriminator knows each painter of the tile set by.
-        parts: by `build_parts`.
-        run: whose steps are counted.
-        settings: of the script.
-    """
-    weighted = {
+def weights_of(settings) -> dict[str, float]:
+    """Returns what each term of the loss counts, but the adversary's, which is ramped."""
+    return {
         "reconstruction_loss": 1.0,
         "palette_loss": settings.palette_weight,
         "structure_loss": settings.structure_weight,
@@ -228,11 +186,26 @@ def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
         "nearer_loss": 0.6,
         "further_loss": 0.4,
     }
+
+
+def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
+    """Returns the compiled function that makes one training step from one batch.
+
+    Args:
+        strategy: of distribution.
+        vae_model: the trained VAE.
+        maps: by `refiner_batches.style_maps`.
+        painter_numbers: what the discriminator knows each painter of the tile set by.
+        parts: by `build_parts`.
+        run: whose steps are counted.
+        settings: of the script.
+    """
+    weighted = weights_of(settings)
     model = parts.model
     paints = model.painter is not None and settings.loss == "strokes"
     adversarial = paints and settings.adversarial_weight > 0
     with_detail = model.painter is not None
-    prepare = make_preparation(
+    prepare = refiner_batches.make_preparation(
         vae_model, maps, with_detail=with_detail,
         with_pictures=settings.loss == "ancestor" or not with_detail,
     )  # fmt: skip
@@ -284,47 +257,6 @@ def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
     return step
 
 
-def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool):
-    """Returns the function that makes of a batch all that nothing is learnt from.
-
-    It cuts one window out of everything: `targets`, the tiles, [N, scale * h, scale * w, 3]; if
-    wanted `pictures`, the VAE's, [N, h, w, 3]. With a detail code also `noise` on it; `thumbnails`
-    of the tiles and, half as many behind them, of videos, led by codes moved toward a painter;
-    `strength`, [N/2, 1], and `laid`, strokes, of the latter.
-    """
-    gains, offsets = map(tf.constant, maps)
-    numbers = [tf.constant(brush.scatter(layer))[None] for layer in brush.LAYERS]
-
-    def prepare(batch: dict[str, tf.Tensor]) -> SimpleNamespace:
-        corner = batch["corner"]
-        large = tf.cast(batch["tiles"], tf.float32) / 255
-        given = SimpleNamespace(targets=cut(large, corner))
-        whole = blocks.shrink(large, large.shape[1] // tiles.HEIGHT)
-        codes, _ = vae_model.encoder(whole)
-        if with_pictures:
-            given.pictures = cut(vae_model.decoder(codes), corner)
-        if not with_detail:
-            return given
-        strength = batch["strength"][1::2]
-        pairs = batch["pair"][1::2]
-        goal = codes[1::2] * tf.gather_nd(gains, pairs) + tf.gather_nd(offsets, pairs)
-        moved = vae_model.decoder(codes[1::2] + strength[:, None] * (goal - codes[1::2]))
-        small = blocks.shrink(whole, refiner.BLOCK)
-        led = refiner.lead(small[1::2], blocks.shrink(moved, refiner.BLOCK), strength[:, None])
-        flow = cut(brush.directions(small[1::2]), corner)
-        lattices = [
-            lattice.Fixed(layer, cut(own, corner)[0])
-            for layer, own in zip(brush.LAYERS, numbers, strict=True)
-        ]
-        given.noise = refiner.DETAIL_NOISE * batch["noise"]
-        given.thumbnails = cut(tf.concat([small, led], 0), corner)
-        given.strength = strength[:, None]
-        given.laid = refiner.lay_strokes(flow, lattices, refiner.TRAINING_SPACING)
-        return given
-
-    return prepare
-
-
 def draw(model: refiner.Refining, given: SimpleNamespace) -> tuple:
     """Restores the tiles and paints the moved ones, these at 320x180.
 
@@ -347,68 +279,13 @@ def draw(model: refiner.Refining, given: SimpleNamespace) -> tuple:
     return refined[:count], plain, painted, detail
 
 
-def cut(pictures: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
-    """Cuts the window at a corner out of tiles: more tiles a second, no fixed composition.
-
-    Args:
-        pictures: [N, height, width, channels], whole tiles of any size.
-        corner: int32 [N, 2], top and left in pixels of a tile of 320x180, multiples of
-            CORNER_STEP, all the same.
-    """
-    rows = pictures.shape[1]
-    top, left = (corner[0, axis] * rows // tiles.HEIGHT for axis in (0, 1))
-    height, width = (side * rows // tiles.HEIGHT for side in (CROP_HEIGHT, CROP_WIDTH))
-    window = pictures[:, top : top + height, left : left + width]
-    return tf.ensure_shape(window, (None, height, width, pictures.shape[-1]))
-
-
-def make_batches(tile_set: shards.TileSet, indices: np.ndarray, first: int, settings):
-    """Adds to each batch all random numbers of its step, drawn from (seed, step)."""
-    batches = shards.training_batches(
-        tile_set,
-        indices,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        first_step=first,
-        last_step=settings.steps,
-    )
-    size = settings.batch_size
-    shape = (size, *(settings.scale * side // refiner.BLOCK for side in (CROP_HEIGHT, CROP_WIDTH)))
-
-    num_painters = len(own_painters(tile_set))
-
-    def complete(step: tf.Tensor, batch: tf.Tensor, sources: tf.Tensor) -> dict[str, tf.Tensor]:
-        def seed(number: int) -> tuple:
-            return settings.seed * 16 + number, step
-
-        painters, videos = sources[0::2], sources[1::2] - num_painters
-        strength = tf.random.stateless_uniform((size,), seed(0))
-        # A third of the tiles at full strength, which matters most.
-        strength = tf.minimum(1.0, 1.5 * strength)
-        rows, columns = (
-            CORNER_STEP
-            * tf.random.stateless_uniform((), seed(i), 0, room // CORNER_STEP + 1, tf.int32)
-            for i, room in ((1, tiles.HEIGHT - CROP_HEIGHT), (2, tiles.WIDTH - CROP_WIDTH))
-        )
-        return {
-            "tiles": batch,
-            "pair": tf.repeat(tf.stack([videos, painters], 1), 2, axis=0),
-            "strength": strength,
-            "corner": tf.tile(tf.stack([rows, columns])[None], (size, 1)),
-            "noise": tf.random.stateless_normal((*shape, settings.detail_channels), seed(3)),
-            "numbers": tf.tile(
-                tf.random.stateless_uniform((1, strokes.FILTERS, strokes.FILTER_NUMBERS), seed(4)),
-                (size, 1, 1),
-            ),
-        }
-
-    return batches.map(complete)
-
-
 def train(strategy, run, tile_set, indices, step_function, watch, parts, settings):
     """Runs the loop: take a batch, step, log, show, save."""
     first = int(run.step)
-    batches = make_batches(tile_set, indices, first, settings)
+    batches = refiner_batches.make_batches(
+        tile_set, indices, batch_size=settings.batch_size, seed=settings.seed, first_step=first,
+        last_step=settings.steps, scale=settings.scale, detail_channels=settings.detail_channels,
+    )  # fmt: skip
     batches = strategy.experimental_distribute_dataset(batches)
     update_averages = optimizer.make_averager(strategy, parts.averaged, parts.model)
     meter = training.Meter()

@@ -131,7 +131,9 @@ def make_step(strategy, model, adam, opponent, run, settings):
         tiles_in = tf.cast(batch, tf.float32) / 255
         with tf.GradientTape(persistent=complain is not None) as tape:
             reconstruction, z_mean, z_log_var = model([tiles_in, noise], training=True)
-            losses, terms = vae.vae_loss(tiles_in, reconstruction, z_mean, z_log_var, settings.beta)
+            losses, terms = vae.vae_loss(
+                tiles_in, reconstruction, z_mean, z_log_var, beta=settings.beta
+            )
             loss = tf.reduce_sum(losses) / settings.batch_size
         gradients = tape.gradient(loss, model.trainable_variables)
         told = {}

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         console.say(f"--- bench_{name}, after {console.duration(time.monotonic() - started)}")
         command = [sys.executable, "-m", f"benchmarks.bench_{name}", *map(str, runs[name])]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        for line in process.stdout:
+        for line in process.stdout or ():
             found = read_claim(line)
             if found:
                 rows.append(found)

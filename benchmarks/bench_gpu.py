@@ -43,9 +43,9 @@ def main() -> int:
     """Prints a row for each precision and batch size."""
     on_gpu = "gpu" in str(keras.distribution.list_devices()).lower()
     side = MATRIX if on_gpu else MATRIX_ON_CPU
-    batch_sizes, policies, repeats = BATCH_SIZES, POLICIES, REPEATS
+    batch_sizes, policies, repeats = list(BATCH_SIZES), list(POLICIES), REPEATS
     if not on_gpu:
-        batch_sizes, policies, repeats = (8,), ("float32",), 3
+        batch_sizes, policies, repeats = [8], ["float32"], 3
     print(
         f"keras {keras.__version__}, {keras.backend.backend()}, {keras.distribution.list_devices()}"
     )

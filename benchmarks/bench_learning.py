@@ -9,6 +9,7 @@ moods; only steps are timed. Prints PSNR against time and draws the curves.
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks import ancestor
 from benchmarks.claims import claim
@@ -27,8 +28,14 @@ SLICE: Count = 20  # seconds of one before the next has its turn
 SEED: Seed = 1  # of weights, tiles and noise
 CURVES: Path = Path("docs/learning.png")  # picture of PSNR against time
 
-OURS = {"batch_size": 8, "rate": 1e-3, "beta": 0.05, "kl_warm_up": 0, "average": True}
-VARIANTS = {
+OURS: dict[str, Any] = {
+    "batch_size": 8,
+    "rate": 1e-3,
+    "beta": 0.05,
+    "kl_warm_up": 0,
+    "average": True,
+}
+VARIANTS: dict[str, dict[str, Any]] = {
     "ours": {},
     "2017": {},
     "batch 4": {"batch_size": 4},
@@ -98,7 +105,8 @@ class Learner:
     def __init__(self, name: str, tile_set: shards.TileSet, train: np.ndarray, seed: int):
         """Builds network, optimizer and data."""
         keras.utils.set_random_seed(seed)
-        self.name, self.steps, self.seconds, self.curve = name, 0, 0.0, []
+        self.name, self.steps, self.seconds = name, 0, 0.0
+        self.curve: list[tuple] = []
         way = OURS | VARIANTS[name]
         if name == "2017":
             way |= {"batch_size": ancestor.BATCH_SIZE, "average": False}
@@ -161,7 +169,7 @@ class Learner:
             if self.name == "2017":
                 loss = tf.reduce_mean(ancestor.ancestor_loss(tiles_in, *drawn))
             else:
-                loss = tf.reduce_mean(vae.vae_loss(tiles_in, *drawn, beta)[0])
+                loss = tf.reduce_mean(vae.vae_loss(tiles_in, *drawn, beta=beta)[0])
         gradients = tape.gradient(loss, variables)
         if self.name == "2017":
             self._adam.apply(gradients, variables)

@@ -178,7 +178,7 @@ def measure(
         distances[0] / distances[1],
         float(metrics.ssim(*light).mean()),
         metrics.edge_correlation(*light),
-        flickers[0] / flickers[1],
+        float(flickers[0] / flickers[1]),
     ], drawn[len(drawn) // 2]
 
 

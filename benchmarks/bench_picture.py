@@ -142,7 +142,7 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
 def draw_all(scene: SimpleNamespace, vae_model, refiners: dict) -> dict:
     """Draws the tiles and the pan in all ways: {(name, strength): (tiles, pan)}."""
     transfer = colour_transfer(scene.originals, scene.paintings)
-    ways = {
+    ways: dict[tuple, tuple] = {
         ("untouched", ""): (scene.originals, scene.pan),
         ("colour transfer", ""): tuple(map(transfer, (scene.originals, scene.pan))),
     }

@@ -90,7 +90,7 @@ class Refining(keras.Model):
                 without a detail code the VAE's pictures themselves, [N, h, w, 3]. The latter are
                 first blurred by half a pixel: that takes the grid of the decoder's blocks away, and
                 made no reconstruction worse.
-            detail: float32 [N, scale * h/4, scale * w/4, detail_channels], or None if there is none.
+            detail: float32 [N, scale * h/4, scale * w/4, detail_channels]; None if there is none.
 
         Returns:
             Tiles, float32 [N, scale * h, scale * w, 3], not clipped, and features for `paint`.

@@ -124,7 +124,7 @@ def kl_per_code(z_mean, z_log_var):
     return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1.0 - z_log_var)
 
 
-def vae_loss(tiles_in, reconstruction, z_mean, z_log_var, beta: float):
+def vae_loss(tiles_in, reconstruction, z_mean, z_log_var, *, beta: float):
     """Returns the loss of each tile and its terms.
 
     A squared error with KL weight `beta` is the likelihood of a Gaussian decoder of variance

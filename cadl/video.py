@@ -164,20 +164,13 @@ def read_frames(
             breaks off later simply ends early. Or something killed ffmpeg.
     """
     width, height = size
-    kept_width, kept_height = crop.size(video.width, video.height)
-    scale = f"scale={width}:{height}:flags=area+{ffmpeg.ROUNDING}"
-    if width > kept_width or height > kept_height:
-        scale = f"scale={width}:{height}:flags=lanczos+{ffmpeg.ROUNDING}"
-    if video.matrix:
-        scale += f":in_color_matrix={video.matrix}"
-    window = f"crop={kept_width}:{kept_height}:{crop.left}:{crop.top}:exact=1"
     with tempfile.TemporaryDirectory() as folder:
         stamps = Path(folder, "times")
         command = [
             *ffmpeg.command("-nostdin"),
             *(["-ss", f"{start_seconds:.6f}"] if start_seconds else []),
             *ffmpeg.input_of(video.path),
-            *("-map", "0:V:0", "-vf", ",".join([*video.filters, window, scale])),
+            *("-map", "0:V:0", "-vf", ",".join([*video.filters, *_fit(video, crop, size)])),
             *("-fps_mode", "passthrough", "-enc_time_base", "filter", "-pix_fmt", "rgb24"),
             *(["-frames:v", str(num_frames)] if num_frames is not None else []),
             *("-stats_enc_pre", str(stamps), "-stats_enc_pre_fmt", "{pts} {tb}"),
@@ -201,6 +194,18 @@ def read_frames(
         if times is not None:
             lines = stamps.read_text().splitlines()[:count]
             times.extend(float(int(pts) * Fraction(base)) for pts, base in map(str.split, lines))
+
+
+def _fit(video: Video, crop: Crop, size: tuple[int, int]) -> tuple[str, str]:
+    """Returns ffmpeg's filters that cut a window out of a video's frames and scale it."""
+    width, height = size
+    kept_width, kept_height = crop.size(video.width, video.height)
+    window = f"crop={kept_width}:{kept_height}:{crop.left}:{crop.top}:exact=1"
+    way = "lanczos" if width > kept_width or height > kept_height else "area"
+    scale = f"scale={width}:{height}:flags={way}+{ffmpeg.ROUNDING}"
+    if video.matrix:
+        scale += f":in_color_matrix={video.matrix}"
+    return window, scale
 
 
 def find_crop(video: Video, num_frames: int = 24) -> Crop:
