@@ -202,6 +202,17 @@ def test_a_new_source_leaves_the_held_out_tiles_of_the_others(tmp_path):
     assert set(after.labels[chosen[after.sources[chosen] == "clip"]]) == held_out
 
 
+def test_more_pictures_of_a_painter_leave_most_of_the_others_held_out_as_before(tmp_path):
+    chosen = []
+    for count in (40, 43):
+        write(tmp_path, count, "painting", "monet")
+        tile_set = shards.load_tiles(tmp_path)
+        chosen.append(set(tile_set.labels[tile_set.split(0.25, seed=1)[1]]))
+    assert len(chosen[0]) == 10 and len(chosen[0] & chosen[1]) >= 8
+    assert sum(int(name.split()[-1]) < 40 for name in chosen[1] - chosen[0]) <= 1
+    assert set(tile_set.labels[tile_set.split(0.25, seed=2)[1]]) != chosen[1]
+
+
 def test_weights_draw_a_source_or_a_kind_more_often(project):
     tile_set = shards.load_tiles(project.tiles)
     names = list(tile_set.source_indices())
