@@ -140,7 +140,7 @@ def tell_errors(page, settings, tile_set, codes, kl, sources, networks, about) -
             groups = {"never seen": own}
         for label, members in groups.items():
             members = own[np.isin(own, members)]
-            chosen = exploration.spread(members, settings.measured_tiles)
+            chosen = shards.spread(members, settings.measured_tiles)
             if len(chosen):
                 measured = networks.measure(chosen, codes[chosen])
                 active = int(sources[name].active_codes.sum())

@@ -36,6 +36,7 @@ TILES: Path = Path("data/tiles")  # tiles to compare on
 COMPARED_TILES: Count = 8  # how many are compared, spread over all sources
 
 BATCH = 8  # tiles at a time
+JUDGED_TILES = 64  # at most, held-out ones
 MAX_DIFFERENCE = 2e-3  # of a pixel in [0, 1]; other kernels round otherwise, no more
 
 
@@ -76,9 +77,9 @@ def main(argv: list[str] | None = None) -> int:
             ),
         ):
             graphs.save_graph(graph, staged / name, about)
-        chosen = np.linspace(0, len(tile_set) - 1, settings.compared_tiles).astype(int)
+        chosen = shards.spread(np.arange(len(tile_set)), settings.compared_tiles)
         saved = {name: graphs.load_graph(staged, name)[0] for name in graphs.NAMES}
-        compare(saved, vae_model, refining, tile_set.select(np.unique(chosen)))
+        compare(saved, vae_model, refining, tile_set.select(chosen))
         for name in graphs.NAMES:
             graphs.replace_folder(staged / name, settings.exported / name)
             console.say(f"wrote {settings.exported / name}")
@@ -147,8 +148,7 @@ def judge_refiner(vae_graph, refiner_graph, tile_set: shards.TileSet, about: dic
     if not len(held_out):
         console.say("no tiles were held out: the refiner can't be judged on unseen ones")
         return
-    spread = np.linspace(0, len(held_out) - 1, min(len(held_out), 64)).astype(int)
-    chosen = tile_set.select(held_out[spread])
+    chosen = tile_set.select(shards.spread(held_out, JUDGED_TILES))
 
     def restore(part: np.ndarray, large: np.ndarray) -> tuple:
         pictures = vae_graph.decode(vae_graph.encode(part)["z_mean"])

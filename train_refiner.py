@@ -339,7 +339,7 @@ class Watch:
         self._scale = model.scale
         names = list(tile_set.source_indices())
         videos = np.flatnonzero(tile_set.kinds == "video")
-        chosen = spread(videos, PREVIEW_TILES)
+        chosen = shards.spread(videos, PREVIEW_TILES)
         self._tiles = tiles.to_float(tile_set.select(chosen).large)
         gains, offsets = maps
         own = [names.index(tile_set.sources[i]) - len(names) for i in chosen]  # videos are last
@@ -356,7 +356,7 @@ class Watch:
         self._measured = {}
         for name, indices in (("train", train), ("validation", held_out)):
             if len(indices):
-                some = spread(indices, MEASURED_TILES)
+                some = shards.spread(indices, MEASURED_TILES)
                 originals = tiles.to_float(tile_set.select(some).large)
                 pictures = training.in_batches(vae_model.decoder, codes[some])
                 self._measured[name] = originals, pictures
@@ -389,11 +389,6 @@ class Watch:
         return training.in_batches(
             lambda *both: self._refine(*both, tf.constant(strength)), pictures, originals
         )
-
-
-def spread(indices: np.ndarray, count: int) -> np.ndarray:
-    """Picks some indices, evenly, not the first and the last."""
-    return indices[np.linspace(0, len(indices) - 1, count + 2).astype(int)[1:-1]]
 
 
 if __name__ == "__main__":

@@ -100,12 +100,15 @@ def main(argv: list[str] | None = None) -> int:
         run.begin()
         watch = Watch(tile_set, averaged, train_indices, validation_indices)
         step_function = make_step(strategy, model, adam, opponent, run, settings)
-        with run.stoppable():
+
+        def show_codes() -> None:
+            chosen = tile_set.select(shards.spread(np.arange(len(tile_set)), projector.MAX_TILES))
+            codes = training.encode_tiles(averaged, chosen.pixels, "projector")
+            projector.write_projector(settings.run, chosen, codes)
+
+        with run.stoppable(show_codes):
             train(strategy, run, tile_set, train_indices, step_function, watch, model,
                   averaged, adam, opponent, settings)  # fmt: skip
-        if devices.is_chief():
-            codes = training.encode_tiles(averaged, tile_set.pixels, "projector")
-            projector.write_projector(settings.run, tile_set, codes)
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "train_refiner.py")
     return 0
 

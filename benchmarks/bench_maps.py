@@ -124,8 +124,7 @@ def style_tiles(text: str, settings) -> np.ndarray:
     tile_set = shards.load_tiles(settings.tiles)
     indices = tile_set.source_indices()
     own = np.concatenate([indices[part.partition(":")[0].strip()] for part in text.split(",")])
-    spread = np.linspace(0, len(own) - 1, min(len(own), settings.style_tiles)).astype(int)
-    return tiles.to_float(tile_set.pixels[own[spread]])
+    return tiles.to_float(tile_set.pixels[shards.spread(own, settings.style_tiles)])
 
 
 def take(path: Path, vae_graph, fingerprint: str, folder: Path, settings) -> Film:

@@ -112,7 +112,7 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     own = {name: latents.statistics_of(codes[i], kinds[name]) for name, i in indices.items()}
 
     def some(of: np.ndarray) -> np.ndarray:
-        return of[np.linspace(0, len(of) - 1, min(len(of), settings.num_tiles)).astype(int)]
+        return shards.spread(of, settings.num_tiles)
 
     def moved(z: np.ndarray) -> np.ndarray:
         return latents.map_latents(

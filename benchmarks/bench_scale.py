@@ -49,8 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         members = own[np.isin(own, held_out)] if seen else own
         if not len(members):
             continue
-        places = np.linspace(0, len(members) - 1, min(len(members), settings.num_tiles))
-        chosen = tile_set.select(members[places.astype(int)])
+        chosen = tile_set.select(shards.spread(members, settings.num_tiles))
         drawn = draw_all(vae_model, small, large, chosen)
         originals = tiles.to_float(chosen.large)
         for way in WAYS:

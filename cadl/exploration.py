@@ -43,25 +43,18 @@ class Scene:
         return [name for name, source in self.sources.items() if source.kind == kind]
 
     def sample(self, name: str, count: int | None = None) -> np.ndarray:
-        """Picks tiles of a source, evenly, not the first and the last if there are enough."""
+        """Picks tiles of a source, evenly."""
         own = self.tile_set.source_indices()[name]
-        count = count or self.columns
-        return spread(own, count + 2)[1:-1] if len(own) > count + 2 else own[:count]
-
-
-def spread(indices: np.ndarray, at_most: int) -> np.ndarray:
-    """Picks some indices, evenly."""
-    if len(indices) <= at_most:
-        return indices
-    return indices[np.linspace(0, len(indices) - 1, at_most).astype(int)]
+        return shards.spread(own, count or self.columns)
 
 
 def add_map(page: Page, scene: Scene) -> None:
     """Shows the latent space in its two main directions."""
     middle = scene.codes.mean(axis=0)
     every = np.arange(len(scene.codes))
-    axes = np.linalg.svd(scene.codes[spread(every, FITTED_TILES)] - middle, full_matrices=False)[2]
-    chosen = spread(every, MAPPED_TILES)
+    fitted = scene.codes[shards.spread(every, FITTED_TILES)]
+    axes = np.linalg.svd(fitted - middle, full_matrices=False)[2]
+    chosen = shards.spread(every, MAPPED_TILES)
     picture = gallery.scatter(
         (scene.codes[chosen] - middle) @ axes[:2].T,
         scene.tile_set.pixels[chosen],

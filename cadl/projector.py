@@ -7,7 +7,7 @@ from cadl import files, shards
 import numpy as np
 from PIL import Image
 
-MAX_TILES = 2000
+MAX_TILES = 2000  # that a browser shows well
 THUMBNAIL = (64, 36)  # width and height of a tile in the cloud
 CONFIG = """embeddings {
   tensor_name: "codes"
@@ -23,21 +23,23 @@ def write_projector(run: Path, tile_set: shards.TileSet, codes: np.ndarray) -> N
 
     Args:
         run: the run directory; what is written goes to `projector/`, its index beside.
-        tile_set: the tiles; at most 2000 are taken, evenly.
+        tile_set: the tiles, at most MAX_TILES.
         codes: float32 [N, codes], their latents.
     """
-    chosen = np.linspace(0, len(codes) - 1, min(len(codes), MAX_TILES)).astype(int)
     folder = run / "projector"
     with files.whole_file(folder / "codes.tsv") as temporary:
-        np.savetxt(temporary, codes[chosen], fmt="%.4g", delimiter="\t")
+        np.savetxt(temporary, codes, fmt="%.4g", delimiter="\t")
     with files.whole_file(folder / "labels.tsv") as temporary:
-        rows = [f"{tile_set.labels[i]}\t{tile_set.sources[i]}" for i in chosen]
+        rows = [
+            f"{label}\t{source}"
+            for label, source in zip(tile_set.labels, tile_set.sources, strict=True)
+        ]
         temporary.write_text("\n".join(["tile\tsource", *rows]) + "\n", encoding="utf-8")
     width, height = THUMBNAIL
-    columns = int(np.ceil(np.sqrt(len(chosen))))
-    sheet = Image.new("RGB", (columns * width, -(-len(chosen) // columns) * height))
-    for place, number in enumerate(chosen):
-        thumbnail = Image.fromarray(np.asarray(tile_set.pixels[number])).resize(THUMBNAIL)
+    columns = int(np.ceil(np.sqrt(len(codes))))
+    sheet = Image.new("RGB", (columns * width, -(-len(codes) // columns) * height))
+    for place, pixels in enumerate(tile_set.pixels):
+        thumbnail = Image.fromarray(np.asarray(pixels)).resize(THUMBNAIL)
         sheet.paste(thumbnail, (place % columns * width, place // columns * height))
     with files.whole_file(folder / "tiles.png") as temporary:
         sheet.save(temporary)

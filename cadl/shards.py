@@ -237,6 +237,13 @@ class TileSet:
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
+def spread(indices: np.ndarray, at_most: int) -> np.ndarray:
+    """Picks some of many indices, evenly, neither the first nor the last."""
+    if len(indices) <= at_most:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, at_most + 2).astype(int)[1:-1]]
+
+
 def load_tiles(folder: Path, scale: int = 1) -> TileSet:
     """Decompresses all tiles of a folder once, into a temporary file of 173 kB a tile.
 

@@ -229,11 +229,14 @@ class Run:
                         )
 
     @contextlib.contextmanager
-    def stoppable(self) -> Iterator[None]:
+    def stoppable(self, at_end: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Lets Ctrl-C and SIGTERM end the block's loop between two steps, by `stopping`.
 
         A step cut in half could not be gone on with to the bit. A second Ctrl-C stops at once,
         unsaved.
+
+        Args:
+            at_end: called when the block has ended or was stopped and saved, by the chief.
 
         Raises:
             KeyboardInterrupt: at the end of a stopped block, which is saved; it says how to go on.
@@ -245,11 +248,11 @@ class Run:
             self.stopping = True
 
         before = {}
-        if devices.num_workers() > 1:  # they would stop at different steps
-            yield
-            return
-        with contextlib.suppress(ValueError):  # signals are the main thread's
-            before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
+        if devices.num_workers() == 1:  # several would stop at different steps
+            with contextlib.suppress(ValueError):  # signals are the main thread's
+                before = {
+                    name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)
+                }
         try:
             yield
         finally:
@@ -258,6 +261,9 @@ class Run:
             self._writer.flush()
         if self.stopping:
             self.save()
+        if devices.is_chief():
+            at_end()
+        if self.stopping:
             raise KeyboardInterrupt(
                 f"saved step {int(self.step)}; the same command goes on from there"
             )

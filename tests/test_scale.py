@@ -161,7 +161,7 @@ def test_all_scripts_at_scale_2(project, scripts, tmp_path, capsys):
     call("train_refiner", *refine, "--steps", 2)
     assert training.load_refiner(run)[0].scale == 2
     call("export_graphs", "--tiles", folder, "--vae-run", vae_run, "--refiner-run", run,
-         "--exported", exported)  # fmt: skip
+         "--exported", exported, "--compared-tiles", 1)  # fmt: skip
     call("evaluate_embeddings", "--tiles", folder, "--exported", exported, "--report",
          tmp_path / "report")  # fmt: skip
     assert graphs.read_about(exported, "stylizer")["scale"] == 2

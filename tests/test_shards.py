@@ -140,6 +140,13 @@ def tile_set(tmp_path_factory):
     return shards.load_tiles(folder)
 
 
+@pytest.mark.parametrize(
+    ("count", "wanted"), [(0, []), (3, [0, 1, 2]), (4, [0, 1, 2]), (9, [2, 4, 6])]
+)
+def test_some_are_picked_evenly(count, wanted):
+    assert list(shards.spread(np.arange(count), 3)) == wanted
+
+
 def test_a_tile_set_lists_painters_first(tile_set):
     assert len(tile_set) == 22
     sources = tile_set.source_indices()

@@ -290,6 +290,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(project, tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "stopped: saved step" in errors and "Traceback" not in errors
+    assert (tmp_path / "run" / "projector" / "tiles.png").exists()
     assert not list((tmp_path / "run").glob(".part*"))
 
 
