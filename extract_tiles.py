@@ -60,30 +60,8 @@ def main(argv: list[str] | None = None) -> int:
     with files.only_one(settings.tiles):
         for kind, name, paths in sources:
             started = time.monotonic()
-            options = [settings.scale, settings.tiles_per_picture]
-            if kind == "video":
-                crop = crops.get(name, default_crop)
-                step = settings.frame_steps.get(name, settings.frame_step)
-                options = [
-                    settings.scale, str(crop), step, settings.drop_black, settings.drop_same
-                ]  # fmt: skip
-            request = {"options": options, "files": [files.identity(path) for path in paths]}
-            done = load_manifest(settings.tiles, kind, name)
-            if done is not None and done["request"] == request:
-                row = {**done["result"], "note": "unchanged"}
-            else:
-                manifest_path(settings.tiles, kind, name).unlink(missing_ok=True)
-                with shards.ShardWriter(settings.tiles, kind, name) as writer:
-                    if kind == "painting":
-                        row = extract_paintings(writer, name, paths, settings)
-                    else:
-                        row = extract_video(writer, name, paths[0], crop, step, settings)
-                    if not writer.count:
-                        console.warn(f"{kind} {name}: no usable tile in {paths[0].parent}")
-                if row["tiles"]:
-                    sizes = shard_sizes(settings.tiles, kind, name)
-                    manifest = {"request": request, "result": row, "sizes": sizes}
-                    files.write_json(manifest_path(settings.tiles, kind, name), manifest)
+            crop = crops.get(name, default_crop)
+            row = extract_source(kind, name, paths, crop, settings)
             row["seconds"] = time.monotonic() - started
             rows.append((name, kind, row))
         remove_gone(settings.tiles, {source[:2] for source in sources}, settings.remove_gone)
@@ -102,6 +80,37 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def extract_source(
+    kind: str, name: str, paths: list[Path], crop: tiles.Crop | None, settings: SimpleNamespace
+) -> dict:
+    """Writes the tiles of a source, unless they are there; returns what the table says of it.
+
+    The manifest goes first and comes last, so that what is half done is done again.
+    """
+    step = settings.frame_steps.get(name, settings.frame_step)
+    options = [settings.scale, settings.tiles_per_picture]
+    if kind == "video":
+        options = [settings.scale, str(crop), step, settings.drop_black, settings.drop_same]
+    request = {"options": options, "files": [files.identity(path) for path in paths]}
+    done = load_manifest(settings.tiles, kind, name)
+    if done is not None and done["request"] == request:
+        note = done["result"]["note"]
+        return {**done["result"], "note": f"unchanged, {note}" if note else "unchanged"}
+    manifest_path(settings.tiles, kind, name).unlink(missing_ok=True)
+    with shards.ShardWriter(settings.tiles, kind, name) as writer:
+        if kind == "painting":
+            row = extract_paintings(writer, name, paths, settings)
+        else:
+            row = extract_video(writer, name, paths[0], crop, step, settings)
+        if not writer.count:
+            console.warn(f"{kind} {name}: no usable tile in {paths[0].parent}")
+    if row["tiles"]:
+        sizes = shard_sizes(settings.tiles, kind, name)
+        manifest = {"request": request, "result": row, "sizes": sizes}
+        files.write_json(manifest_path(settings.tiles, kind, name), manifest)
+    return row
+
+
 def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Path]]]:
     """Lists kind, name and files of every source, painters first.
 
@@ -116,7 +125,11 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
             )
     sources = []
     loose = [path for path in paintings.iterdir() if path.is_file()]
-    folders = [path for path in sorted(paintings.iterdir()) if path.is_dir()]
+    folders = [
+        path
+        for path in sorted(paintings.iterdir())
+        if path.is_dir() and not files.is_hidden(path, paintings)
+    ]
     for folder, candidates in [
         *((folder, folder.rglob("*")) for folder in folders),
         (paintings, loose),
@@ -126,7 +139,7 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
             for path in candidates
             if path.suffix.lower() in PICTURE_SUFFIXES
             and path.is_file()
-            and not path.name.startswith(".")
+            and not files.is_hidden(path, paintings)
         )
         if pictures:
             sources.append(("painting", shards.source_name(folder.name), pictures))
@@ -185,7 +198,11 @@ def extract_video(
     frame_step: int,
     settings: SimpleNamespace,
 ) -> dict:
-    """Writes every `frame_step`-th frame of a video, less black and repeated ones."""
+    """Writes every `frame_step`-th frame of a video, less black and repeated ones.
+
+    Raises:
+        ValueError: ffmpeg was killed on the way; what can't be read from the start is skipped.
+    """
     row: dict[str, Any] = {
         "files": 1,
         "skipped": 0,
@@ -228,8 +245,12 @@ def extract_video(
             )  # fmt: skip
         row["note"] = f"{shot_finder.shot + 1} shots"
         if count < 0.95 * len(source_video.times):
-            console.warn(f"{path}: breaks off after {count} of {len(source_video.times)} frames")
+            broken = f"breaks off after {count} of {len(source_video.times)} frames"
+            row["note"] += f", {broken}"
+            console.warn(f"{path}: {broken}")
     except (ValueError, FileNotFoundError) as error:
+        if writer.count:
+            raise
         named = str(error) if str(path) in str(error) else f"{path}: {error}"
         console.warn(f"skipped {named}")
         row["skipped"] = 1

@@ -31,14 +31,14 @@ from cadl import (
     shards,
     video,
 )
-from cadl.settings import Amount, Fraction, Range, read_settings, to_json
+from cadl.settings import Amount, Range, Share, read_settings, to_json
 from cadl.tiles import Crop
 
 import numpy as np
 
 VIDEOS: list[Path] = [Path("data/videos")]  # a video, several, or a folder of them
 STYLE: str = ""  # painting source, picture file, or a blend a:0.6,b:0.4; empty: the first painter
-STRENGTH: Fraction = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
+STRENGTH: Share = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "gaussian"  # how codes are moved
 
 STROKES: Literal["fast", "normal", "fine"] = "normal"  # edges: soft, usual, or at 640x360, slow
@@ -48,7 +48,7 @@ FOLLOW_CAMERA: bool = True  # strokes move as the whole picture does; if not, th
 CROP: str = "auto"  # black borders: auto, or top:left:bottom:right in pixels
 START_SECONDS: Amount = 0.0  # where to begin, from the file's start
 LENGTH_SECONDS: Amount = 0.0  # how much to convert; 0 is all
-SMOOTHING_SECONDS: Amount = 0.08  # codes are smoothed over time within a shot; 0 turns it off
+SMOOTHING_SECONDS: Annotated[float, Range(0, 10)] = 0.08  # of codes, within a shot; 0: none
 
 OUTPUT_SIZE: str = "source"  # source (cropped), tile (320x180), or width x height, cut to fit
 COMPARE: Literal["none", "inset", "side"] = "none"  # also show the original
@@ -151,11 +151,11 @@ def find_style(wanted: str, sources: dict, vae_graph) -> Style:
         if others:
             console.say(f"style {wanted}; --style also knows {', '.join(others)}")
     parts = []
-    for part in [wanted] if Path(wanted).is_file() else wanted.split(","):
+    for part in [wanted] if files.exists(wanted, as_file=True) else wanted.split(","):
         name, colon, weight = part.strip(), "", ""
-        if ":" in name and not Path(name).is_file():
+        if ":" in name and not files.exists(name, as_file=True):
             name, colon, weight = name.rpartition(":")
-        if name not in painters and Path(name).is_file():
+        if name not in painters and files.exists(name, as_file=True):
             path, name = Path(name), shards.source_name(Path(name).stem)
             if name in painters:
                 raise ValueError(f"STYLE {path} has the name of another style: rename it")
@@ -237,18 +237,18 @@ def convert(
         if not settings.follow_camera:
             encoded = dataclasses.replace(encoded, drift=np.zeros_like(encoded.drift))
         distance = tell_distance(path, encoded, model)
-        smoothed = latents.smooth(
-            encoded.latents,
-            encoded.shots,
-            frames=settings.smoothing_seconds * float(clip.source.rate),
-        )
-        recipe = encoded.restyle(smoothed, style.painter, settings.style_map, settings.strength)
-        draw_ladder(target, encoded, smoothed, style.painter, model.stylize, geometry, settings)
+
+        def restyle(strength: float) -> first_pass.Recipe:
+            smoothing = settings.smoothing_seconds * float(clip.source.rate)
+            return encoded.restyle(style.painter, settings.style_map, strength, smoothing)
+
+        draw_ladder(target, encoded, restyle, model.stylize, geometry, settings.style_map)
         target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
         encoding = clips.Encoding(geometry, settings.compare, settings.crf, settings.preset)
         report = second_pass.write_video(
-            clip, encoded, recipe, model.stylize, encoding, target, work / name, request
-        )
+            clip, encoded, restyle(settings.strength), model.stylize, encoding, target,
+            work / name, request,
+        )  # fmt: skip
         report |= {
             "request": request,
             "crop": str(clip.crop),
@@ -300,10 +300,10 @@ def plan(
     Raises:
         ValueError: it begins after the video's end.
     """
-    if settings.start_seconds >= source.times[0] + source.seconds:
+    if settings.start_seconds > max(0.0, source.times[-1]):
         raise ValueError(
-            f"START_SECONDS {settings.start_seconds:g} is past the end of {source.path} "
-            f"({source.seconds:.1f} s)"
+            f"START_SECONDS {settings.start_seconds:g} is past the end of {source.path}, whose "
+            f"last frame is at {source.times[-1]:.2f} s"
         )
     if size != "source":
         crop = source.cover_crop(crop, *([] if isinstance(size, str) else [size]))
@@ -360,27 +360,24 @@ def frames_made_before(target: Path, request: dict, replace: bool) -> int:
     )
 
 
-def draw_ladder(target, encoded, smoothed, painter, stylize, geometry, settings) -> None:
+def draw_ladder(target, encoded, restyle, stylize, geometry, style_map) -> None:
     """Writes a picture of a few frames at several strengths, before the long part begins.
 
     Args:
         target: the video that is made; the picture is named after it.
         encoded: by the first pass.
-        smoothed: float32 [N, codes], latents of all frames.
-        painter: the goal.
+        restyle: returns the recipe for a strength.
         stylize: draws tiles.
         geometry: sizes.
-        settings: of the script.
+        style_map: as STYLE_MAP.
     """
     rows = [list(geometry.cut(encoded.samples))]
     for strength in LADDER_STRENGTHS:
-        recipe = encoded.restyle(
-            smoothed, painter, settings.style_map, strength, encoded.sample_indices
-        )
+        recipe = restyle(strength).of(encoded.sample_indices)
         rows.append(list(geometry.cut(recipe.draw(stylize, encoded.samples))))
     sheet = gallery.contact_sheet(
         rows,
-        title=f"{target.stem}, map {settings.style_map}",
+        title=f"{target.stem}, map {style_map}",
         row_labels=["original", *(f"strength {strength}" for strength in LADDER_STRENGTHS)],
     )
     path = target.with_name(f"{target.stem}-ladder.png")

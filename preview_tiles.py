@@ -2,7 +2,7 @@
 
     python preview_tiles.py --tiles data/tiles
 
-Writes out/tiles/<source>.png, of videos also <source>-crop.png with the borders that were cut off,
+Writes out/tiles/<source>.png, of videos also <source>.crop.png with the borders that were cut off,
 and prints a table: colours or sizes that look odd here would spoil everything that follows.
 """
 
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
             if pick.kept:
                 draw_sheet(settings.previews / f"{source}.png", source, pick.kept, settings.columns)
             if kind == "video" and pick.kept:
-                draw_crop(settings.previews / f"{source}-crop.png", settings.tiles, pick.kept)
+                draw_crop(settings.previews / f"{source}.crop.png", settings.tiles, pick.kept)
 
     header = ["source", "kind", "shards", "tiles", "brightness", "red", "green", "blue"]
     console.say(console.table(header, rows))

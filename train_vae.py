@@ -15,6 +15,7 @@ from cadl import (
     adversary,
     console,
     devices,
+    files,
     gallery,
     metrics,
     optimizer,
@@ -252,7 +253,7 @@ def train(
         # Show.
         if training.is_preview_step(step, settings.preview_every) or step == settings.steps:
             measures = watch.show(run, step)
-            run.keep_best(measures.get("psnr/validation", -math.inf), averaged)
+            run.keep_best(measures.get("psnr/validation", -math.inf), averaged, watch.measured_on)
 
         # Save.
         if run.is_time_to_save(step, settings):
@@ -281,6 +282,8 @@ class Watch:
             for name, indices in (("train", train), ("validation", validation))
             if len(indices)
         }
+        measured = self._sets.get("validation")
+        self.measured_on = files.hash_of(measured.labels) if measured else ""
         per_source = [own[np.isin(own, train)] for own in tile_set.source_indices().values()]
         chosen: list[int] = []
         while len(chosen) < min(PREVIEW_TILES, len(train)):

@@ -155,10 +155,8 @@ def measure(
     smoothing: float = USUAL_SMOOTHING,
 ) -> tuple[list[float], np.ndarray]:
     """Converts a film's clips; returns MEASURES and a tile to look at."""
-    smoothed = latents.smooth(
-        film.encoded.latents, film.encoded.shots, frames=smoothing * film.rate
-    )
-    recipe = film.encoded.restyle(smoothed, painter, style_map, strength, film.chosen)
+    recipe = film.encoded.restyle(painter, style_map, strength, smoothing * film.rate)
+    recipe = recipe.of(film.chosen)
     parts = range(0, len(film.pixels), clips.BATCH)
     drawn = np.concatenate(
         [recipe.draw(stylize, film.pixels[i : i + clips.BATCH], i) for i in parts]

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import functools
+import io
 import resource
 import signal
 import sys
@@ -20,14 +21,18 @@ ENVIRONMENT = Path(sys.prefix).resolve()
 def script(main: Callable[..., int | None]) -> Callable[..., int]:
     """Wraps a script's `main`: an expected fault becomes one line on stderr and status 1.
 
-    A fault is expected if the project's own code raised a built-in error on purpose, or if the
-    operating system refused something (OSError). Anything else is a bug and keeps its traceback.
+    A fault is expected if a `raise` of the project's own code raised a built-in error, if the
+    operating system refused something (OSError), or if memory ran out. Anything else is a bug and
+    keeps its traceback. Names that a screen can't show are shown with question marks.
     SIGTERM is treated as Ctrl-C, so that both leave through the same `finally` clauses.
     """
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:
         name = Path(main.__code__.co_filename).name
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         with _sigterm_as_interrupt():
             try:
                 return main(argv) or 0
@@ -132,8 +137,11 @@ def _is_expected(error: Exception) -> bool:
         return True
     if not isinstance(error, (ValueError, RuntimeError, MemoryError)):
         return False
-    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()
-    return raised_in.is_relative_to(PROJECT) and not raised_in.is_relative_to(ENVIRONMENT)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    raised_in = Path(last.filename).resolve()
+    if not raised_in.is_relative_to(PROJECT) or raised_in.is_relative_to(ENVIRONMENT):
+        return False
+    return isinstance(error, MemoryError) or (last.line or "").startswith("raise")
 
 
 def _one_line(error: Exception) -> str:

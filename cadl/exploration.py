@@ -138,7 +138,7 @@ def _add_style(page: Page, scene: Scene, video: str, painter: str) -> None:
         style_map: [tile[0] for tile in draw(middle, style_map)] for style_map in latents.STYLE_MAPS
     }
     page.picture(
-        f"{video}-to-{painter}-maps.png",
+        f"{video}-to-{painter}.maps.png",
         _rows(title, rows, scale=0.75),
         f"{title}: every map, at strengths {', '.join(map(str, STRENGTHS))}.",
     )

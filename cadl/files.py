@@ -122,9 +122,27 @@ def checksums(folder: Path, besides: str) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != besides:
-            with path.open("rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            found[name] = checksum(path)
     return found
+
+
+def exists(name: str, *, as_file: bool = False) -> bool:
+    """Says whether something, or a file, has a name; nobody has one that is too long for a name.
+
+    `Path.exists` raises an error then.
+    """
+    return (os.path.isfile if as_file else os.path.exists)(name)
+
+
+def is_hidden(path: Path, root: Path) -> bool:
+    """Says whether a dot begins a file's name, or that of a folder between it and the root."""
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def checksum(path: Path) -> str:
+    """Returns the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def identity(path: Path) -> list:

@@ -21,8 +21,9 @@ from cadl.shots import ShotFinder
 
 import numpy as np
 
-PASS_FORMAT = 5  # of latents.npz; more when its contents change
+PASS_FORMAT = 6  # of what is kept; more when its contents change
 KEPT_PASSES = 4  # over one video
+LATENTS, OBSERVED = "latents.npy", "observed.npz"  # what is kept; the latter is written last
 CHUNK_FRAMES = 512
 SAMPLES = 4
 DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
@@ -33,7 +34,7 @@ class Encoded:
     """What pass 1 found.
 
     Attributes:
-        latents: float32 [N, codes], posterior means of all frames.
+        latents: float32 [N, codes], posterior means of all frames; a file that is read when needed.
         shots: int [N], number of each frame's shot.
         times: float64 [N], seconds of each frame.
         light: float32 [N], mean luminance of each frame in [0, 1].
@@ -56,28 +57,50 @@ class Encoded:
         return latents.statistics_of(self.latents, "video")
 
     def restyle(
-        self,
-        smoothed: np.ndarray,
-        painter: Statistics,
-        style_map: str,
-        strength: float,
-        chosen: np.ndarray | slice = slice(None),
+        self, painter: Statistics, style_map: str, strength: float, smoothing: float = 0.0
     ) -> "Recipe":
-        """Moves codes toward a painter, those of dark frames less: black stays black.
+        """Smooths codes and moves them toward a painter, those of dark frames less.
+
+        Black stays black.
 
         Args:
-            smoothed: float32 [N, codes], the latents after smoothing.
             painter: the goal.
             style_map: as STYLE_MAP.
             strength: as STRENGTH.
-            chosen: which frames; all if left out.
+            smoothing: deviation of the window in frames.
         """
-        lit = np.clip((self.light[chosen] - DARK) / (LIT - DARK), 0.0, 1.0).astype(np.float32)
-        codes = smoothed[chosen]
-        moved = latents.map_latents(
-            codes, self.statistics, painter, style_map=style_map, strength=strength
-        )
-        return Recipe(codes + lit[:, None] * (moved - codes), strength * lit, self.drift[chosen])
+        lit = np.clip((self.light - DARK) / (LIT - DARK), 0.0, 1.0).astype(np.float32)
+        move = latents.style_move(self.statistics, painter, style_map)
+        strengths = strength * lit
+        return Recipe(MovedCodes(self, smoothing, move, strengths), strengths, self.drift)
+
+
+class MovedCodes:
+    """Codes of a video's frames, smoothed and moved when they are asked for.
+
+    So a long video takes no more memory than a short one.
+    """
+
+    def __init__(self, encoded: Encoded, smoothing: float, move: Callable, strengths: np.ndarray):
+        """Takes a window's deviation in frames, a `style_move`, and each frame's strength."""
+        self._encoded, self._smoothing = encoded, smoothing
+        self._move, self._strengths = move, strengths
+        self._reach = latents.smoothing_reach(smoothing)
+
+    def __len__(self) -> int:
+        return len(self._strengths)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Returns the codes of consecutive frames, float32 [n, codes]."""
+        start, stop, _ = part.indices(len(self))
+        first = max(0, start - self._reach)
+        around = slice(first, stop + self._reach)
+        codes = latents.smooth(
+            np.asarray(self._encoded.latents[around]), self._encoded.shots[around],
+            frames=self._smoothing,
+        )[start - first : stop - first]  # fmt: skip
+        strengths = self._strengths[start:stop, None]
+        return (codes + strengths * (self._move(codes) - codes)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -90,9 +113,14 @@ class Recipe:
         drift: float32 [N, 2], how far strokes are moved.
     """
 
-    codes: np.ndarray
+    codes: np.ndarray | MovedCodes
     strengths: np.ndarray
     drift: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> "Recipe":
+        """Returns what some frames are drawn from, int [n]."""
+        codes = np.concatenate([self.codes[i : i + 1] for i in chosen.tolist()])
+        return Recipe(codes, self.strengths[chosen], self.drift[chosen])
 
     def draw(self, stylize: Callable, whole: np.ndarray, first: int = 0) -> np.ndarray:
         """Draws frames from a first one on, from their tiles at the refiner's scale, uint8."""
@@ -123,22 +151,26 @@ def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> E
     )  # fmt: skip
     folder = folder / f"pass1-{key}"
     with files.only_one(folder):
-        finished = folder / "latents.npz"
-        if finished.exists():
+        if (folder / OBSERVED).exists():
             try:
-                encoded = _load_encoded(finished)
+                encoded = _load_encoded(folder)
                 console.say("the first pass was done before and is used again")
                 return encoded
             except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
-                console.warn(f"{finished} is damaged: the first pass is done again")
-        _encode_chunks(clip, vae_graph, folder, finished)
+                console.warn(f"{folder} is damaged: the first pass is done again")
+                (folder / OBSERVED).unlink()
+        _encode_chunks(clip, vae_graph, folder)
         _remove_old_passes(folder)
-        return _load_encoded(finished)
+        return _load_encoded(folder)
 
 
-def _load_encoded(path: Path) -> Encoded:
-    with np.load(path) as data:
-        return Encoded(**{name: data[name] for name in data.files})
+def _load_encoded(folder: Path) -> Encoded:
+    """Raises ValueError, or what numpy and zip raise, if it is damaged."""
+    with np.load(folder / OBSERVED) as data:
+        observed = {name: data[name] for name in data.files}
+    if files.checksum(folder / LATENTS) != observed.pop("latents_checksum"):
+        raise ValueError(f"{folder / LATENTS} is damaged")
+    return Encoded(latents=np.load(folder / LATENTS, mmap_mode="r"), **observed)
 
 
 def _remove_old_passes(folder: Path) -> None:
@@ -198,7 +230,7 @@ class Observed:
         }
 
 
-def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
+def _encode_chunks(clip: Clip, vae_graph, folder: Path) -> None:
     observed = Observed(clip)
     chunk: list[np.ndarray] = []
     path = folder
@@ -216,13 +248,29 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path, finished: Path) -> None:
     if count < 0.95 * observed.expected:
         console.warn(f"{clip.source.path}: breaks off after {count} of {observed.expected} frames")
     chunks = sorted(folder.glob("chunk-?????.npy"))
-    codes = np.concatenate([np.load(path) for path in chunks])[:count]
-    if len(codes) != count:
-        raise RuntimeError(f"{folder} lost a chunk of {count} frames: run again")
-    with files.whole_file(finished) as temporary, temporary.open("wb") as file:
-        np.savez(file, latents=codes, **observed.arrays())
+    with files.whole_file(folder / LATENTS) as temporary:
+        _join_chunks(chunks, count, temporary)
+    checksum = files.checksum(folder / LATENTS)
+    with files.whole_file(folder / OBSERVED) as temporary, temporary.open("wb") as file:
+        np.savez(file, latents_checksum=checksum, **observed.arrays())
     for path in chunks:
         path.unlink()
+
+
+def _join_chunks(chunks: list[Path], count: int, joined: Path) -> None:
+    codes: Any = None
+    end = 0
+    for path in chunks:
+        chunk = np.load(path)[: count - end]
+        if codes is None:
+            codes = np.lib.format.open_memmap(
+                joined, mode="w+", dtype=np.float32, shape=(count, chunk.shape[1])
+            )
+        codes[end : end + len(chunk)] = chunk
+        end += len(chunk)
+    if codes is None or end != count:
+        raise RuntimeError(f"{joined.parent} lost a chunk of {count} frames: run again")
+    codes.flush()
 
 
 def _save_chunk(path: Path, chunk: list[np.ndarray]) -> None:

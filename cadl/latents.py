@@ -1,6 +1,6 @@
 """Statistics of posterior means, maps from a video's distribution to a painter's, smoothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ ANCESTOR_PAINTING = 0.5
 MAX_GAIN = 3.0
 ACTIVE_VARIANCE = 0.01
 BARYCENTRE_STEPS = 12
+BLOCK = 4096  # latents at a time, where there may be many
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Moments:
 def statistics_of(codes: np.ndarray, kind: str) -> Statistics:
     """Returns the exact moments of codes, [N, codes], of a source of some kind."""
     moments = Moments(codes.shape[1])
-    moments.add(codes)
+    for start in range(0, len(codes), BLOCK):
+        moments.add(codes[start : start + BLOCK])
     return moments.statistics(kind)
 
 
@@ -127,12 +129,9 @@ def map_latents(
     style_map: str,
     strength: float,
 ) -> np.ndarray:
-    """Moves latents from the video's distribution toward the painter's.
+    """Moves latents from the video's distribution toward the painter's, as `style_move` says.
 
-    `mean` moves the mean alone; `diagonal` also matches each code's spread; `gaussian` is the
-    optimal map between the two Gaussians (Takatsu 2011; shrunk covariances, gains capped);
-    `ancestor` is what the program of 2017 did. Between strength 0 (nothing) and 1 the move is
-    linear: McCann's displacement interpolation.
+    Between strength 0 (nothing) and 1 the move is linear: McCann's displacement interpolation.
 
     Args:
         latents: float32 [N, codes].
@@ -144,17 +143,37 @@ def map_latents(
     Returns:
         float32 [N, codes].
     """
-    if style_map == "ancestor":
-        moved = latents - ANCESTOR_VIDEO * video.mean + ANCESTOR_PAINTING * painter.mean
-    elif style_map == "mean":
-        moved = latents + (painter.mean - video.mean)
-    elif style_map == "diagonal":
-        moved = painter.mean + (latents - video.mean) * diagonal_gains(video, painter)
-    elif style_map == "gaussian":
-        moved = painter.mean + (latents - video.mean) @ monge_matrix(video, painter)
-    else:
-        raise ValueError(f"style_map {style_map!r} is not one of {', '.join(STYLE_MAPS)}")
+    moved = style_move(video, painter, style_map)(latents)
     return (latents + strength * (moved - latents)).astype(np.float32)
+
+
+def style_move(video: Statistics, painter: Statistics, style_map: str) -> Callable:
+    """Returns the function that moves latents all the way from the video's to the painter's.
+
+    `mean` moves the mean alone; `diagonal` also matches each code's spread; `gaussian` is the
+    optimal map between the two Gaussians (Takatsu 2011; shrunk covariances, gains capped);
+    `ancestor` is what the program of 2017 did.
+
+    Args:
+        video: moments of the whole video.
+        painter: moments of the painter or blend.
+        style_map: one of STYLE_MAPS.
+
+    Returns:
+        A function from latents, [N, codes], to moved ones, float64.
+    """
+    if style_map == "ancestor":
+        offset = ANCESTOR_PAINTING * painter.mean - ANCESTOR_VIDEO * video.mean
+        return lambda latents: latents + offset
+    if style_map == "mean":
+        return lambda latents: latents + (painter.mean - video.mean)
+    if style_map == "diagonal":
+        gains = diagonal_gains(video, painter)
+        return lambda latents: painter.mean + (latents - video.mean) * gains
+    if style_map == "gaussian":
+        matrix = monge_matrix(video, painter)
+        return lambda latents: painter.mean + (latents - video.mean) @ matrix
+    raise ValueError(f"style_map {style_map!r} is not one of {', '.join(STYLE_MAPS)}")
 
 
 def diagonal_gains(video: Statistics, painter: Statistics) -> np.ndarray:
@@ -252,12 +271,13 @@ def smooth(latents: np.ndarray, shots: np.ndarray, *, frames: float) -> np.ndarr
     """
     if frames <= 0 or len(latents) < 2:
         return latents
-    radius = max(1, int(np.ceil(3 * frames)))
-    window = np.exp(-0.5 * (np.arange(-radius, radius + 1) / frames) ** 2)
+    reach = smoothing_reach(frames)
     smoothed = np.empty_like(latents)
     starts = np.flatnonzero(np.diff(shots, prepend=shots[0] - 1))
     for start, end in zip(starts, [*starts[1:], len(latents)], strict=True):
         part = latents[start:end]
+        radius = min(reach, len(part) - 1)
+        window = np.exp(-0.5 * (np.arange(-radius, radius + 1) / frames) ** 2)
         total = np.zeros(part.shape, np.float64)
         weight = np.zeros((len(part), 1))
         for offset, value in zip(range(-radius, radius + 1), window, strict=True):
@@ -267,3 +287,8 @@ def smooth(latents: np.ndarray, shots: np.ndarray, *, frames: float) -> np.ndarr
                 weight[first:last] += value
         smoothed[start:end] = total / weight
     return smoothed
+
+
+def smoothing_reach(frames: float) -> int:
+    """Returns over how many frames before and after it a frame is smoothed at most."""
+    return int(np.ceil(3 * frames))

@@ -59,18 +59,13 @@ def write_video(
     if total - done > 2 * SEGMENT_FRAMES:
         _say_estimate(clip, encoded, recipe, stylize, encoding, folder, total - done)
     with console.progress(total=total, initial=done, unit="frame", label="pass 2") as bar:
-        for number, batches in _segments(clip, recipe, stylize, folder):
+        for number, drawn in _segments(clip, recipe, stylize, folder):
             path = folder / f"segment-{number:05d}.mp4"
             first, last = number * SEGMENT_FRAMES, min((number + 1) * SEGMENT_FRAMES, total)
             stamps = None if times is None else times[first:last] - times[first]
             with files.whole_file(path) as temporary:
                 writer = encoding.writer(temporary, clip.source.rate, stamps)
-                flicker = _write_segment(writer, batches, encoding, bar)
-                if flicker.frames != last - first:
-                    raise ValueError(
-                        f"{clip.source.path} gave {first + flicker.frames} frames in the second "
-                        f"pass and {total} in the first: was it changed meanwhile?"
-                    )
+                flicker = _write_segment(writer, drawn, encoding, bar)
                 files.write_json(path.with_suffix(".json"), {"flicker_sums": flicker.sums})
     report = _join(clip, encoded, times, target, folder, total)
     return {**report, "output_size": list(encoding.geometry.output_size)}
@@ -91,7 +86,6 @@ class Flicker:
     """Sums of differences between neighbouring frames, of a video and of what was made of it."""
 
     def __init__(self) -> None:
-        self.frames = 0
         self.sums = [0.0, 0.0]
         self._last: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -102,7 +96,6 @@ class Flicker:
             if len(chain) > 1:
                 self.sums[i] += metrics.flicker(chain) * (len(chain) - 1)
         self._last = originals[-1], drawn[-1]
-        self.frames += len(drawn)
 
 
 def _begin_segments(folder: Path, request: dict) -> None:
@@ -130,7 +123,11 @@ def _segment_length(path: Path, total: int) -> int:
 def _segments(
     clip: Clip, recipe: Recipe, stylize: Callable, folder: Path
 ) -> Iterator[tuple[int, Iterator[tuple[np.ndarray, np.ndarray]]]]:
-    """Yields number and drawn batches of every segment that is not there yet."""
+    """Yields number and drawn batches of every segment that is not there yet.
+
+    Raises:
+        ValueError: there are more or fewer frames than in the first pass.
+    """
     total = len(recipe.codes)
     missing = [
         number
@@ -145,23 +142,19 @@ def _segments(
         first = 0
         for batch in batches(video.prefetch(clip.read(), 4 * BATCH), SEGMENT_FRAMES):
             number = first // SEGMENT_FRAMES
-            if number in missing and first < total:
-                whole = tiles.mirror_to_tile(batch[: total - first], clip.scale)
+            if number in missing and first + len(batch) <= total:
+                whole = tiles.mirror_to_tile(batch, clip.scale)
                 yield number, whole, recipe.draw(stylize, whole, first)
             first += len(batch)
+        if first != total:
+            raise ValueError(
+                f"{clip.source.path} gave {first} frames in the second pass and {total} in the "
+                "first: was it changed meanwhile?"
+            )
 
     drawn = video.prefetch(draw(), PREFETCHED_BATCHES)
-    waiting = next(drawn, None)
-    while waiting is not None:
-        number = waiting[0]
-
-        def of_this_segment() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            nonlocal waiting
-            while waiting is not None and waiting[0] == number:  # noqa: B023
-                yield waiting[1:]
-                waiting = next(drawn, None)
-
-        yield number, of_this_segment()
+    for number, group in itertools.groupby(drawn, key=lambda item: item[0]):
+        yield number, (item[1:] for item in group)
 
 
 def _regular_times(clip: Clip, times: np.ndarray) -> np.ndarray | None:

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from cadl import files
+
 
 @dataclass(frozen=True)
 class Range:
@@ -39,7 +41,7 @@ class Range:
 
 Count = Annotated[int, Range(1)]
 Seed = Annotated[int, Range(0, 2**32 - 1)]
-Fraction = Annotated[float, Range(0, 1)]
+Share = Annotated[float, Range(0, 1)]
 Amount = Annotated[float, Range(0, 1e12)]
 Rate = Annotated[float, Range(1e-8, 10)]
 
@@ -223,7 +225,7 @@ def _to_path(value: Any, _: tuple) -> Path:
 
 def _to_list(value: Any, arguments: tuple) -> list:
     items = value.split(",") if isinstance(value, str) else value
-    if isinstance(value, str) and arguments[0] is Path and Path(value).exists():
+    if isinstance(value, str) and arguments[0] is Path and files.exists(value):
         items = [value]  # a comma in the name of a file that is there
     if isinstance(items, Path):
         items = [items]

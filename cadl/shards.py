@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ def list_shards(folder: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: there are none; the script that makes them is named.
-        ValueError: a shard of a set is missing.
+        ValueError: a shard of a set is missing, or a painter and a video have one name.
     """
     named = ((path, NAME.fullmatch(path.name)) for path in folder.glob("*.tfrecord.gz"))
     shards = {path: match for path, match in sorted(named) if match}
@@ -142,6 +143,13 @@ def list_shards(folder: Path) -> list[Path]:
             raise ValueError(
                 f"{folder}/{prefix}: {len(matches)} shards of {int(matches[0][4])} are there: "
                 "run extract_tiles.py again"
+            )
+    names = Counter(prefix.partition("-")[2] for prefix in sets)
+    for name, count in names.items():
+        if count > 1:
+            raise ValueError(
+                f"{folder} has tiles of a painter and of a video named {name}: rename one, or, if "
+                "one is gone, run extract_tiles.py --remove-gone yes"
             )
     return list(shards)
 
@@ -162,7 +170,7 @@ def read_shard(path: Path) -> Iterator[Tile]:
             if not number:
                 raise ValueError(f"{path}: holds no tiles: run extract_tiles.py again") from None
             return
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        except tf.errors.OpError as error:
             reason = error.message.split(" [Op")[0].splitlines()[0]
             raise ValueError(
                 f"{path}, record {number}: damaged ({reason}): delete it and run "
@@ -269,6 +277,7 @@ def load_tiles(folder: Path, scale: int = 1) -> TileSet:
             place = Path(tile.path).name if tile.kind == "painting" else f"shot {tile.shot}"
             label = f"{tile.source} {Path(tile.path).stem if tile.kind == 'painting' else ''}"
             label += f" frame {tile.index}" if tile.kind == "video" else f" {tile.index}"
+            label = label.encode("utf-8", "replace").decode("utf-8")  # whatever the file's name
             columns.append((tile.kind, tile.source, f"{tile.source}/{place}", label))
     for file in maps.values():
         file.flush()
@@ -373,6 +382,8 @@ def check_weights(weights: dict[str, int], names: Iterable[str]) -> dict[str, in
     for name, weight in weights.items():
         if name not in {*names, *KINDS}:
             raise ValueError(f"WEIGHTS names {name}; the sources are {', '.join(names)}")
+        if name in names and name in KINDS:
+            raise ValueError(f"WEIGHTS {name} is a source and a kind: rename the source")
         if weight < 1:
             raise ValueError(f"WEIGHTS {name}={weight} must be at least 1")
     return weights

@@ -203,6 +203,11 @@ def picture_tiles(picture: Image.Image, max_tiles: int, scale: int = 1) -> list[
     """
     tile_height, tile_width, _ = shape_at(scale)
     enlarged = max(tile_width / picture.width, tile_height / picture.height)
+    # What is too long to be covered is cut to its middle first: enlarged it may not fit in memory.
+    kept_width = min(picture.width, math.ceil(max_tiles * tile_width / enlarged))
+    kept_height = min(picture.height, math.ceil(max_tiles * tile_height / enlarged))
+    left, top = (picture.width - kept_width) // 2, (picture.height - kept_height) // 2
+    picture = picture.crop((left, top, left + kept_width, top + kept_height))
     width = max(tile_width, round(picture.width * enlarged))
     height = max(tile_height, round(picture.height * enlarged))
     pixels = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3))

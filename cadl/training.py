@@ -126,19 +126,42 @@ class Run:
         due = step % settings.checkpoint_every == 0 and not self._bad_in_a_row
         return bool(due) or step == settings.steps
 
-    def keep_best(self, measure: float, averaged: keras.Model) -> None:
-        """Keeps the averaged weights in `best/` if they measure better than all before."""
+    def keep_best(self, measure: float, averaged: keras.Model, measured_on: str) -> None:
+        """Keeps the averaged weights in `best/` if they measure better than all before.
+
+        Args:
+            measure: more is better.
+            averaged: the weights.
+            measured_on: stands for the tiles; other tiles' measures are not compared with.
+        """
         checkpoint = tf.train.Checkpoint(
-            averaged=averaged, step=self.step, measure=tf.Variable(measure, dtype=tf.float64)
+            averaged=averaged,
+            step=self.step,
+            measure=tf.Variable(measure, dtype=tf.float64),
+            measured_on=tf.Variable(measured_on),
         )
-        if self._best == -math.inf and (kept := tf.train.latest_checkpoint(self.folder / BEST)):
-            self._best = float(tf.train.load_variable(kept, "measure/.ATTRIBUTES/VARIABLE_VALUE"))
+        if self._best == -math.inf:
+            self._best = self._best_before(measured_on)
         if measure <= self._best or not devices.is_chief():
             return
         self._best = measure
         manager = tf.train.CheckpointManager(checkpoint, str(self.folder / BEST), max_to_keep=1)
         with files_on_full_disk(self.folder):
             manager.save(checkpoint_number=self.step)
+
+    def _best_before(self, measured_on: str) -> float:
+        kept = tf.train.latest_checkpoint(self.folder / BEST)
+        if kept is None:
+            return -math.inf
+        try:
+            tiles_then, measure = (
+                tf.train.load_variable(kept, f"{name}/.ATTRIBUTES/VARIABLE_VALUE")
+                for name in ("measured_on", "measure")
+            )
+        except tf.errors.OpError:
+            console.warn(f"{kept} can't be read: the best weights are chosen anew")
+            return -math.inf
+        return float(measure) if tiles_then == measured_on.encode() else -math.inf
 
     def accept(self, step: int, terms: dict[str, float]) -> bool:
         """Takes note of whether a step was skipped, in `terms["skipped"]`, which it removes.

@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cadl import ffmpeg, tiles
+from cadl import ffmpeg, files, tiles
 from cadl.tiles import Crop
 
 import imageio_ffmpeg
@@ -90,7 +90,7 @@ def find_videos(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not files.is_hidden(path, folder)
     )
 
 

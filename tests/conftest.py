@@ -21,6 +21,22 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RATE = Fraction(24000, 1001)
 FRAMES = 60
+LONGEST = ("test_pipeline.py", "test_training.py", "test_scale.py", "test_devices.py")
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """One process makes the project first, while others run what does without it.
+
+    Then come the files that take longest.
+    """
+    needing = {item.path.name for item in items if "project" in item.fixturenames}
+
+    def order(item) -> tuple:
+        name = item.path.name
+        place = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        return name != LONGEST[0], name in needing, place
+
+    items.sort(key=order)
 
 
 @pytest.fixture(scope="session")

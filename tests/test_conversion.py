@@ -22,8 +22,8 @@ def encoded(light):
 def test_dark_frames_keep_their_codes_and_light_ones_are_moved_whole():
     found = encoded([0.0, 0.02, 0.05, 0.08, 0.9])
     painter = latents.statistics_of(RNG.standard_normal((50, 4)) + 3, "painting")
-    recipe = found.restyle(found.latents, painter, "diagonal", 0.8)
-    moved = recipe.codes
+    recipe = found.restyle(painter, "diagonal", 0.8)
+    moved = recipe.codes[:]
     whole = latents.map_latents(
         found.latents, found.statistics, painter, style_map="diagonal", strength=0.8
     )
@@ -33,13 +33,28 @@ def test_dark_frames_keep_their_codes_and_light_ones_are_moved_whole():
     np.testing.assert_allclose(moved[3:], whole[3:], atol=1e-5)
 
 
+def test_codes_asked_for_in_parts_are_those_of_the_whole():
+    """Smoothed within shots, across the borders of parts."""
+    found = encoded([0.5] * 40)
+    found.shots[17:] = 1
+    painter = latents.statistics_of(RNG.standard_normal((50, 4)), "painting")
+    recipe = found.restyle(painter, "gaussian", 0.7, smoothing=2.0)
+    smoothed = latents.smooth(found.latents, found.shots, frames=2.0)
+    whole = latents.map_latents(
+        smoothed, found.statistics, painter, style_map="gaussian", strength=0.7
+    )
+    assert len(recipe.codes) == 40
+    parts = np.concatenate([recipe.codes[i : i + 8] for i in range(0, 48, 8)])
+    np.testing.assert_allclose(parts, whole, atol=1e-6)
+
+
 def test_some_frames_are_moved_as_among_all():
     found = encoded([0.5] * 6)
     painter = latents.statistics_of(RNG.standard_normal((50, 4)), "painting")
     some = np.array([1, 4])
-    all_moved = found.restyle(found.latents, painter, "gaussian", 1.0)
-    moved = found.restyle(found.latents, painter, "gaussian", 1.0, some)
-    np.testing.assert_allclose(moved.codes, all_moved.codes[some], atol=1e-5)
+    all_moved = found.restyle(painter, "gaussian", 1.0)
+    moved = all_moved.of(some)
+    np.testing.assert_allclose(moved.codes, all_moved.codes[:][some], atol=1e-5)
     np.testing.assert_array_equal(moved.strengths, [1, 1])
     np.testing.assert_array_equal(moved.drift, found.drift[some])
 
@@ -120,17 +135,43 @@ def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
     assert 1.9 < end < 2.1 and abs(last - end) < 0.06
 
 
-def test_a_first_pass_that_was_damaged_is_made_again(media, tmp_path, capsys):
+@pytest.mark.parametrize("damaged", [first_pass.OBSERVED, first_pass.LATENTS])
+@pytest.mark.parametrize("fault", ["cut", "blank", "gone"])
+def test_a_first_pass_that_was_damaged_is_made_again(media, tmp_path, capsys, damaged, fault):
     part = clips.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
-    nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.zeros((len(whole), 4))})
+    nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.ones((len(whole), 4))})
     found = first_pass.encode_video(part, nothing, "none", tmp_path)
-    path = next(tmp_path.rglob("latents.npz"))
-    path.write_bytes(path.read_bytes()[:-200])
+    path = next(tmp_path.rglob(damaged))
+    whole = path.read_bytes()
+    path.unlink()
+    if fault != "gone":
+        path.write_bytes(whole[:-200] if fault == "cut" else whole[:-200] + bytes(200))
     again = first_pass.encode_video(part, nothing, "none", tmp_path)
-    assert "is damaged: the first pass is done again" in capsys.readouterr().err
+    said = "is damaged: the first pass is done again" in capsys.readouterr().err
+    assert said == (fault != "gone" or damaged == first_pass.LATENTS)
     np.testing.assert_array_equal(found.times, again.times)
+    assert path.read_bytes() == whole
     first_pass.encode_video(part, nothing, "none", tmp_path)
     assert "is used again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("frames", [48, 52, 96])
+def test_other_frames_in_the_second_pass_than_in_the_first_are_noticed(
+    media, tmp_path, monkeypatch, frames
+):
+    """Also if they end with a segment."""
+    monkeypatch.setattr(second_pass, "SEGMENT_FRAMES", 48)
+    part = clips.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    read = clips.Clip.read
+
+    def other(self, times=None):
+        own = list(read(self, times))
+        return iter(own if times is not None else (own + own)[:frames])
+
+    monkeypatch.setattr(clips.Clip, "read", other)
+    with pytest.raises(ValueError, match=f"gave {frames} frames in the second pass and 60 in"):
+        convert_nothing(part, tmp_path)
+    assert not list(tmp_path.rglob("out.mp4"))
 
 
 def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):

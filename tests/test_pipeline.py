@@ -104,7 +104,7 @@ def test_an_extraction_killed_ten_times_ends_in_the_same_shards(project, media, 
 
 def test_previews_open_as_pictures(project):
     assert {path.stem for path in project.previews.iterdir()} == {
-        "night-streets", "übung-2", "my-clip-é", "my-clip-é-crop",
+        "night-streets", "übung-2", "my-clip-é", "my-clip-é.crop",
     }  # fmt: skip
     for path in project.previews.iterdir():
         assert np.asarray(Image.open(path)).std() > 10
@@ -518,11 +518,49 @@ def test_bad_flags_end_with_status_2(scripts, script, capsys):
         (["--crop", "1:2"], "is not top:left:bottom:right"),
         (["--crop", "100:0:100:0"], "leaves 0 of 176 rows"),
         (["--start-seconds", "900"], "is past the end of"),
+        (["--start-seconds", "2.49"], "whose last frame is at 2.46 s"),
     ],
 )
 def test_wrong_values_of_mogrify_are_named(project, scripts, capsys, tmp_path, arguments, message):
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_video_whose_ffmpeg_was_killed_is_extracted_again(
+    media, scripts, tmp_path, monkeypatch, capsys
+):
+    paintings = tmp_path / "paintings"
+    paintings.mkdir()
+    arguments = ["--paintings", paintings, "--videos", media.videos, "--tiles", tmp_path / "tiles"]
+    arguments = list(map(str, arguments))
+    assert scripts.extract_tiles.main(arguments) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "tiles").glob("*.gz")}
+    capsys.readouterr()
+    read_frames = video.read_frames
+
+    def killed(*given, **options):
+        yield from itertools.islice(read_frames(*given, **options), 30)
+        raise ValueError("ffmpeg was killed after 30 frames: run the same command again")
+
+    monkeypatch.setattr(video, "read_frames", killed)
+    assert scripts.extract_tiles.main([*arguments, "--frame-step", "5"]) == 1
+    assert "ffmpeg was killed" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "tiles").glob("*.gz")} == before
+    monkeypatch.undo()
+    assert scripts.extract_tiles.main(arguments) == 0
+    assert "unchanged" not in capsys.readouterr().out
+
+
+def test_what_lies_in_hidden_folders_is_no_source(media, scripts, tmp_path):
+    for folder, name in (("paintings/.Trash/files", "a.png"), ("paintings/monet/.thumbs", "b.png"),
+                         ("paintings/monet", "c.png"), ("videos/.trash", "d.mp4"),
+                         ("videos", ".e.mp4"), ("videos/own", "f.mp4")):  # fmt: skip
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / name).write_bytes(b"")
+    found = scripts.extract_tiles.find_sources(tmp_path / "paintings", tmp_path / "videos")
+    assert [(name, [path.name for path in paths]) for _, name, paths in found] == [
+        ("monet", ["c.png"]), ("f", ["f.mp4"]),
+    ]  # fmt: skip
 
 
 def test_shards_that_are_damaged_or_gone_are_made_again(project, scripts, tmp_path, capsys):

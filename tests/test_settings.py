@@ -10,7 +10,7 @@ SOURCE = '''"""Makes nothing.
 """
 from pathlib import Path
 from typing import Annotated, Literal
-from cadl.settings import Amount, Count, Fraction, Range
+from cadl.settings import Amount, Count, Range, Share
 
 STEPS: Count = 20_000  # how many steps, 100 % of them
 RATE: Annotated[float, Range(0.5, 2)] = 1.0  # how fast
@@ -47,6 +47,12 @@ def test_flags_override_and_convert(script):
     values = settings.read_settings(arguments.split(), script())
     assert values.steps == 5 and values.flag is True and values.text == "-dash"
     assert values.pairs == {"a": 1, "b": 2} and values.word == "gaussian"
+
+
+def test_a_list_may_be_longer_than_a_name_can_be(script):
+    names = [f"clip-{number:05d}.mp4" for number in range(400)]
+    found = settings.read_settings(["--many", ",".join(names)], script()).many
+    assert [path.name for path in found] == names
 
 
 def test_a_file_with_a_comma_in_its_name_is_one_file(script, tmp_path):

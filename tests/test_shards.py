@@ -220,6 +220,26 @@ def test_more_pictures_of_a_painter_leave_most_of_the_others_held_out_as_before(
     assert set(tile_set.labels[tile_set.split(0.25, seed=2)[1]]) != chosen[1]
 
 
+def test_a_painter_and_a_video_of_one_name_are_refused(tmp_path):
+    for kind in ("painting", "video"):
+        write(tmp_path, 2, kind, "monet")
+    with pytest.raises(ValueError, match=r"a painter and of a video named monet: rename one"):
+        shards.load_tiles(tmp_path)
+
+
+def test_labels_can_be_written_whatever_the_name_of_a_file(tmp_path):
+    pixels = np.zeros(tiles.SHAPE, np.uint8)
+    with shards.ShardWriter(tmp_path, "painting", "monet") as writer:
+        writer.write(shards.Tile(pixels, "painting", "monet", 0, 0.0, 0, "caf\udce9.jpg"))
+    assert shards.load_tiles(tmp_path).labels[0].encode("utf-8") == b"monet caf? 0"
+
+
+def test_a_kind_that_is_a_source_too_has_no_weight():
+    with pytest.raises(ValueError, match="is a source and a kind"):
+        shards.check_weights({"video": 2}, ["video", "monet"])
+    assert shards.check_weights({"monet": 2}, ["video", "monet"]) == {"monet": 2}
+
+
 def test_weights_draw_a_source_or_a_kind_more_often(project):
     tile_set = shards.load_tiles(project.tiles)
     names = list(tile_set.source_indices())

@@ -1,4 +1,4 @@
-"""cadl/console.py, files.py, gallery.py, conversion.py's geometry, and the samples."""
+"""cadl/console.py, files.py, gallery.py, clips.py's geometry, and the samples."""
 
 import errno
 
@@ -31,12 +31,15 @@ def test_a_full_disk_says_what_to_do(capsys):
     )
 
 
-def test_a_bug_keeps_its_traceback():
+@pytest.mark.parametrize(
+    ("bug", "error"), [(lambda: {}["missing"], KeyError), (lambda: int("many"), ValueError)]
+)
+def test_a_bug_keeps_its_traceback(bug, error):
     @console.script
     def main(argv):
-        return {}["missing"]
+        return bug()
 
-    with pytest.raises(KeyError):
+    with pytest.raises(error):
         main([])
 
 

@@ -79,6 +79,15 @@ def test_tiles_of_a_picture_are_bounded():
     assert len(tiles.picture_tiles(Image.new("RGB", (320, 200)), 3)) == 1
 
 
+def test_of_a_thread_of_a_picture_the_middle_is_taken():
+    """Enlarged to tiles as a whole it would have 400 million pixels."""
+    thread = np.zeros((8000, 2, 3), np.uint8)
+    thread[3990:4010] = 255
+    cut = tiles.picture_tiles(Image.fromarray(thread), 4)
+    assert [tile.shape for tile in cut] == [tiles.SHAPE] * 4
+    assert max(tile.mean() for tile in cut) > 200
+
+
 def test_a_circle_stays_round():
     picture = Image.new("RGB", (800, 1000))
     yy, xx = np.mgrid[:1000, :800]

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import os
@@ -132,7 +133,7 @@ def test_the_best_weights_are_kept_beside_the_latest(tmp_path):
         run, _ = open_run(tmp_path)  # as after a kill: the best so far is read from the disk
         model.set_weights([np.full((1, 1), measure + len(kept))])
         run.step.assign(len(kept))
-        run.keep_best(measure, model)
+        run.keep_best(measure, model, "tiles")
         kept.append(float(tf.train.load_variable(
             tf.train.latest_checkpoint(tmp_path / "best"), "measure/.ATTRIBUTES/VARIABLE_VALUE"
         )))  # fmt: skip
@@ -141,6 +142,20 @@ def test_the_best_weights_are_kept_beside_the_latest(tmp_path):
         lambda _: tf.train.Checkpoint(averaged=model), tmp_path, "best"
     )
     assert restored.endswith("ckpt-1") and model.get_weights()[0][0, 0] == 23
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_was_best_on_other_tiles_or_is_damaged_is_not_compared_with(tmp_path, damaged):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    for step, (measure, measured_on) in enumerate(
+        [(22.0, "few"), (20.0, "few" if damaged else "more")]
+    ):
+        run, _ = open_run(tmp_path)
+        run.step.assign(step)
+        run.keep_best(measure, model, measured_on)
+        if damaged:
+            damage(tmp_path / "best" / f"ckpt-{step}.index")
+    assert tf.train.latest_checkpoint(tmp_path / "best").endswith("ckpt-1")
 
 
 def test_previews_come_at_powers_of_two_and_then_regularly():
@@ -375,8 +390,8 @@ class Faults:
         self._loss = vae.vae_loss
         monkeypatch.setattr(vae, "vae_loss", self)
 
-    def __call__(self, *arguments):
-        losses, terms = self._loss(*arguments)
+    def __call__(self, *arguments, **weights):
+        losses, terms = self._loss(*arguments, **weights)
         step = self._count.assign_add(1)
         losses = tf.where(tf.reduce_any(step == self._nan), math.nan, losses)
         return tf.where(tf.reduce_any(step == self._spike), 1e6 * losses, losses), terms
@@ -434,19 +449,16 @@ def test_faster_arithmetic_gives_the_same_losses(project, scripts, tmp_path, opt
 def test_a_source_can_be_added_later(project, scripts, tmp_path, capsys):
     folder, run = tmp_path / "tiles", tmp_path / "run"
     shutil.copytree(project.tiles, folder)
-    later = [*folder.glob("painting-übung-2*")]
-    assert later
-    for path in later:
-        path.rename(tmp_path / path.name)
-    arguments = train(project, run, 4)
+    shutil.copytree(project.vae_run, run)
+    own = next(folder.glob("painting-night-streets*"))
+    with shards.ShardWriter(folder, "painting", "later") as writer:
+        for tile in shards.read_shard(own):
+            writer.write(dataclasses.replace(tile, source="later"))
+    arguments = train(project, run, 8)
     arguments[1] = str(folder)
     assert scripts.train_vae.main(arguments) == 0
-    for path in later:
-        (tmp_path / path.name).rename(path)
-    arguments[arguments.index("--steps") + 1] = "8"
-    assert scripts.train_vae.main(arguments) == 0
     shown = capsys.readouterr().out
-    assert "going on from step 4 of 8" in shown
-    assert "übung-2" in json.loads((run / "settings.json").read_text())["notes"]["sources"]
-    assert curve(run, "psnr_train/übung-2").keys() == {8}
-    assert curve(run, "psnr_train/night-streets").keys() == {1, 2, 4, 8}
+    assert "going on from step 6 of 8" in shown
+    assert "later" in json.loads((run / "settings.json").read_text())["notes"]["sources"]
+    assert curve(run, "psnr_train/later").keys() == {8}
+    assert curve(run, "psnr_train/night-streets").keys() == {1, 2, 4, 6, 8}
