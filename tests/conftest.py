@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RATE = Fraction(24000, 1001)
 FRAMES = 60
-LONGEST = ("test_pipeline.py", "test_training.py", "test_scale.py", "test_devices.py")
+LONGEST = ("test_pipeline.py", "test_training.py", "test_devices.py", "test_scale.py")
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items) -> None:
 
     Then come the files that take longest.
     """
-    needing = {item.path.name for item in items if "project" in item.fixturenames}
+    needing = {item.path.name for item in items if "trained" in item.fixturenames}
 
     def order(item) -> tuple:
         name = item.path.name
@@ -130,8 +130,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.fixture(scope="session")
-def project(shared, media) -> SimpleNamespace:
-    """The seven scripts run in a row; `outputs` holds what each printed.
+def trained(shared, media) -> SimpleNamespace:
+    """The first three of the scripts run in a row; `outputs` holds what each printed.
 
     In a hostile place: paths begin with a dash and have spaces and accents in them, the input is
     read-only, there is no home, no screen and no locale, nobody else may read what is written, and
@@ -143,55 +143,83 @@ def project(shared, media) -> SimpleNamespace:
         tiles=folder / "-tïles 1",
         previews=folder / "-öut" / "tiles",
         vae_run=folder / "-lög 1" / "vae",
+        media=media,
+    )
+    paths.outputs = run_once(folder, lambda run: train_vae(run, paths), media)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def project(trained, media) -> SimpleNamespace:
+    """All seven scripts, as `trained`."""
+    folder = trained.root
+    more = SimpleNamespace(
         refiner_run=folder / "-lög 1" / "refiner",
         exported=folder / "-ëxported",
         report=folder / "-öut" / "embeddings",
         out=folder / "-öut",
-        media=media,
     )
-    record = folder / "outputs.json"
-    with made_once(folder) as new:
-        if new:
-            record.write_text(json.dumps(make_project(folder, paths, media)))
-    assert record.exists(), "it was not made: see the first test that failed"
-    paths.outputs = json.loads(record.read_text())
+    paths = SimpleNamespace(**vars(trained) | vars(more))
+    outputs = run_once(folder / "-rest", lambda run: use_vae(run, paths), media)
+    paths.outputs = trained.outputs | outputs
     return paths
 
 
-def make_project(folder: Path, paths: SimpleNamespace, media) -> dict[str, str]:
-    """Runs the seven scripts and returns what each printed."""
-    outputs = {}
+def run_once(folder: Path, call, media) -> dict[str, str]:
+    """Runs scripts in one of the processes; returns what each printed."""
+    record = folder / "outputs.json"
+    with made_once(folder) as new:
+        if new:
+            runner = Runner(media.paintings.parent.parent / "- pröject")
+            given = [path for path in media.paintings.parent.rglob("*") if path.is_file()]
+            for path in given:
+                path.chmod(0o444)
+            call(runner)
+            record.write_text(json.dumps(runner.outputs))
+    assert record.exists(), "it was not made: see the first test that failed"
+    return json.loads(record.read_text())
 
-    def run(script: str, **options: object) -> None:
+
+class Runner:
+    """Runs scripts in a folder; `outputs` holds what each printed."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self.outputs: dict[str, str] = {}
+
+    def __call__(self, script: str, **options: object) -> None:
+        inside = self._folder
         words = [
             f"--{name.replace('_', '-')}="
-            f"{value.relative_to(folder) if folder in getattr(value, 'parents', ()) else value}"
+            f"{value.relative_to(inside) if inside in getattr(value, 'parents', ()) else value}"
             for name, value in options.items()
         ]
         finished = subprocess.run(
             [sys.executable, "-c", HOSTILE, ROOT / f"{script}.py", *words],
-            cwd=folder, env={"PATH": os.environ["PATH"], "LC_ALL": "C"}, text=True,
+            cwd=inside, env={"PATH": os.environ["PATH"], "LC_ALL": "C"}, text=True,
             encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
-        outputs[script] = finished.stdout
+        self.outputs[script] = finished.stdout
         assert finished.returncode == 0, finished.stdout
 
-    given = [path for path in media.paintings.parent.rglob("*") if path.is_file()]
-    for path in given:
-        path.chmod(0o444)
-    learning = {"batch_size": 2, "log_every": 2, "preview_every": 4}
+
+LEARNING = {"batch_size": 2, "log_every": 2, "preview_every": 4}
+
+
+def train_vae(run: Runner, paths: SimpleNamespace) -> None:
+    media = paths.media
     run("extract_tiles", paintings=media.paintings, videos=media.videos, tiles=paths.tiles,
         frame_step=3)  # fmt: skip
     run("preview_tiles", tiles=paths.tiles, previews=paths.previews)
     run("train_vae", tiles=paths.tiles, run=paths.vae_run, steps=6, checkpoint_every=3,
-        validation_fraction=0.3, **learning)  # fmt: skip
+        validation_fraction=0.3, **LEARNING)  # fmt: skip
+
+
+def use_vae(run: Runner, paths: SimpleNamespace) -> None:
     run("train_refiner", tiles=paths.tiles, vae_run=paths.vae_run, run=paths.refiner_run, steps=4,
-        checkpoint_every=2, **learning)  # fmt: skip
+        checkpoint_every=2, **LEARNING)  # fmt: skip
     run("export_graphs", tiles=paths.tiles, vae_run=paths.vae_run, refiner_run=paths.refiner_run,
         exported=paths.exported)  # fmt: skip
     run("evaluate_embeddings", tiles=paths.tiles, exported=paths.exported, report=paths.report)
-    run("mogrify_video", videos=media.clip, style="night-streets", exported=paths.exported,
+    run("mogrify_video", videos=paths.media.clip, style="night-streets", exported=paths.exported,
         out=paths.out)  # fmt: skip
-    for path in given:
-        path.chmod(0o644)
-    return outputs

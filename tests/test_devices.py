@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-STEPS = 6  # of the project's run, which is the one to be equalled
+STEPS = 6  # of the trained run, which is the one to be equalled
 TWO_CPUS = """
 import sys
 import tensorflow as tf
@@ -26,9 +26,9 @@ sys.exit(train_vae.main(sys.argv[1:]))
 """
 
 
-def arguments(project, run):
+def arguments(trained, run):
     return [
-        "--tiles", str(project.tiles), "--run", str(run), "--steps", str(STEPS), "--batch-size",
+        "--tiles", str(trained.tiles), "--run", str(run), "--steps", str(STEPS), "--batch-size",
         "2", "--checkpoint-every", "3", "--preview-every", "100", "--validation-fraction", "0.3",
     ]  # fmt: skip
 
@@ -40,7 +40,7 @@ def start(command, **variables):
     )  # fmt: skip
 
 
-def start_workers(project, run):
+def start_workers(trained, run):
     ports = []
     for _ in range(2):
         with socket.socket() as free:
@@ -49,7 +49,7 @@ def start_workers(project, run):
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     return [
         start(
-            ["train_vae.py", *arguments(project, run)],
+            ["train_vae.py", *arguments(trained, run)],
             TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
         )
         for index in range(2)
@@ -63,17 +63,17 @@ def assert_same_weights(run, reference):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
 
 
-def test_two_devices_give_the_weights_of_one(project, tmp_path):
-    process = start(["-c", TWO_CPUS, *arguments(project, tmp_path / "run")])
+def test_two_devices_give_the_weights_of_one(trained, tmp_path):
+    process = start(["-c", TWO_CPUS, *arguments(trained, tmp_path / "run")])
     shown, _ = process.communicate(timeout=300)
     assert process.returncode == 0, shown
     assert "2 replicas" in shown
-    assert_same_weights(tmp_path / "run", project.vae_run)
+    assert_same_weights(tmp_path / "run", trained.vae_run)
 
 
-def test_two_killed_and_restarted_workers_give_the_weights_of_one(project, tmp_path):
+def test_two_killed_and_restarted_workers_give_the_weights_of_one(trained, tmp_path):
     run = tmp_path / "run"
-    workers = start_workers(project, run)
+    workers = start_workers(trained, run)
     deadline = time.monotonic() + 200
     while not (run / "checkpoints" / "ckpt-3.index").exists():
         assert all(worker.poll() is None for worker in workers), workers[0].communicate()[0]
@@ -82,11 +82,11 @@ def test_two_killed_and_restarted_workers_give_the_weights_of_one(project, tmp_p
     for worker in workers:
         worker.send_signal(signal.SIGKILL)
         worker.communicate()
-    workers = start_workers(project, run)
+    workers = start_workers(trained, run)
     shown = [worker.communicate(timeout=300)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], "\n".join(shown)
     assert all("going on from step" in text for text in shown)
-    assert_same_weights(run, project.vae_run)
+    assert_same_weights(run, trained.vae_run)
     # Only the chief writes: one file of curves for each of the two starts.
     assert len(list(run.glob("events.out.tfevents.*"))) == 2
 

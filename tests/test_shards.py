@@ -240,8 +240,8 @@ def test_a_kind_that_is_a_source_too_has_no_weight():
     assert shards.check_weights({"monet": 2}, ["video", "monet"]) == {"monet": 2}
 
 
-def test_weights_draw_a_source_or_a_kind_more_often(project):
-    tile_set = shards.load_tiles(project.tiles)
+def test_weights_draw_a_source_or_a_kind_more_often(trained):
+    tile_set = shards.load_tiles(trained.tiles)
     names = list(tile_set.source_indices())
     batches = shards.training_batches(
         tile_set, np.arange(len(tile_set)), batch_size=12, seed=1, first_step=0, last_step=5,
@@ -254,8 +254,8 @@ def test_weights_draw_a_source_or_a_kind_more_often(project):
 @pytest.mark.parametrize(
     ("weights", "message"), [({"nobody": 2}, "WEIGHTS names nobody"), ({"video": 0}, "at least 1")]
 )
-def test_weights_of_nobody_and_of_nothing_are_refused(project, weights, message):
-    tile_set = shards.load_tiles(project.tiles)
+def test_weights_of_nobody_and_of_nothing_are_refused(trained, weights, message):
+    tile_set = shards.load_tiles(trained.tiles)
     with pytest.raises(ValueError, match=message):
         shards.training_batches(
             tile_set, np.arange(len(tile_set)), batch_size=2, seed=1, first_step=0, last_step=1,

@@ -163,9 +163,9 @@ def test_previews_come_at_powers_of_two_and_then_regularly():
     assert steps == [1, 2, 4, 8, 10, 20, 30]
 
 
-def train(project, run, steps, *more):
+def train(trained, run, steps, *more):
     return [
-        "--tiles", str(project.tiles), "--run", str(run), "--steps", str(steps), "--batch-size",
+        "--tiles", str(trained.tiles), "--run", str(run), "--steps", str(steps), "--batch-size",
         "2", "--checkpoint-every", "2", "--preview-every", "100", "--validation-fraction", "0.3",
         *more,
     ]  # fmt: skip
@@ -176,9 +176,9 @@ def weights_of(run):
     return step, model.get_weights()
 
 
-def test_steps_then_kill_then_more_steps_equal_all_steps_in_one(project, scripts, tmp_path):
-    whole, killed = project.vae_run, tmp_path / "killed"
-    command = [sys.executable, str(ROOT / "train_vae.py"), *train(project, killed, 5000)]
+def test_steps_then_kill_then_more_steps_equal_all_steps_in_one(trained, scripts, tmp_path):
+    whole, killed = trained.vae_run, tmp_path / "killed"
+    command = [sys.executable, str(ROOT / "train_vae.py"), *train(trained, killed, 5000)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     while not (killed / "checkpoints" / "ckpt-2.index").exists():
@@ -186,7 +186,7 @@ def test_steps_then_kill_then_more_steps_equal_all_steps_in_one(project, scripts
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert scripts.train_vae.main(train(project, killed, 6)) == 0
+    assert scripts.train_vae.main(train(trained, killed, 6)) == 0
     (step, ours), (step2, theirs) = weights_of(whole), weights_of(killed)
     assert step == step2 == 6
     for a, b in zip(ours, theirs, strict=True):
@@ -234,18 +234,18 @@ def test_the_plain_refiner_with_the_loss_of_2017_learns(project, scripts, tmp_pa
 
 
 def test_an_adversary_joins_a_trained_vae_and_is_resumed_to_the_bit(
-    project, scripts, tmp_path, monkeypatch, capsys
+    trained, scripts, tmp_path, monkeypatch, capsys
 ):
     """From step 6 on; it counts from its third step on."""
     monkeypatch.setattr(rival, "WARM_UP", 2)
-    before = checkpoint_of(project.vae_run, 6)
+    before = checkpoint_of(trained.vae_run, 6)
     run, finals = tmp_path / "run", []
-    shutil.copytree(project.vae_run, run)
+    shutil.copytree(trained.vae_run, run)
     for start in (6, 10):  # the second time from a checkpoint on the way
         for path in (run / "checkpoints").glob("ckpt-12*"):
             path.unlink()
         more = ("--adversarial-weight", "0.5", "--log-every", "1")
-        assert scripts.train_vae.main(train(project, run, 12, *more)) == 0
+        assert scripts.train_vae.main(train(trained, run, 12, *more)) == 0
         assert f"going on from step {start} of 12" in capsys.readouterr().out
         finals.append(checkpoint_of(run, 12))
         assert sorted(curve(run, "discriminator_right")) == list(range(7, 13))
@@ -286,17 +286,17 @@ def test_a_discriminator_changes_the_decoder_alone(scripts):
     assert change(1) > 1e-4 > 1e-6 > change(0)
 
 
-def test_a_finished_run_says_so_and_a_larger_goal_goes_on(project, scripts, capsys):
-    arguments = train(project, project.vae_run, 6)
-    before = json.loads((project.vae_run / "settings.json").read_text())
+def test_a_finished_run_says_so_and_a_larger_goal_goes_on(trained, scripts, capsys):
+    arguments = train(trained, trained.vae_run, 6)
+    before = json.loads((trained.vae_run / "settings.json").read_text())
     assert scripts.train_vae.main(arguments) == 0
     shown = capsys.readouterr().out
     assert "is done at step 6" in shown and "Next: python train_refiner.py" in shown
-    assert json.loads((project.vae_run / "settings.json").read_text()) == before
+    assert json.loads((trained.vae_run / "settings.json").read_text()) == before
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(project, tmp_path):
-    command = [sys.executable, str(ROOT / "train_vae.py"), *train(project, tmp_path / "run", 5000)]
+def test_ctrl_c_saves_and_says_how_to_go_on(trained, tmp_path):
+    command = [sys.executable, str(ROOT / "train_vae.py"), *train(trained, tmp_path / "run", 5000)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "run" / "checkpoints" / "ckpt-2.index").exists():
         assert process.poll() is None
@@ -310,16 +310,16 @@ def test_ctrl_c_saves_and_says_how_to_go_on(project, tmp_path):
 
 
 @pytest.mark.parametrize(("flag", "value"), [("seed", "2"), ("validation-fraction", "0.2")])
-def test_other_held_out_tiles_are_another_run(project, scripts, flag, value, capsys):
-    arguments = train(project, project.vae_run, 9, f"--{flag}", value)
+def test_other_held_out_tiles_are_another_run(trained, scripts, flag, value, capsys):
+    arguments = train(trained, trained.vae_run, 9, f"--{flag}", value)
     assert scripts.train_vae.main(arguments) == 1
     name = flag.replace("-", "_")
     assert f"has {name} " in capsys.readouterr().err
 
 
-def test_an_hourly_checkpoint_is_gone_back_to_when_all_newer_ones_are_damaged(project, tmp_path):
+def test_an_hourly_checkpoint_is_gone_back_to_when_all_newer_ones_are_damaged(trained, tmp_path):
     run = tmp_path / "run"
-    shutil.copytree(project.vae_run, run)
+    shutil.copytree(trained.vae_run, run)
     kept = run / "checkpoints"
     newest = max(kept.glob("ckpt-*.index"), key=lambda path: int(path.stem.split("-")[1])).stem
     for path in list(kept.glob(f"{newest}.*")):
@@ -330,19 +330,19 @@ def test_an_hourly_checkpoint_is_gone_back_to_when_all_newer_ones_are_damaged(pr
     assert training.load_vae(run)[1] == int(newest.split("-")[1])
 
 
-def test_a_second_run_on_the_same_folder_is_refused(project, scripts, capsys):
+def test_a_second_run_on_the_same_folder_is_refused(trained, scripts, capsys):
     from cadl import files
 
-    with files.only_one(project.vae_run):
-        assert scripts.train_vae.main(train(project, project.vae_run, 9)) == 1
+    with files.only_one(trained.vae_run):
+        assert scripts.train_vae.main(train(trained, trained.vae_run, 9)) == 1
     assert "another run is writing" in capsys.readouterr().err
 
 
 @pytest.fixture
-def tensorboard(project):
-    """Serves the project's runs from a process of its own; gives the address."""
+def tensorboard(trained):
+    """Serves the runs from a process of its own; gives the address."""
     command = [sys.executable, "-m", "tensorboard.main", "--port", "0", "--logdir",
-               str(project.vae_run.parent)]  # fmt: skip
+               str(trained.vae_run.parent)]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         yield next(word for line in process.stderr for word in line.split() if "http://" in word)
@@ -352,7 +352,7 @@ def tensorboard(project):
         process.stderr.close()
 
 
-def test_tensorboard_serves_the_curves_and_pictures(project, tensorboard):
+def test_tensorboard_serves_the_curves_and_pictures(trained, tensorboard):
     url = tensorboard
     deadline = time.monotonic() + 60
 
@@ -373,7 +373,7 @@ def test_tensorboard_serves_the_curves_and_pictures(project, tensorboard):
         f"{url}data/plugin/projector/tensor?run=vae&name={about['tensorName']}"
     ) as answer:
         codes = np.frombuffer(answer.read(), np.float32)
-    tiles_there = len(shards.load_tiles(project.tiles))
+    tiles_there = len(shards.load_tiles(trained.tiles))
     assert codes.size == 512 * tiles_there and np.isfinite(codes).all()
     with urllib.request.urlopen(
         f"{url}data/plugin/projector/sprite_image?run=vae&name={about['tensorName']}"
@@ -408,11 +408,11 @@ def curve(run, tag):
 
 
 def test_nan_and_spikes_are_skipped_and_several_go_back_at_half_the_rate(
-    project, scripts, tmp_path, monkeypatch, capsys
+    trained, scripts, tmp_path, monkeypatch, capsys
 ):
     run = tmp_path / "run"
     Faults(monkeypatch, nan=[4, *range(7, 12)], spike=[6])
-    arguments = [*train(project, run, 13), "--log-every", "1"]
+    arguments = [*train(trained, run, 13), "--log-every", "1"]
     assert scripts.train_vae.main(arguments) == 0
     shown = capsys.readouterr().err
     assert "step 4 skipped: loss nan; 1 skipped so far" in shown
@@ -424,21 +424,21 @@ def test_nan_and_spikes_are_skipped_and_several_go_back_at_half_the_rate(
     assert all(np.isfinite(weight).all() for weight in weights_of(run)[1])
 
 
-def test_nan_for_ever_ends_with_one_line(project, scripts, tmp_path, monkeypatch, capsys):
+def test_nan_for_ever_ends_with_one_line(trained, scripts, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "MAX_FALLBACKS", 1)
     Faults(monkeypatch, nan=range(3, 100))
-    assert scripts.train_vae.main(train(project, tmp_path / "run", 60)) == 1
+    assert scripts.train_vae.main(train(trained, tmp_path / "run", 60)) == 1
     errors = capsys.readouterr().err
     assert "start afresh with half the --learning-rate" in errors and "Traceback" not in errors
 
 
 @pytest.mark.parametrize(("option", "bound"), [("--xla", 1e-3), ("--mixed-precision", 0.02)])
-def test_faster_arithmetic_gives_the_same_losses(project, scripts, tmp_path, option, bound):
-    arguments = [*train(project, tmp_path / "run", 4), "--log-every", "2", option, "yes"]
+def test_faster_arithmetic_gives_the_same_losses(trained, scripts, tmp_path, option, bound):
+    arguments = [*train(trained, tmp_path / "run", 4), "--log-every", "2", option, "yes"]
     assert scripts.train_vae.main(arguments) == 0
     other = False  # rounding tells that something else did run
     for tag in ("loss", "gradient_norm"):
-        plain, faster = (curve(run, tag) for run in (project.vae_run, tmp_path / "run"))
+        plain, faster = (curve(run, tag) for run in (trained.vae_run, tmp_path / "run"))
         assert list(faster) == [2, 4]
         for step, value in faster.items():
             assert value == pytest.approx(plain[step], rel=bound)
@@ -446,15 +446,15 @@ def test_faster_arithmetic_gives_the_same_losses(project, scripts, tmp_path, opt
     assert other
 
 
-def test_a_source_can_be_added_later(project, scripts, tmp_path, capsys):
+def test_a_source_can_be_added_later(trained, scripts, tmp_path, capsys):
     folder, run = tmp_path / "tiles", tmp_path / "run"
-    shutil.copytree(project.tiles, folder)
-    shutil.copytree(project.vae_run, run)
+    shutil.copytree(trained.tiles, folder)
+    shutil.copytree(trained.vae_run, run)
     own = next(folder.glob("painting-night-streets*"))
     with shards.ShardWriter(folder, "painting", "later") as writer:
         for tile in shards.read_shard(own):
             writer.write(dataclasses.replace(tile, source="later"))
-    arguments = train(project, run, 8)
+    arguments = train(trained, run, 8)
     arguments[1] = str(folder)
     assert scripts.train_vae.main(arguments) == 0
     shown = capsys.readouterr().out
