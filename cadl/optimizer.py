@@ -19,7 +19,13 @@ class Adam(keras.optimizers.Adam):
 
     Keras spells the update out in ten passes over memory, which on a CPU is a fifth of a small
     step. A gradient of NaN leaves the variable and its moments as they are: a skipped step.
+
+    Attributes:
+        skips_spikes: whether a gradient far longer than usual is skipped; if not, it is clipped as
+            all others, and the usual norm follows it.
     """
+
+    skips_spikes = True
 
     def build(self, variables):
         """Makes the moments, and the running mean of the gradient's norm, which is saved too."""
@@ -42,8 +48,8 @@ class Adam(keras.optimizers.Adam):
 
         Clipping at twice the running mean of the norm follows its fall over training, which no
         fixed bound can (compare Brock et al. 2021, arXiv 2102.06171, who clip unit-wise). A loss
-        or gradient that is not finite changes nothing; nor does, after the first steps, a gradient
-        thirty times the usual.
+        or gradient that is not finite changes nothing; nor does, after the first steps and if it
+        `skips_spikes`, a gradient thirty times the usual.
 
         Args:
             variables: those it was built on.
@@ -61,7 +67,9 @@ class Adam(keras.optimizers.Adam):
         before = tf.convert_to_tensor(self.norm_average)
         usual = tf.where(before > 0, before, norm)
         first = tf.cast(self.iterations, tf.float32) < FIRST_STEPS
-        good = tf.math.is_finite(norm + loss) & (first | (norm <= SPIKE_RATIO * usual))
+        good = tf.math.is_finite(norm + loss)
+        if self.skips_spikes:
+            good &= first | (norm <= SPIKE_RATIO * usual)
         clipped = tf.minimum(norm, CLIP_RATIO * usual)
         share = tf.maximum(1 - NORM_MOMENTUM, 1 / (1 + tf.cast(self.iterations, tf.float32)))
         after = usual + share * (tf.where(first, norm, clipped) - usual)

@@ -29,6 +29,9 @@ class Rival(tf.Module):
         self.discriminator = adversary.build_discriminator()
         self.optimizer = optimizer.Adam(learning_rate, beta_1=0.5, beta_2=0.99)
         self.optimizer.build(self.discriminator.trainable_variables)
+        # It starts where the difference is hardly seen, and may then see it at once: its gradient
+        # grows a hundredfold. Skipped, it would stay as it is for ever, and mislead.
+        self.optimizer.skips_spikes = False
         self.weight = tf.Variable(1.0, trainable=False)
         self.right = tf.Variable(0.5, trainable=False)
 
@@ -74,7 +77,7 @@ class Rival(tf.Module):
     def take_note(self, step: int, terms: dict[str, float]) -> None:
         """Takes a step's terms, and says what was out of line or what it did about it."""
         if terms["discriminator_skipped"]:
-            console.warn(f"step {step}: the discriminator's gradient was far out of line, skipped")
+            console.warn(f"step {step}: the discriminator's gradient was no number, skipped")
         elif self.share and (notice := self.update(terms["discriminator_right"])):
             console.warn(f"step {step}: {notice}")
 

@@ -274,6 +274,20 @@ def test_the_discriminator_scores_patches():
     assert scores.shape == (2, 6, 10, 1)
 
 
+def test_a_discriminator_whose_gradient_grows_at_once_learns_on():
+    opponent = rival.Rival(1e-3)
+    real, fake = (tf.constant(RNG.random((2, 48, 64, 3)), tf.float32) * x for x in (1.0, 0.3))
+    learn = tf.function(lambda: opponent.learn(real, fake, tf.zeros(2, tf.int32), tf.constant(1.0)))
+    for _ in range(6):
+        learn()
+    opponent.optimizer.norm_average.assign(1e-4 * opponent.optimizer.norm_average)
+    usual = float(opponent.optimizer.norm_average)
+    before = opponent.discriminator.get_weights()
+    assert not any(float(learn()["discriminator_skipped"]) for _ in range(3))
+    assert float(opponent.optimizer.norm_average) > usual
+    assert any((a != b).any() for a, b in zip(before, opponent.discriminator.get_weights()))
+
+
 def test_an_adversary_that_has_won_backs_off_and_comes_back():
     balance = rival.Rival(1e-3)
     assert balance.share == 0  # it learns alone first
