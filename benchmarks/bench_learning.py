@@ -28,14 +28,8 @@ SLICE: Count = 20  # seconds of one before the next has its turn
 SEED: Seed = 1  # of weights, tiles and noise
 CURVES: Path = Path("docs/learning.png")  # picture of PSNR against time
 
-OURS: dict[str, Any] = {
-    "batch_size": 8,
-    "rate": 1e-3,
-    "beta": 0.05,
-    "kl_warm_up": 0,
-    "average": True,
-}
-VARIANTS: dict[str, dict[str, Any]] = {
+OURS = dict[str, Any](batch_size=8, rate=1e-3, beta=0.05, kl_warm_up=0, average=True)
+VARIANTS = {
     "ours": {},
     "2017": {},
     "batch 4": {"batch_size": 4},

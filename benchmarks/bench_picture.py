@@ -7,6 +7,7 @@ small classifiers, trained afterwards to tell the painter's tiles from those dra
 on tiles that they have not seen, 0.5 if they cannot.
 """
 
+import functools
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -191,10 +192,17 @@ def in_batches(function, values: np.ndarray) -> np.ndarray:
 
 def refine(model, pictures: np.ndarray, originals: np.ndarray, strength: float) -> np.ndarray:
     """Returns the refined pictures."""
-    call = tf.function(
-        lambda a, b: model(a, b, tf.fill((tf.shape(a)[0],), strength)), reduce_retracing=True
-    )
+    call = functools.partial(compiled(model), strength=tf.constant(strength))
     return training.in_batches(call, pictures, originals, batch_size=8)
+
+
+@functools.cache
+def compiled(model):
+    """Returns a refiner's compiled call at one strength for all tiles."""
+    return tf.function(
+        lambda a, b, strength: model(a, b, tf.fill(tf.shape(a)[:1], strength)),
+        reduce_retracing=True,
+    )
 
 
 def colour_transfer(originals: np.ndarray, paintings: np.ndarray):
