@@ -29,18 +29,20 @@ SEED: Seed = 1  # of weights, tiles and noise
 CURVES: Path = Path("docs/learning.png")  # picture of PSNR against time
 
 OURS = dict[str, Any](batch_size=8, rate=1e-3, beta=0.05, kl_warm_up=0, average=True)
-VARIANTS = {
-    "ours": {},
-    "2017": {},
-    "batch 4": {"batch_size": 4},
-    "batch 16": {"batch_size": 16},
-    "batch 50": {"batch_size": 50},
-    "rate 5e-4": {"rate": 5e-4},
-    "rate 2e-3": {"rate": 2e-3},
-    "beta 1": {"beta": 1.0},
-    "KL warm-up": {"kl_warm_up": 1000},
-    "no average": {"average": False},
-}
+VARIANTS = dict[str, dict[str, Any]](
+    {
+        "ours": {},
+        "2017": {},
+        "batch 4": {"batch_size": 4},
+        "batch 16": {"batch_size": 16},
+        "batch 50": {"batch_size": 50},
+        "rate 5e-4": {"rate": 5e-4},
+        "rate 2e-3": {"rate": 2e-3},
+        "beta 1": {"beta": 1.0},
+        "KL warm-up": {"kl_warm_up": 1000},
+        "no average": {"average": False},
+    }
+)
 MEASURED_TILES = 48
 VALIDATION_FRACTION = 0.05
 COLOURS = ("#d1495b", "#30638e", "#edae49", "#00798c", "#8d6a9f", "#5c946e", "#444444", "#bb7744")
