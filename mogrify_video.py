@@ -237,10 +237,11 @@ def convert(
         if not settings.follow_camera:
             encoded = dataclasses.replace(encoded, drift=np.zeros_like(encoded.drift))
         distance = tell_distance(path, encoded, model)
+        move = encoded.style_move(style.painter, settings.style_map)
+        smoothing = settings.smoothing_seconds * float(clip.source.rate)
 
         def restyle(strength: float) -> first_pass.Recipe:
-            smoothing = settings.smoothing_seconds * float(clip.source.rate)
-            return encoded.restyle(style.painter, settings.style_map, strength, smoothing)
+            return encoded.restyle(move, strength, smoothing)
 
         draw_ladder(target, encoded, restyle, model.stylize, geometry, settings.style_map)
         target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced

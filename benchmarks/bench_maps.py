@@ -155,7 +155,8 @@ def measure(
     smoothing: float = USUAL_SMOOTHING,
 ) -> tuple[list[float], np.ndarray]:
     """Converts a film's clips; returns MEASURES and a tile to look at."""
-    recipe = film.encoded.restyle(painter, style_map, strength, smoothing * film.rate)
+    move = film.encoded.style_move(painter, style_map)
+    recipe = film.encoded.restyle(move, strength, smoothing * film.rate)
     recipe = recipe.of(film.chosen)
     parts = range(0, len(film.pixels), clips.BATCH)
     drawn = np.concatenate(

@@ -56,21 +56,26 @@ class Encoded:
         """The moments of the whole video's latents."""
         return latents.statistics_of(self.latents, "video")
 
-    def restyle(
-        self, painter: Statistics, style_map: str, strength: float, smoothing: float = 0.0
-    ) -> "Recipe":
+    def style_move(self, painter: Statistics, style_map: str) -> Callable:
+        """Returns the function that moves this video's latents all the way to a painter's.
+
+        Args:
+            painter: the goal.
+            style_map: as STYLE_MAP.
+        """
+        return latents.style_move(self.statistics, painter, style_map)
+
+    def restyle(self, move: Callable, strength: float, smoothing: float = 0.0) -> "Recipe":
         """Smooths codes and moves them toward a painter, those of dark frames less.
 
         Black stays black.
 
         Args:
-            painter: the goal.
-            style_map: as STYLE_MAP.
+            move: by `style_move`.
             strength: as STRENGTH.
             smoothing: deviation of the window in frames.
         """
         lit = np.clip((self.light - DARK) / (LIT - DARK), 0.0, 1.0).astype(np.float32)
-        move = latents.style_move(self.statistics, painter, style_map)
         strengths = strength * lit
         return Recipe(MovedCodes(self, smoothing, move, strengths), strengths, self.drift)
 

@@ -22,7 +22,7 @@ def encoded(light):
 def test_dark_frames_keep_their_codes_and_light_ones_are_moved_whole():
     found = encoded([0.0, 0.02, 0.05, 0.08, 0.9])
     painter = latents.statistics_of(RNG.standard_normal((50, 4)) + 3, "painting")
-    recipe = found.restyle(painter, "diagonal", 0.8)
+    recipe = found.restyle(found.style_move(painter, "diagonal"), 0.8)
     moved = recipe.codes[:]
     whole = latents.map_latents(
         found.latents, found.statistics, painter, style_map="diagonal", strength=0.8
@@ -38,7 +38,7 @@ def test_codes_asked_for_in_parts_are_those_of_the_whole():
     found = encoded([0.5] * 40)
     found.shots[17:] = 1
     painter = latents.statistics_of(RNG.standard_normal((50, 4)), "painting")
-    recipe = found.restyle(painter, "gaussian", 0.7, smoothing=2.0)
+    recipe = found.restyle(found.style_move(painter, "gaussian"), 0.7, smoothing=2.0)
     smoothed = latents.smooth(found.latents, found.shots, frames=2.0)
     whole = latents.map_latents(
         smoothed, found.statistics, painter, style_map="gaussian", strength=0.7
@@ -52,7 +52,7 @@ def test_some_frames_are_moved_as_among_all():
     found = encoded([0.5] * 6)
     painter = latents.statistics_of(RNG.standard_normal((50, 4)), "painting")
     some = np.array([1, 4])
-    all_moved = found.restyle(painter, "gaussian", 1.0)
+    all_moved = found.restyle(found.style_move(painter, "gaussian"), 1.0)
     moved = all_moved.of(some)
     np.testing.assert_allclose(moved.codes, all_moved.codes[:][some], atol=1e-5)
     np.testing.assert_array_equal(moved.strengths, [1, 1])

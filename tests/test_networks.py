@@ -45,8 +45,8 @@ def test_operations_of_one_convolution_are_counted():
     assert blocks.count_operations(once) == 2 * 3 * 3 * 3 * 8 * 10 * 20
 
 
-def test_all_networks_together_stay_within_3_gflop(model):
-    sized = refiner.Refining(4, tiles.SHAPE[:2])
+def test_all_networks_together_stay_within_3_gflop(model, scripts):
+    sized = refiner.Refining(scripts.train_refiner.DETAIL_CHANNELS, tiles.SHAPE[:2])
     parts = [model.encoder, model.decoder, sized.detail_encoder, sized.refiner, sized.painter]
     assert sum(map(blocks.count_operations, parts)) < 3.0e9
 

@@ -107,10 +107,14 @@ def test_a_plain_refiner_enlarges_what_the_vae_drew():
     assert np.abs(tiles.reduce(drawn, 2) - small).max() < 0.05
 
 
-def test_all_networks_together_stay_within_3_gflop():
-    sized, model = refiner.Refining(8, tiles.SHAPE[:2], 2), vae.build_vae()
+def test_all_networks_together_stay_within_3_gflop(scripts):
+    sized = refiner.Refining(scripts.train_refiner.DETAIL_CHANNELS, tiles.SHAPE[:2], 2)
+    model = vae.build_vae()
     parts = [model.encoder, model.decoder, sized.detail_encoder, sized.refiner, sized.painter]
     assert 1e9 < sum(map(blocks.count_operations, parts)) < 3.0e9
+    small = refiner.Refining(scripts.train_refiner.DETAIL_CHANNELS, tiles.SHAPE[:2])
+    whole, quarter = (x.detail_encoder.output.shape[1:3] for x in (sized, small))
+    assert whole == tuple(2 * side for side in quarter)  # as dense at either scale
 
 
 def test_a_refined_picture_moves_with_a_pan_by_whole_pixels():
