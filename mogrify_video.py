@@ -32,7 +32,8 @@ from cadl import (
     video,
 )
 from cadl.settings import Amount, Range, Share, read_settings, to_json
-from cadl.tiles import Crop
+from cadl.tiles import Crop, shape_at
+from cadl.vae import CODES
 
 import numpy as np
 
@@ -231,9 +232,11 @@ def convert(
     with files.only_one(work / name):
         source, own_crop = look()
         clip, geometry = plan(source, own_crop, size, model.about["scale"], settings)
-        encoded = first_pass.encode_video(
-            clip, model.vae, model.about["vae"], work / "passes" / shards.source_name(path.stem)
-        )
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(draw_nothing, model)
+            encoded = first_pass.encode_video(
+                clip, model.vae, model.about["vae"], work / "passes" / shards.source_name(path.stem)
+            )
         if not settings.follow_camera:
             encoded = dataclasses.replace(encoded, drift=np.zeros_like(encoded.drift))
         distance = tell_distance(path, encoded, model)
@@ -264,6 +267,12 @@ def convert(
         f"flicker {report['flicker_output']:.2f}, of the input {report['flicker_input']:.2f}"
     )
     return str(target), report["frames"], report["sound"]
+
+
+def draw_nothing(model: SimpleNamespace) -> None:
+    """Draws an empty tile: TensorFlow prepares the graph at its first call, for two seconds."""
+    codes, strength, still = (np.ones((1, *shape), np.float32) for shape in ((CODES,), (), (2,)))
+    model.stylize(codes, np.zeros((1, *shape_at(model.about["scale"])), np.uint8), strength, still)
 
 
 def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace) -> dict:

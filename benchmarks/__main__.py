@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         "extraction": ["--minutes", 3, "--video", demo / "data/videos/night-walk.mp4"],
         "conversion": ["--video", demo / "data/videos/night-walk.mp4",
                        "--exported", demo / "exported"],
+        "encoding": ["--painted", "out/night-walk-night-streets.mp4"],
         "flicker": ["--exported", demo / "exported"],
         "sync": ["--minutes", 5],
     }  # fmt: skip

@@ -1,7 +1,7 @@
 from fractions import Fraction
 from pathlib import Path
 
-from cadl import movie, tiles, video
+from cadl import metrics, movie, tiles, video
 from cadl.shots import ShotFinder
 from cadl.tiles import Crop
 
@@ -60,6 +60,26 @@ def test_frames_keep_their_colours(tmp_path):
     back, _ = read_all(video.probe(path))
     middles = back[2][32, 32::64].astype(int)
     assert np.abs(middles - colours).max() <= 4
+
+
+def test_frames_beside_a_cut_are_as_good_as_others(tmp_path):
+    """The preset of conversions does not look for cuts."""
+    rng = np.random.default_rng(0)
+    pictures = [
+        np.kron(rng.integers(0, 255, (11, 20, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+        for _ in range(2)
+    ]
+    frames = np.stack([np.roll(pictures[i >= 17], i, axis=1) for i in range(34)])
+    path = tmp_path / "cut.mp4"
+    size = (320, 176)
+    with movie.FrameWriter(
+        path, rate=Fraction(25), size=size, output_size=size, preset="superfast"
+    ) as writer:
+        writer.write(frames)
+    back, _ = read_all(video.probe(path))
+    found = metrics.psnr(tiles.to_float(frames), tiles.to_float(np.stack(back)))
+    assert found.shape == (34,)
+    assert found[15:19].min() > np.median(found) - 2
 
 
 def test_variable_times_are_kept(tmp_path):
