@@ -232,11 +232,11 @@ def convert(
     with files.only_one(work / name):
         source, own_crop = look()
         clip, geometry = plan(source, own_crop, size, model.about["scale"], settings)
+        passes = work / "passes" / shards.source_name(path.stem)
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(draw_nothing, model)
-            encoded = first_pass.encode_video(
-                clip, model.vae, model.about["vae"], work / "passes" / shards.source_name(path.stem)
-            )
+            prepared = pool.submit(draw_nothing, model)
+            encoded = first_pass.encode_video(clip, model.vae, model.about["vae"], passes)
+            prepared.result()
         if not settings.follow_camera:
             encoded = dataclasses.replace(encoded, drift=np.zeros_like(encoded.drift))
         distance = tell_distance(path, encoded, model)
@@ -249,10 +249,14 @@ def convert(
         draw_ladder(target, encoded, restyle, model.stylize, geometry, settings.style_map)
         target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
         encoding = clips.Encoding(geometry, settings.compare, settings.crf, settings.preset)
-        report = second_pass.write_video(
-            clip, encoded, restyle(settings.strength), model.stylize, encoding, target,
-            work / name, request,
-        )  # fmt: skip
+        try:
+            report = second_pass.write_video(
+                clip, encoded, restyle(settings.strength), model.stylize, encoding, target,
+                work / name, request,
+            )  # fmt: skip
+        except RuntimeError:
+            first_pass.forget(passes)
+            raise
         report |= {
             "request": request,
             "crop": str(clip.crop),
@@ -271,8 +275,9 @@ def convert(
 
 def draw_nothing(model: SimpleNamespace) -> None:
     """Draws an empty tile: TensorFlow prepares the graph at its first call, for two seconds."""
-    codes, strength, still = (np.ones((1, *shape), np.float32) for shape in ((CODES,), (), (2,)))
-    model.stylize(codes, np.zeros((1, *shape_at(model.about["scale"])), np.uint8), strength, still)
+    codes, still = np.zeros((1, CODES), np.float32), np.zeros((1, 2), np.float32)
+    tile = np.zeros((1, *shape_at(model.about["scale"])), np.uint8)
+    model.stylize(codes, tile, np.ones(1, np.float32), still)
 
 
 def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace) -> dict:
@@ -289,6 +294,7 @@ def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace)
         "refiner": about["refiner"],
         "painter": style.key,
         "segment_frames": second_pass.SEGMENT_FRAMES,
+        "format": second_pass.FORMAT,
     }
 
 
@@ -357,12 +363,17 @@ def frames_made_before(target: Path, request: dict, replace: bool) -> int:
         record = files.read_json(target.with_suffix(".json"))
         before, frames = record["request"], record["frames"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        before, frames = {}, 0
+        before, frames = None, 0
     if before == request:
         console.say(f"{target} was finished before with the same settings")
         return frames
     if replace:
         return 0
+    if before is None:
+        raise ValueError(
+            f"{target} exists, and there is no record of how it was made: give --replace yes or "
+            "another --out"
+        )
     changed = sorted(key for key in request if before.get(key) != request[key])
     raise ValueError(
         f"{target} exists and was made with other {', '.join(changed)}: "

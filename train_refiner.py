@@ -70,11 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     """Trains to the last step and returns the exit status."""
     settings = read_settings(argv)
     console.say(show_settings(settings))
-    devices.make_deterministic(settings.seed)
-    strategy = devices.make_strategy()
-    console.say(devices.describe(strategy))
-    if settings.xla and strategy.num_replicas_in_sync > 1:
-        raise ValueError("XLA yes works on one device only: leave it out")
+    strategy = devices.set_up(settings.seed, xla=settings.xla)
     if settings.batch_size % (pairs := 2 * strategy.num_replicas_in_sync):
         raise ValueError(
             f"BATCH_SIZE {settings.batch_size} must be a multiple of {pairs}: a painting and a "
@@ -109,18 +105,13 @@ def main(argv: list[str] | None = None) -> int:
             notes={"vae": vae_fingerprint, "painters": painters},
             tracked=vars(parts),
         )
-        if run.resumed:
-            console.say(f"going on from step {int(run.step)} of {settings.steps}")
-        if run.step >= settings.steps:
-            if run.notes_before.get("vae") not in (None, vae_fingerprint):
-                raise ValueError(
-                    f"{settings.run} was trained on another VAE than {settings.vae_run}: "
-                    "a larger --steps adapts it, another --run starts afresh"
-                )
-            console.finish(
-                f"{settings.run} is done at step {int(run.step)}; a larger --steps goes on",
-                "export_graphs.py",
+        foreign = run.notes_before.get("vae") not in (None, vae_fingerprint)
+        if foreign and run.step >= settings.steps:
+            raise ValueError(
+                f"{settings.run} was trained on another VAE than {settings.vae_run}: "
+                "a larger --steps adapts it, another --run starts afresh"
             )
+        if run.is_done(settings.steps, "export_graphs.py"):
             return 0
         run.begin()
         codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")

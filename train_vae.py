@@ -9,6 +9,7 @@ goes on where it stopped, and a larger --steps trains a finished run further.
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 
 from cadl import (
@@ -60,26 +61,15 @@ def main(argv: list[str] | None = None) -> int:
     """Trains to the last step and returns the exit status."""
     settings = read_settings(argv)
     console.say(show_settings(settings))
-    devices.make_deterministic(settings.seed)
-    strategy = devices.make_strategy()
-    console.say(devices.describe(strategy))
-    if settings.xla and strategy.num_replicas_in_sync > 1:
-        raise ValueError("XLA yes works on one device only: leave it out")
+    strategy = devices.set_up(settings.seed, xla=settings.xla)
     tile_set = shards.load_tiles(settings.tiles)
     train_indices, validation_indices = tile_set.split(settings.validation_fraction, settings.seed)
     console.say(
         f"{len(train_indices)} tiles to train on, {len(validation_indices)} held out, of "
         + ", ".join(tile_set.source_indices())
     )
-
-    # Build the model twice: the one that learns, and its average over steps, which is used.
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
-        model = vae.build_vae()
-        averaged = vae.build_vae()
-        averaged.set_weights(model.get_weights())
-        adam = optimizer.Adam(settings.learning_rate, beta_2=0.99, epsilon=optimizer.VAE_EPSILON)
-        adam.build(model.trainable_variables)
-        opponent = rival.Rival(settings.learning_rate) if settings.adversarial_weight else None
+        parts = build_parts(settings)
     with training.one_writer(settings.run):
         run = training.Run(
             settings.run,
@@ -87,82 +77,78 @@ def main(argv: list[str] | None = None) -> int:
             settings=settings,
             architecture=vae.ARCHITECTURE,
             notes={"sources": list(tile_set.source_indices())},
-            tracked={"model": model, "averaged": averaged, "optimizer": adam},
-            added={"rival": opponent} if opponent else {},
+            tracked={name: part for name, part in vars(parts).items() if name != "rival"},
+            added={"rival": parts.rival} if parts.rival else {},
         )
-        if run.resumed:
-            console.say(f"going on from step {int(run.step)} of {settings.steps}")
-        if run.step >= settings.steps:
-            console.finish(
-                f"{settings.run} is done at step {int(run.step)}; a larger --steps goes on",
-                "train_refiner.py",
-            )
+        if run.is_done(settings.steps, "train_refiner.py"):
             return 0
         run.begin()
-        watch = Watch(tile_set, averaged, train_indices, validation_indices)
-        step_function = make_step(strategy, model, adam, opponent, run, settings)
+        watch = Watch(tile_set, parts.averaged, train_indices, validation_indices)
+        step_function = make_step(strategy, parts, run, settings)
 
         def show_codes() -> None:
             chosen = tile_set.select(shards.spread(np.arange(len(tile_set)), projector.MAX_TILES))
-            codes = training.encode_tiles(averaged, chosen.pixels, "projector")
+            codes = training.encode_tiles(parts.averaged, chosen.pixels, "projector")
             projector.write_projector(settings.run, chosen, codes)
 
         with run.stoppable(show_codes):
-            train(strategy, run, tile_set, train_indices, step_function, watch, model,
-                  averaged, adam, opponent, settings)  # fmt: skip
+            train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings)
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "train_refiner.py")
     return 0
 
 
-def make_step(strategy, model, adam, opponent, run, settings):
+def build_parts(settings) -> SimpleNamespace:
+    """Builds what learns; the model twice, the second for its average over steps, which is used."""
+    model, averaged = vae.build_vae(), vae.build_vae()
+    averaged.set_weights(model.get_weights())
+    adam = optimizer.Adam(settings.learning_rate, beta_2=0.99, epsilon=optimizer.VAE_EPSILON)
+    adam.build(model.trainable_variables)
+    return SimpleNamespace(
+        model=model,
+        averaged=averaged,
+        optimizer=adam,
+        rival=rival.Rival(settings.learning_rate) if settings.adversarial_weight else None,
+    )
+
+
+def make_step(strategy, parts, run, settings):
     """Returns the compiled function that makes one training step from one batch.
 
     Args:
         strategy: of distribution.
-        model: by `vae.build_vae`.
-        adam: its optimizer.
-        opponent: a `rival.Rival`, or None.
+        parts: by `build_parts`.
         run: whose steps are counted.
         settings: of the script.
     """
-    complain = make_complaint(opponent) if opponent else None
-    decoder = model.decoder.trainable_variables
-    places = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
+    variables = parts.model.trainable_variables
+    oppose = make_opposition(parts) if parts.rival else None
 
     def replica_step(
         batch: tf.Tensor, noise: tf.Tensor, adversarial_weight: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         tiles_in = tf.cast(batch, tf.float32) / 255
-        with tf.GradientTape(persistent=complain is not None) as tape:
-            reconstruction, z_mean, z_log_var = model([tiles_in, noise], training=True)
+        with tf.GradientTape(persistent=oppose is not None) as tape:
+            reconstruction, z_mean, z_log_var = parts.model([tiles_in, noise], training=True)
             losses, terms = vae.vae_loss(
                 tiles_in, reconstruction, z_mean, z_log_var, beta=settings.beta
             )
             loss = tf.reduce_sum(losses) / settings.batch_size
-        gradients = tape.gradient(loss, model.trainable_variables)
-        told = {}
-        if complain:
-            complaint = complain(tiles_in, reconstruction)
-            ratio = tf.norm(tape.gradient(loss, reconstruction)) / (tf.norm(complaint) + 1e-12)
-            more = tape.gradient(
-                reconstruction, decoder, output_gradients=adversarial_weight * ratio * complaint
-            )
-            for variable, gradient in zip(decoder, more, strict=True):
-                gradients[places[id(variable)]] += gradient
-            share = tf.cast(tf.shape(batch)[0], tf.float32) / settings.batch_size
-            numbers = tf.zeros(tf.shape(batch)[:1], tf.int32)
-            told = opponent.learn(tiles_in, reconstruction, numbers, share)
-            told = {name: term * share for name, term in told.items()}
-        norm, skipped = adam.learn(model.trainable_variables, gradients, loss)
+        gradients = tape.gradient(loss, variables)
         terms = {name: tf.reduce_sum(term) / settings.batch_size for name, term in terms.items()}
+        if oppose:
+            wanted = adversarial_weight * tf.norm(tape.gradient(loss, reconstruction))
+            share = tf.cast(tf.shape(batch)[0], tf.float32) / settings.batch_size
+            more, told = oppose(tape, tiles_in, reconstruction, wanted, share)
+            gradients = [
+                gradient + more.get(id(variable), 0.0)
+                for variable, gradient in zip(variables, gradients, strict=True)
+            ]
+            terms |= {name: term * share for name, term in told.items()}
+        norm, skipped = parts.optimizer.learn(variables, gradients, loss)
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         return {
-            "loss": loss,
-            **terms,
-            **told,
-            "gradient_norm": norm / replicas,
-            "skipped": skipped / replicas,
-        }
+            "loss": loss, **terms, "gradient_norm": norm / replicas, "skipped": skipped / replicas
+        }  # fmt: skip
 
     @tf.function(jit_compile=settings.xla, autograph=False)
     def step(
@@ -178,17 +164,18 @@ def make_step(strategy, model, adam, opponent, run, settings):
     return step
 
 
-def make_complaint(opponent: rival.Rival):
-    """Returns the function from tiles and reconstructions to what the discriminator would change.
+def make_opposition(parts: SimpleNamespace):
+    """Returns the function that lets the discriminator learn, and the decoder learn from it.
 
-    float32 [N, 180, 320, 3] twice -> the gradient of its loss by the reconstructions. It goes to
-    the decoder alone, in proportion to the pixels' own (Larsen et al. 2016, arXiv 1512.09300, alg.
-    1; balanced as by Esser et al. 2021, arXiv 2012.09841, eq. 7, but at the picture).
+    Its gradient goes to the decoder alone, in proportion to the pixels' own (Larsen et al. 2016,
+    arXiv 1512.09300, alg. 1; balanced as by Esser et al. 2021, arXiv 2012.09841, eq. 7, but at the
+    picture).
     """
+    opponent = parts.rival
     features = adversary.features_of(opponent.discriminator)
+    decoder = parts.model.decoder.trainable_variables
 
-    def complain(tiles_in: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
-        numbers = tf.zeros(tf.shape(tiles_in)[:1], tf.int32)
+    def complain(tiles_in: tf.Tensor, reconstruction: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         wanted = tf.stop_gradient(features([tiles_in, numbers]))
         with tf.GradientTape() as tape:
             tape.watch(reconstruction)
@@ -197,13 +184,24 @@ def make_complaint(opponent: rival.Rival):
             loss = unlike + adversary.generator_loss(scores, tf.ones_like(scores[:, 0, 0, 0]))
         return tape.gradient(loss, reconstruction)
 
-    return complain
+    def oppose(tape, tiles_in, reconstruction, norm, share) -> tuple[dict, dict]:
+        """Takes the tape of the reconstruction, the norm to give the gradient at it, and the share
+        of the batch that this replica has.
+
+        Returns the gradients of the decoder's variables by their ids, and terms to log.
+        """
+        numbers = tf.zeros(tf.shape(tiles_in)[:1], tf.int32)
+        complaint = complain(tiles_in, reconstruction, numbers)
+        complaint *= norm / (tf.norm(complaint) + 1e-12)
+        gradients = tape.gradient(reconstruction, decoder, output_gradients=complaint)
+        told = opponent.learn(tiles_in, reconstruction, numbers, share)
+        ids = map(id, decoder)
+        return dict(zip(ids, gradients, strict=True)), told
+
+    return oppose
 
 
-def train(
-    strategy, run, tile_set, train_indices, step_function, watch, model, averaged, adam,
-    opponent, settings,
-):  # fmt: skip
+def train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings):
     """Runs the loop: take a batch, step, log, show, save."""
     first = int(run.step)
     batches = shards.training_batches(
@@ -221,39 +219,41 @@ def train(
         return batch, tf.random.stateless_normal(shape, (settings.seed, step))
 
     batches = strategy.experimental_distribute_dataset(batches.map(with_noise))
-    update_averages = optimizer.make_averager(strategy, averaged, model)
+    update_averages = optimizer.make_averager(strategy, parts.averaged, parts.model)
     meter = training.Meter()
     bar = console.progress(batches, total=settings.steps, initial=first, unit="step", label="vae")
     for step, (batch, noise) in enumerate(bar, start=first + 1):
         # Step.
         rate = float(run.rate_factor) * optimizer.learning_rate_at(step - 1, settings.learning_rate)
-        adam.learning_rate.assign(rate)
+        parts.optimizer.learning_rate.assign(rate)
         weight = 0.0
-        if opponent:
-            opponent.optimizer.learning_rate.assign(rate)
-            weight = settings.adversarial_weight * opponent.share
+        if parts.rival:
+            parts.rival.optimizer.learning_rate.assign(rate)
+            weight = settings.adversarial_weight * parts.rival.share
         with devices.enough_memory(settings.batch_size):
             terms = step_function(batch, noise, tf.constant(weight))
             terms = {name: float(term) for name, term in terms.items()}
         if run.accept(step, terms):
             meter.add(terms)
-            if opponent:
-                opponent.take_note(step, terms)
+            if parts.rival:
+                parts.rival.take_note(step, terms)
         if step % optimizer.AVERAGE_EVERY == 0:
             update_averages(run.step)
 
         # Log.
         if step % settings.log_every == 0 or step == settings.steps:
             means = meter.read(settings.batch_size)
-            if opponent:
-                means["events/adversary_weight"] = float(opponent.weight)
+            if parts.rival:
+                means["events/adversary_weight"] = float(parts.rival.weight)
             run.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 
         # Show.
         if training.is_preview_step(step, settings.preview_every) or step == settings.steps:
             measures = watch.show(run, step)
-            run.keep_best(measures.get("psnr/validation", -math.inf), averaged, watch.measured_on)
+            run.keep_best(
+                measures.get("psnr/validation", -math.inf), parts.averaged, watch.measured_on
+            )
 
         # Save.
         if run.is_time_to_save(step, settings):

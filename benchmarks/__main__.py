@@ -40,15 +40,16 @@ def main(argv: list[str] | None = None) -> int:
         "extraction": ["--minutes", 3, "--video", demo / "data/videos/night-walk.mp4"],
         "conversion": ["--video", demo / "data/videos/night-walk.mp4",
                        "--exported", demo / "exported"],
-        "encoding": ["--painted", "out/night-walk-night-streets.mp4"],
+        "encoding": ["--scale", 2, "--video", "out/night-walk-night-streets.mp4"],
         "flicker": ["--exported", demo / "exported"],
         "sync": ["--minutes", 5],
     }  # fmt: skip
+    for name in settings.only:
+        if name not in runs:
+            raise ValueError(f"ONLY {name} is none of {', '.join(runs)}")
     rows, failed = [], []
     started = time.monotonic()
     for name in settings.only or runs:
-        if name not in runs:
-            raise ValueError(f"ONLY {name} is none of {', '.join(runs)}")
         console.say(f"--- bench_{name}, after {console.duration(time.monotonic() - started)}")
         command = [sys.executable, "-m", f"benchmarks.bench_{name}", *map(str, runs[name])]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 from benchmarks import ancestor
 from benchmarks.claims import claim
 from cadl import clips, console, first_pass, graphs, movie, second_pass, tiles, video
 from cadl.settings import Amount, Count, read_settings
-from mogrify_video import CRF, PRESET, STRENGTH, look_at
+from mogrify_video import CRF, PRESET, STRENGTH, draw_nothing, look_at
 
 import imageio_ffmpeg
 import keras
@@ -99,6 +100,8 @@ def time_passes(settings, folder: Path) -> None:
     frames = np.stack(list(itertools.islice(part.read(), second_pass.SEGMENT_FRAMES)))
     large = tiles.mirror_to_tile(frames, scale)
     batches = [slice(i, i + clips.BATCH) for i in range(0, len(large), clips.BATCH)]
+    model = SimpleNamespace(stylize=stylizer.stylize, about=about)
+    draw_nothing(model)  # as mogrify_video.py does beside the first pass
     with Timed() as first:
         encoded = first_pass.encode_video(clip, vae_graph, "none", folder / "stages")
     recipe = first_pass.Recipe(

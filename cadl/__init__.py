@@ -33,10 +33,14 @@ def _import_quietly() -> None:
 
 if os.environ["KERAS_BACKEND"] == "tensorflow":
     # Collecting among the many objects of an import, and again at exit, takes a second in all.
+    _collected = gc.isenabled()
     gc.disable()
-    _import_quietly()
-    gc.freeze()
-    gc.enable()
+    try:
+        _import_quietly()
+        gc.freeze()
+    finally:
+        if _collected:
+            gc.enable()
     # Else it warns of gradients through SavedModels, which nobody takes.
     from absl import logging  # comes with TensorFlow
 

@@ -5,6 +5,8 @@ import json
 import os
 from collections.abc import Iterator
 
+from cadl import console
+
 import keras
 import tensorflow as tf
 
@@ -15,7 +17,7 @@ def make_strategy() -> tf.distribute.Strategy:
     Several machines if TF_CONFIG names them, else all GPUs of this one (all CPUs, if TensorFlow was
     told that there are several), else the one device.
     """
-    if os.environ.get("TF_CONFIG"):
+    if _cluster():
         return tf.distribute.MultiWorkerMirroredStrategy()
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) > 1:
@@ -23,11 +25,25 @@ def make_strategy() -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
+def set_up(seed: int, *, xla: bool) -> tf.distribute.Strategy:
+    """Makes training repeatable, and returns the strategy for the devices, which it tells of.
+
+    Raises:
+        ValueError: XLA is wanted on several devices.
+    """
+    make_deterministic(seed)
+    strategy = make_strategy()
+    console.say(describe(strategy))
+    if xla and strategy.num_replicas_in_sync > 1:
+        raise ValueError("XLA yes works on one device only: leave it out")
+    return strategy
+
+
 def is_chief() -> bool:
     """Says whether this process is the one that writes: the only one, or the first worker."""
     task = _cluster().get("task", {"type": "worker", "index": 0})
     return task["type"] == "chief" or (
-        task["index"] == 0 and "chief" not in _cluster().get("cluster", {})
+        int(task["index"]) == 0 and "chief" not in _cluster().get("cluster", {})
     )
 
 
@@ -83,4 +99,10 @@ def enough_memory(batch_size: int) -> Iterator[None]:
 
 
 def _cluster() -> dict:
-    return json.loads(os.environ.get("TF_CONFIG") or "{}")
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError(
+            f"TF_CONFIG {text} is no JSON: see More than one device in README"
+        ) from None

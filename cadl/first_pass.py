@@ -6,6 +6,7 @@ the same frames in the same batches, so that an interrupted pass ends in the sam
 
 import contextlib
 import functools
+import os
 import shutil
 import zipfile
 import zlib
@@ -25,6 +26,7 @@ PASS_FORMAT = 6  # of what is kept; more when its contents change
 KEPT_PASSES = 4  # over one video
 LATENTS, OBSERVED = "latents.npy", "observed.npz"  # what is kept; the latter is written last
 CHUNK_FRAMES = 512
+SMOOTHED_FRAMES = 256  # at a time: what lies around them is smoothed too, and thrown away
 SAMPLES = 4
 DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
 
@@ -91,6 +93,7 @@ class MovedCodes:
         self._encoded, self._smoothing = encoded, smoothing
         self._move, self._strengths = move, strengths
         self._reach = latents.smoothing_reach(smoothing)
+        self._newest: dict[int, np.ndarray] = {}  # the block that was smoothed last
 
     def __len__(self) -> int:
         return len(self._strengths)
@@ -98,14 +101,27 @@ class MovedCodes:
     def __getitem__(self, part: slice) -> np.ndarray:
         """Returns the codes of consecutive frames, float32 [n, codes]."""
         start, stop, _ = part.indices(len(self))
-        first = max(0, start - self._reach)
-        around = slice(first, stop + self._reach)
-        codes = latents.smooth(
-            np.asarray(self._encoded.latents[around]), self._encoded.shots[around],
-            frames=self._smoothing,
-        )[start - first : stop - first]  # fmt: skip
+        first = start // SMOOTHED_FRAMES
+        last = max(first, (stop - 1) // SMOOTHED_FRAMES)
+        blocks = [self._smoothed(number) for number in range(first, last + 1)]
+        start_there = start - first * SMOOTHED_FRAMES
+        codes = np.concatenate(blocks)[start_there : start_there + max(0, stop - start)]
         strengths = self._strengths[start:stop, None]
         return (codes + strengths * (self._move(codes) - codes)).astype(np.float32)
+
+    def _smoothed(self, number: int) -> np.ndarray:
+        if number in self._newest:
+            return self._newest[number]
+        start = number * SMOOTHED_FRAMES
+        first = max(0, start - self._reach)
+        around = slice(first, start + SMOOTHED_FRAMES + self._reach)
+        smoothed = latents.smooth(
+            np.asarray(self._encoded.latents[around]), self._encoded.shots[around],
+            frames=self._smoothing,
+        )  # fmt: skip
+        block = smoothed[start - first : start - first + SMOOTHED_FRAMES]
+        self._newest = {number: block}
+        return block
 
 
 @dataclass(frozen=True)
@@ -159,6 +175,7 @@ def encode_video(clip: Clip, vae_graph, vae_fingerprint: str, folder: Path) -> E
         if (folder / OBSERVED).exists():
             try:
                 encoded = _load_encoded(folder)
+                os.utime(folder)  # the oldest ones are removed
                 console.say("the first pass was done before and is used again")
                 return encoded
             except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
@@ -176,6 +193,11 @@ def _load_encoded(folder: Path) -> Encoded:
     if files.checksum(folder / LATENTS) != observed.pop("latents_checksum"):
         raise ValueError(f"{folder / LATENTS} is damaged")
     return Encoded(latents=np.load(folder / LATENTS, mmap_mode="r"), **observed)
+
+
+def forget(folder: Path) -> None:
+    """Removes all passes over a video that turned out to have other frames than they saw."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_old_passes(folder: Path) -> None:
@@ -263,19 +285,26 @@ def _encode_chunks(clip: Clip, vae_graph, folder: Path) -> None:
 
 
 def _join_chunks(chunks: list[Path], count: int, joined: Path) -> None:
-    codes: Any = None
-    end = 0
-    for path in chunks:
-        chunk = np.load(path)[: count - end]
-        if codes is None:
-            codes = np.lib.format.open_memmap(
-                joined, mode="w+", dtype=np.float32, shape=(count, chunk.shape[1])
-            )
-        codes[end : end + len(chunk)] = chunk
-        end += len(chunk)
-    if codes is None or end != count:
-        raise RuntimeError(f"{joined.parent} lost a chunk of {count} frames: run again")
-    codes.flush()
+    """Writes all chunks as one array; a mapped file would die of a full disk without a word."""
+    missing = count
+    with joined.open("wb") as file:
+        for path in chunks:
+            try:
+                chunk = np.load(path)[:missing]
+            except (ValueError, EOFError):
+                break
+            if missing == count:
+                header = {"descr": "<f4", "fortran_order": False, "shape": (count, chunk.shape[1])}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(chunk, "<f4").data)
+            missing -= len(chunk)
+    if missing:
+        for path in chunks:
+            path.unlink()
+        raise RuntimeError(
+            f"{chunks[0].parent} had damaged parts of {count} frames, which are removed: run the "
+            "same command again"
+        )
 
 
 def _save_chunk(path: Path, chunk: list[np.ndarray]) -> None:

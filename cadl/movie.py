@@ -15,9 +15,8 @@ import numpy as np
 
 MP4_AUDIO_CODECS = frozenset("aac mp3 ac3 eac3 opus alac".split())
 VARIABLE_TIMESCALE = 90_000
-# What gains little on painted pictures: looking ahead for cuts and B frames, and refining motion.
-# Without, a video is no larger and as good to the eye, for a quarter less time (`bench_encoding`).
-LEANER = {"superfast": "b-adapt=0:scenecut=0:subme=0"}
+# Looking ahead for cuts and B frames gains little on painted pictures (`bench_encoding`).
+LEANER = {"superfast": "b-adapt=0:scenecut=0"}
 
 
 class FrameWriter:
@@ -29,7 +28,8 @@ class FrameWriter:
         size: width and height of the frames given.
         output_size: width and height of the video, even; ffmpeg scales by Lanczos.
         crf: constant rate factor of x264, 0 lossless to 51.
-        preset: x264's speed; `superfast` is made LEANER.
+        preset: x264's speed.
+        lean: let presets that are to be fast be LEANER.
         times: where frames are not evenly spaced, the seconds of each from the first.
 
     Raises:
@@ -45,6 +45,7 @@ class FrameWriter:
         output_size: tuple[int, int],
         crf: int = 20,
         preset: str = "veryfast",
+        lean: bool = True,
         times: np.ndarray | None = None,
     ):
         """Remembers what to write; ffmpeg starts with the block."""
@@ -64,7 +65,7 @@ class FrameWriter:
             *("-vf", f"{stamp}{scale}:out_color_matrix=bt709:out_range=tv,format=yuv420p"),
             *(["-fps_mode", "passthrough", "-enc_time_base", f"1/{timescale}"] if stamp else []),
             *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
-            *(["-x264-params", LEANER[preset]] if preset in LEANER else []),
+            *(["-x264-params", LEANER[preset]] if lean and preset in LEANER else []),
             *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
             *("-color_range", "tv", "-video_track_timescale", str(timescale)),
             *("-f", "mp4", "-y", ffmpeg.url(path)),

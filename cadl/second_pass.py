@@ -19,6 +19,7 @@ from cadl.first_pass import Encoded, Recipe
 import numpy as np
 
 SEGMENT_FRAMES = 240
+FORMAT = 2  # more when segments of before would not fit beside those of now
 
 
 def write_video(
@@ -47,7 +48,8 @@ def write_video(
         Frames, rate, flicker and what was done with the sound.
 
     Raises:
-        ValueError: the second pass gave other frames than the first, or can't be read.
+        RuntimeError: the second pass gave other frames than the first.
+        ValueError: the video can't be read.
         OSError: something can't be written.
     """
     _begin_segments(folder, request)
@@ -126,7 +128,7 @@ def _segments(
     """Yields number and drawn batches of every segment that is not there yet.
 
     Raises:
-        ValueError: there are more or fewer frames than in the first pass.
+        RuntimeError: there are more or fewer frames than in the first pass.
     """
     total = len(recipe.codes)
     missing = [
@@ -147,9 +149,9 @@ def _segments(
                 yield number, whole, recipe.draw(stylize, whole, first)
             first += len(batch)
         if first != total:
-            raise ValueError(
+            raise RuntimeError(
                 f"{clip.source.path} gave {first} frames in the second pass and {total} in the "
-                "first: was it changed meanwhile?"
+                "first: run the same command again, which does both again"
             )
 
     drawn = video.prefetch(draw(), PREFETCHED_BATCHES)

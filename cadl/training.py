@@ -111,6 +111,18 @@ class Run:
 
         return restore_newest(holder, self.folder)
 
+    def is_done(self, steps: int, next_script: str) -> bool:
+        """Says where a run goes on, or that it has all its steps and which script is next."""
+        done = int(self.step) >= steps
+        if done:
+            console.finish(
+                f"{self.folder} is done at step {int(self.step)}; a larger --steps goes on",
+                next_script,
+            )
+        elif self.resumed:
+            console.say(f"going on from step {int(self.step)} of {steps}")
+        return done
+
     def save(self) -> None:
         """Writes a checkpoint whole, and the progress movie up to now; the chief alone does."""
         if not devices.is_chief():
@@ -393,6 +405,10 @@ def load_averaged(
     checkpoint = tf.train.Checkpoint(averaged=model, step=step)
     kept = BEST if weights == "best" else "checkpoints"
     if restore_newest(lambda _: checkpoint, folder, kept) is None:
+        if kept == BEST and (folder / "checkpoints").is_dir():
+            raise ValueError(
+                f"{folder} has no best weights, as no tiles were held out: take latest"
+            )
         raise FileNotFoundError(f"no checkpoint in {folder / kept} yet: run {script} first")
     return model, int(step), record
 

@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cadl import ffmpeg, files, tiles
+from cadl import console, ffmpeg, files, tiles
 from cadl.tiles import Crop
 
 import imageio_ffmpeg
@@ -30,6 +30,7 @@ STANDARD_RATES = [Fraction(rate) for rate in (24, 25, 30, 48, 50, 60, 12, 15, 12
 STANDARD_RATES += [Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)]
 
 MISSING_STAMP = -(2**62)  # what ffmpeg prints where a packet has no presentation time
+CUT_OFF_SECONDS = 5.0  # by which a picture may end before its file does, as sound may be longer
 
 Item = TypeVar("Item")
 
@@ -112,6 +113,7 @@ def probe(path: Path) -> Video:
     tick = Fraction(packets["tb 0"])
     times = _frame_times(np.array(sorted(set(packets["times"]))), tick)
     rate, variable = _frame_rate(times, tick)
+    _warn_if_cut_off(path, times, log)
     track = next((line for line in log.splitlines() if "Video:" in line), "")
     filters = []
     if re.search(r"(top|bottom) (coded )?first", track):
@@ -277,6 +279,20 @@ def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
     finally:
         stopped.set()
         thread.join()
+
+
+def _warn_if_cut_off(path: Path, times: np.ndarray, log: str) -> None:
+    """Says that a file is shorter than its header tells, as one that was half downloaded."""
+    told = re.search(r"Duration: (\d+):(\d+):([\d.]+)", log)
+    if told is None or "Estimating duration" in log:
+        return
+    hours, minutes, seconds = map(float, told.groups())
+    length = 3600 * hours + 60 * minutes + seconds
+    if times[-1] - min(0.0, times[0]) < length - CUT_OFF_SECONDS:
+        console.warn(
+            f"{path}: its last frame is at {times[-1]:.1f} s, but by its header it lasts "
+            f"{length:.1f} s: is it whole?"
+        )
 
 
 def _framehash(path: Path, *options: str) -> tuple[dict[str, Any], str]:

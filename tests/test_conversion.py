@@ -33,10 +33,11 @@ def test_dark_frames_keep_their_codes_and_light_ones_are_moved_whole():
     np.testing.assert_allclose(moved[3:], whole[3:], atol=1e-5)
 
 
-def test_codes_asked_for_in_parts_are_those_of_the_whole():
+def test_codes_asked_for_in_parts_are_those_of_the_whole(monkeypatch):
     """Smoothed within shots, across the borders of parts."""
     found = encoded([0.5] * 40)
     found.shots[17:] = 1
+    monkeypatch.setattr(first_pass, "SMOOTHED_FRAMES", 12)
     painter = latents.statistics_of(RNG.standard_normal((50, 4)), "painting")
     recipe = found.restyle(found.style_move(painter, "gaussian"), 0.7, smoothing=2.0)
     smoothed = latents.smooth(found.latents, found.shots, frames=2.0)
@@ -169,9 +170,26 @@ def test_other_frames_in_the_second_pass_than_in_the_first_are_noticed(
         return iter(own if times is not None else (own + own)[:frames])
 
     monkeypatch.setattr(clips.Clip, "read", other)
-    with pytest.raises(ValueError, match=f"gave {frames} frames in the second pass and 60 in"):
+    with pytest.raises(RuntimeError, match=f"gave {frames} frames in the second pass and 60 in"):
         convert_nothing(part, tmp_path)
     assert not list(tmp_path.rglob("out.mp4"))
+
+
+@pytest.mark.parametrize("fault", ["cut", "short"])
+def test_parts_of_a_first_pass_that_were_damaged_are_made_again(media, tmp_path, fault):
+    part = clips.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.ones((len(whole), 4))})
+    first_pass.encode_video(part, nothing, "none", tmp_path)
+    observed = next(tmp_path.rglob(first_pass.OBSERVED))
+    observed.unlink()
+    chunk = observed.with_name("chunk-00000.npy")
+    np.save(chunk, np.ones((40, 4), np.float32))
+    if fault == "cut":
+        chunk.write_bytes(chunk.read_bytes()[:-9])
+    with pytest.raises(RuntimeError, match="run the same command again"):
+        first_pass.encode_video(part, nothing, "none", tmp_path)
+    found = first_pass.encode_video(part, nothing, "none", tmp_path)
+    assert found.latents.shape == (60, 4)
 
 
 def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):

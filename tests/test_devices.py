@@ -115,3 +115,16 @@ def test_exhausted_memory_names_the_batch_to_try():
         devices.enough_memory(16),
     ):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+
+@pytest.mark.parametrize(("index", "chief"), [(0, True), ("0", True), (1, False), ("1", False)])
+def test_the_first_worker_is_chief_however_its_number_is_written(monkeypatch, index, chief):
+    config = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": index}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    assert devices.is_chief() == chief and devices.num_workers() == 2
+
+
+def test_a_misspelt_cluster_is_told_of(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{'cluster': }")
+    with pytest.raises(ValueError, match="is no JSON"):
+        devices.make_strategy()

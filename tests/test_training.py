@@ -262,7 +262,8 @@ def test_a_discriminator_changes_the_decoder_alone(scripts):
     model, opponent, adam = vae.build_vae(), rival.Rival(1e-3), optimizer.Adam(1e-3)
     adam.build(model.trainable_variables)
     step = scripts.train_vae.make_step(
-        tf.distribute.get_strategy(), model, adam, opponent,
+        tf.distribute.get_strategy(),
+        SimpleNamespace(model=model, optimizer=adam, rival=opponent),
         SimpleNamespace(step=tf.Variable(0, dtype=tf.int64)),
         SimpleNamespace(beta=0.05, batch_size=2, xla=False),
     )  # fmt: skip

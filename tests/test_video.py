@@ -286,6 +286,16 @@ def test_what_is_no_video_is_refused_in_one_line(variants, name, reason):
     assert "\n" not in str(error.value) and name in str(error.value)
 
 
+def test_a_file_that_was_half_downloaded_is_told_of(tmp_path, ffmpeg, capsys):
+    whole, half = tmp_path / "whole.mp4", tmp_path / "half.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=20", "-movflags", "+faststart", whole)
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert video.probe(whole).seconds == pytest.approx(20)
+    assert not capsys.readouterr().err
+    assert video.probe(half).seconds < 15
+    assert "by its header it lasts 20.0 s: is it whole?" in capsys.readouterr().err
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.mp4"):
         video.probe(tmp_path / "gone.mp4")
