@@ -174,8 +174,13 @@ class Learner:
         return loss
 
 
-def draw_curves(learners: list[Learner], seconds: float) -> Image.Image:
-    """Draws PSNR against time: whole lines for trained tiles, dots for those held out."""
+def draw_curves(learners: list, seconds: float) -> Image.Image:
+    """Draws PSNR against time: whole lines for trained tiles, dots for those held out.
+
+    Args:
+        learners: each with `name` and `curve`, as a `Learner`.
+        seconds: where the picture ends.
+    """
     width, height, margin = 900, 480, 50
     sheet = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(sheet)

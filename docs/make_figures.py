@@ -3,22 +3,30 @@
     python -m docs.make_figures --originals sintel.mp4,bunny.mp4 --painted out/a.mp4,out/b.mp4
 
 Writes docs/teaser.jpg (frames of each original above the same frames painted), docs/strip.jpg
-(frames of the first one that follow each other), docs/frame.jpg (one whole frame of it) and
-docs/ladder.jpg from the ladder picture that mogrify_video.py left beside the last painted video.
+(frames of the first one that follow each other), docs/frame.jpg (one whole frame of it);
+docs/ladder.jpg from the ladder picture that mogrify_video.py left beside the last painted video;
+docs/map.jpg and docs/codes.jpg (of the first one) from the page of evaluate_embeddings.py; and
+docs/curve.png from the run of train_vae.py.
 """
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
-from cadl import console, gallery, video
+from benchmarks.bench_learning import draw_curves
+from cadl import console, gallery, shards, video
 from cadl.settings import Count, read_settings
 from cadl.tiles import Crop
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 ORIGINALS: list[Path] = []  # videos as they were
 PAINTED: list[Path] = []  # the same videos as mogrify_video.py made them, in the same order
+REPORT: Path = Path("out/embeddings")  # the page of evaluate_embeddings.py
+RUN: Path = Path("log/vae")  # of train_vae.py
 DOCS: Path = Path("docs")  # where the pictures go
 FRAMES: list[float] = [0.15, 0.45, 0.65]  # which frames of each video, as parts of its length
 STRIP_AT: Count = 300  # first frame of the strip
@@ -47,12 +55,32 @@ def main(argv: list[str] | None = None) -> int:
             gallery.save_picture(settings.docs / "strip.jpg", gallery.contact_sheet([following]))
             save_frame(settings.docs / "frame.jpg", sources[1], min(settings.frame_at, total - 1))
     last = settings.painted[-1]
-    ladder = Image.open(last.with_name(f"{last.stem}-ladder.png")).convert("RGB")
-    ladder.thumbnail((960, 1280), Image.Resampling.LANCZOS)
-    gallery.save_picture(settings.docs / "ladder.jpg", ladder)
+    codes = f"codes-{shards.source_name(settings.originals[0].stem)}.png"
+    for name, path in (
+        ("ladder", last.with_name(f"{last.stem}-ladder.png")),
+        ("map", settings.report / "map.png"),
+        ("codes", settings.report / codes),
+    ):
+        picture = Image.open(path).convert("RGB")
+        picture.thumbnail((960, 1280), Image.Resampling.LANCZOS)
+        gallery.save_picture(settings.docs / f"{name}.jpg", picture)
+    gallery.save_picture(settings.docs / "curve.png", curve_of(settings.run))
     gallery.save_picture(settings.docs / "teaser.jpg", teaser(above, below, len(settings.frames)))
     console.finish(f"Wrote the README's pictures to {settings.docs}")
     return 0
+
+
+def curve_of(run: Path) -> Image.Image:
+    """Draws PSNR against the time that a run took, breaks and all."""
+    events = EventAccumulator(str(run), size_guidance={"tensors": 0}).Reload()
+    trained, held_out = (events.Tensors(f"psnr/{name}") for name in ("train", "validation"))
+    start = events.FirstEventTimestamp()
+    points = [
+        (one.wall_time - start, *(float(tf.make_ndarray(x.tensor_proto)) for x in (one, other)))
+        for one, other in zip(trained, held_out, strict=True)
+    ]
+    learner = SimpleNamespace(name=f"{trained[-1].step} steps", curve=points)
+    return draw_curves([learner], points[-1][0])
 
 
 def save_frame(path: Path, source: video.Video, number: int) -> None:
