@@ -254,8 +254,9 @@ def convert(
                 clip, encoded, restyle(settings.strength), model.stylize, encoding, target,
                 work / name, request,
             )  # fmt: skip
-        except RuntimeError:
+        except RuntimeError:  # the passes saw different frames: neither may be gone on with
             first_pass.forget(passes)
+            second_pass.clean_up(work / name)
             raise
         report |= {
             "request": request,

@@ -185,10 +185,17 @@ def make_opposition(parts: SimpleNamespace):
         return tape.gradient(loss, reconstruction)
 
     def oppose(tape, tiles_in, reconstruction, norm, share) -> tuple[dict, dict]:
-        """Takes the tape of the reconstruction, the norm to give the gradient at it, and the share
-        of the batch that this replica has.
+        """Makes one step of the discriminator, and says how the decoder should follow it.
 
-        Returns the gradients of the decoder's variables by their ids, and terms to log.
+        Args:
+            tape: persistent, of the reconstruction.
+            tiles_in: float32 [N, 180, 320, 3] in [0, 1].
+            reconstruction: the same, not clipped.
+            norm: float32 [], what the gradient at the reconstruction is scaled to.
+            share: float32 [], of the batch that this replica has.
+
+        Returns:
+            Gradients of the decoder's variables by their ids, and terms to log.
         """
         numbers = tf.zeros(tf.shape(tiles_in)[:1], tf.int32)
         complaint = complain(tiles_in, reconstruction, numbers)

@@ -302,7 +302,7 @@ def _join_chunks(chunks: list[Path], count: int, joined: Path) -> None:
         for path in chunks:
             path.unlink()
         raise RuntimeError(
-            f"{chunks[0].parent} had damaged parts of {count} frames, which are removed: run the "
+            f"{joined.parent} had damaged parts of {count} frames, which are removed: run the "
             "same command again"
         )
 
