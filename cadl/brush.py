@@ -11,6 +11,7 @@ have is learnt (`cadl/refiner.py`).
 """
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from cadl import polynomials, tiles
 from cadl.blocks import grow, mirror_to, shrink
@@ -25,6 +26,7 @@ PRIORITY = 14.0  # how clearly the upper of two strokes wins
 FINE_EDGE = 9.0  # the same where strokes are drawn closer than a pixel
 BRISTLES = 0.35  # depth there of the furrows that bristles leave, of the relief
 FURROWS = (6.0, 1.0)  # radians over half the width: middle, and how much strokes differ
+PROBES = 4  # places down and across a cell that tell which strokes lead in it
 BARE = 0.02  # weight of the ground between strokes; of a stroke in the middle of all, 1
 DETAIL_CONTRAST = 0.04  # contrast between neighbours (at a quarter of the size) that is detail
 SWIRL = 2e-5  # squared contrast below which swirls lead
@@ -40,6 +42,8 @@ class Layer:
         length: half the length of a stroke of mean size.
         width: half its width.
         reach: cells, across plus down, that a stroke may reach into.
+        leading: strokes that are drawn in a cell, of all that may reach into it; more are hardly
+            ever seen.
         even, detailed: how opaque strokes may be where the picture is even, and in detail.
         contrast: how much strokes may differ in light and hue from what they lie on, of 1.
         raised: whether its relief shows.
@@ -49,6 +53,7 @@ class Layer:
     length: float
     width: float
     reach: int
+    leading: int
     even: float
     detailed: float
     contrast: float
@@ -67,9 +72,28 @@ class Layer:
 
 
 LAYERS = (
-    Layer(10, 14.0, 3.7, 3, even=1.0, detailed=0.4, contrast=0.12, raised=True),
-    Layer(4, 5.0, 1.7, 2, even=0.0, detailed=0.75, contrast=0.06, raised=False),
+    Layer(10, 14.0, 3.7, 3, 12, even=1.0, detailed=0.4, contrast=0.12, raised=True),
+    Layer(4, 5.0, 1.7, 2, 13, even=0.0, detailed=0.75, contrast=0.06, raised=False),
 )
+
+
+class Laid(NamedTuple):
+    """Which stroke lies where; `places` are those of a cell, row by row.
+
+    Attributes:
+        strokes: those drawn in each cell, int32 [N, h/cell, w/cell, strokes]; numbered through all
+            cells of all pictures.
+        shapes: how opaque each place is under each, in [0, 1], float32 [N, h/cell, w/cell, strokes,
+            places].
+        relief: the same times its relief in [-1, 1], of furrows a little more; None of a flat
+            layer.
+        weight: what each stroke weighs where several lie, float32 [N, h/cell, w/cell, 1].
+    """
+
+    strokes: Any
+    shapes: Any
+    relief: Any
+    weight: Any
 
 
 def scatter(layer: Layer) -> np.ndarray:
@@ -84,7 +108,7 @@ def scatter(layer: Layer) -> np.ndarray:
     return rng.uniform(low, high, (*layer.size, len(low))).astype(np.float32)
 
 
-def lay(layer: Layer, scattered, flow, spacing: float = 1) -> tuple:
+def lay(layer: Layer, scattered, flow, spacing: float = 1) -> Laid:
     """Works out which stroke lies where.
 
     Args:
@@ -94,16 +118,14 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1) -> tuple:
         spacing: pixels between the places that are looked at, 1/2 for instance; divides the cell.
 
     Returns:
-        What `draw` takes. How opaque each place of each cell is under each stroke of its
-        neighbours, in [0, 1], float32 [N, h/cell, w/cell, neighbours, (cell/spacing)**2]; the same
-        times its relief in [-1, 1], of furrows a little more, None of a flat layer; and what each
-        stroke weighs where several lie, float32 [N, h/cell, w/cell, 1].
+        What `draw` takes.
 
     Closer than a pixel edges are sharper, and strokes have furrows as of bristles.
 
     How far a place lies along and across a stroke, and whether it is within, are polynomials in y
     and x. Their coefficients are worked out once a stroke, and one product of matrices gives all
-    places that it may reach: several times as fast as place by place.
+    places that it may reach: several times as fast as place by place. Where a cell has many places,
+    a few of them tell first which strokes lead in it, and only those are drawn.
 
     Raises:
         ValueError: the spacing does not divide the cell.
@@ -139,36 +161,64 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1) -> tuple:
     lit = -0.4 * (cos + sin) * polynomials.raised(along) - (cos - sin) * across  # from top left
     weight = ops.exp(PRIORITY * (priority - 0.5))
 
-    def spread(coefficients):
-        return _spread(layer, coefficients, spacing)
+    near = _near(layer, within)
+    if layer.leading < len(layer.neighbours) and spacing <= 1:
+        near = _leading(layer, within, weight, near)
 
+    def spread(coefficients):
+        return _spread(layer, coefficients, near, spacing)
+
+    strokes = near // len(layer.neighbours)
     shapes = ops.sigmoid(spread(within))
     if not layer.raised:
-        return shapes, None, weight
+        return Laid(strokes, shapes, None, weight)
     relief = ops.tanh(spread(lit))
     if fine:
         places = spread((FURROWS[0] + FURROWS[1] * light) * across)
         relief = relief + BRISTLES * (ops.cos(places) + ops.cos(1.7 * places))
-    return shapes, shapes * relief, weight
+    return Laid(strokes, shapes, shapes * relief, weight)
 
 
-def _spread(layer: Layer, coefficients, spacing: float):
-    """Evaluates the polynomials of each cell's neighbours at the cell's places.
+def _near(layer: Layer, coefficients):
+    """Returns which strokes may reach into each cell, as `_spread` takes them.
 
-    float32 [N, h/cell, w/cell, 6 or 15] -> [N, h/cell, w/cell, neighbours, places]. Each is first
+    int32 [N, h/cell, w/cell, neighbours]: numbers of strokes through all pictures times the count
+    of neighbours, plus the neighbour that each is.
+    """
+    _, rows, columns, _ = coefficients.shape
+    count = len(layer.neighbours)
+    own = _indices(layer, rows, columns) * count + np.arange(count, dtype=np.int32)
+    pictures = ops.arange(ops.shape(coefficients)[0], dtype="int32")
+    return ops.reshape(pictures, (-1, 1, 1, 1)) * (rows * columns * count) + own
+
+
+def _leading(layer: Layer, within, weight, near):
+    """Returns those of `near` that are seen most anywhere in the cell: [..., leading]."""
+    shapes = ops.sigmoid(_spread(layer, within, near, layer.cell / PROBES))
+    weighed = shapes * _take(weight, near // len(layer.neighbours))
+    seen = weighed / (ops.sum(weighed, -2, keepdims=True) + BARE)
+    _, chosen = ops.top_k(ops.max(seen, -1), layer.leading, sorted=False)
+    return ops.take_along_axis(near, chosen, -1)
+
+
+def _spread(layer: Layer, coefficients, near, spacing: float):
+    """Evaluates the polynomials of strokes at the places of cells that they reach into.
+
+    float32 [N, h/cell, w/cell, 6 or 15] -> [N, h/cell, w/cell, strokes, places]. Each is first
     written from the middle of the cell in question, then all are gathered, then evaluated.
     """
-    _, rows, columns, count = coefficients.shape
-    neighbours = len(layer.neighbours)
+    count = coefficients.shape[-1]
     offsets = [(layer.cell * y, layer.cell * x) for y, x in layer.neighbours]
     moved = ops.matmul(coefficients, ops.convert_to_tensor(polynomials.shifts(count, offsets)))
-    moved = ops.reshape(moved, (-1, rows * columns * neighbours, count))
-    own = _indices(layer, rows, columns) * neighbours + np.arange(neighbours, dtype=np.int32)
-    moved = ops.take(moved, ops.convert_to_tensor(own.ravel()), axis=1)
+    moved = ops.take(ops.reshape(moved, (-1, count)), near, axis=0)
     ticks = (np.arange(round(layer.cell / spacing)) + 0.5) * spacing - 0.5 * layer.cell
     y, x = (t.ravel() for t in np.meshgrid(ticks, ticks, indexing="ij"))
-    values = ops.matmul(moved, ops.convert_to_tensor(polynomials.powers(count, y, x)))
-    return ops.reshape(values, (-1, rows, columns, neighbours, len(y)))
+    return ops.matmul(moved, ops.convert_to_tensor(polynomials.powers(count, y, x)))
+
+
+def _take(cells, strokes):
+    """Gathers what strokes hold: [N, h, w, c], int32 [..., strokes] -> [..., strokes, c]."""
+    return ops.take(ops.reshape(cells, (-1, cells.shape[-1])), strokes, axis=0)
 
 
 def _indices(layer: Layer, rows: int, columns: int) -> np.ndarray:
@@ -187,39 +237,30 @@ def _indices(layer: Layer, rows: int, columns: int) -> np.ndarray:
     return (y[down][:, None] * columns + x[right][None]).astype(np.int32)
 
 
-def gather(layer: Layer, cells):
-    """Gathers what the neighbours of each cell hold: [N, h, w, c] -> [N, h, w, neighbours, c]."""
-    _, rows, columns, channels = cells.shape
-    flat = ops.reshape(cells, (-1, rows * columns, channels))
-    flat = ops.take(flat, ops.convert_to_tensor(_indices(layer, rows, columns).ravel()), axis=1)
-    return ops.reshape(flat, (-1, rows, columns, len(layer.neighbours), channels))
-
-
-def draw(layer: Layer, laid: tuple, colours, heights=None):
+def draw(laid: Laid, colours, heights=None):
     """Draws strokes; where they overlap, a mean by weight, which the uppermost leads.
 
     Args:
-        layer: the lattice.
         laid: by `lay`.
         colours: float32 [N, h/cell, w/cell, c], of each stroke.
         heights: of the relief of each stroke, float32 [N, h/cell, w/cell, 1], of a raised layer.
 
     Returns:
         float32 [N, h/spacing, w/spacing, c], less where ground is seen between strokes; with
-        heights one channel more, the relief.
+        heights the relief is added to the first three channels.
     """
-    shapes, relief, weight = laid
     colours = ops.concatenate([colours, ops.ones_like(colours[..., :1])], -1)
 
     def add_up(over, of_strokes):
-        of_strokes = ops.swapaxes(gather(layer, weight * of_strokes), -1, -2)
-        return ops.matmul(of_strokes, over)  # [N, h/cell, w/cell, c, places]
+        own = ops.swapaxes(_take(laid.weight * of_strokes, laid.strokes), -1, -2)
+        return ops.matmul(own, over)  # [N, h/cell, w/cell, c, places]
 
-    drawn = add_up(shapes, colours)
-    parts = [drawn[..., :-1, :]]
+    drawn = add_up(laid.shapes, colours)
+    drawn, total = drawn[..., :-1, :], drawn[..., -1:, :] + BARE
     if heights is not None:
-        parts.append(add_up(relief, heights))
-    drawn = ops.concatenate(parts, -2) / (drawn[..., -1:, :] + BARE)
+        raised = drawn[..., :3, :] + add_up(laid.relief, heights)
+        drawn = ops.concatenate([raised, drawn[..., 3:, :]], -2)
+    drawn = drawn / total
     _, h, w, c, places = drawn.shape
     side = round(places**0.5)
     drawn = ops.reshape(drawn, (-1, h, w, c, side, side))

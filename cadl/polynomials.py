@@ -42,7 +42,12 @@ def multiply(a, b):
 
 def raised(polynomials):
     """Writes polynomials of first degree as ones of second, or those as ones of fourth."""
-    return multiply(polynomials, constant(1.0, polynomials, polynomials.shape[-1]))
+    exponents = EXPONENTS[polynomials.shape[-1]]
+    higher = EXPONENTS[SQUARED[len(exponents)]]
+    table = np.zeros((len(exponents), len(higher)), np.float32)
+    for i, powers_of in enumerate(exponents):
+        table[i, higher.index(powers_of)] = 1.0
+    return ops.matmul(polynomials, ops.convert_to_tensor(table))
 
 
 def constant(value: float, like, count: int):

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 from cadl import brush, tiles
@@ -35,32 +36,49 @@ def lay(layer, angle, spacing=1):
     return numbers, brush.lay(layer, numbers, flow, spacing)
 
 
-def seen_of(layer, laid):
-    """Returns what is seen of each stroke at each place: [1, h, w, neighbours, places]."""
-    shapes, _, weight = laid
-    weighed = np.asarray(brush.gather(layer, weight)) * np.asarray(shapes)
+def lay_all(layer, *given):
+    """As `lay`, and all strokes are drawn in a cell that may reach into it."""
+    return lay(dataclasses.replace(layer, leading=len(layer.neighbours)), *given)
+
+
+def seen_of(laid):
+    """Returns what is seen of each stroke at each place: [1, h, w, strokes, places]."""
+    weight = np.asarray(laid.weight).reshape(-1, 1)
+    weighed = weight[np.asarray(laid.strokes)] * np.asarray(laid.shapes)
     return weighed / (weighed.sum(3, keepdims=True) + brush.BARE)
 
 
 @pytest.mark.parametrize("layer", brush.LAYERS)
 def test_strokes_cover_nearly_everything_once(layer):
     _, laid = lay(layer, 0.4)
-    seen = seen_of(layer, laid)
+    seen = seen_of(laid)
     covered = seen.sum(3)
     assert seen.min() >= 0 and covered.max() <= 1 + 1e-5
     assert covered.mean() > 0.9
     assert seen.max(3).mean() > 0.7  # mostly one stroke, not a mixture
-    shapes, relief, _ = laid
-    assert (relief is not None) == layer.raised
+    assert (laid.relief is not None) == layer.raised
     if layer.raised:
-        assert np.all(np.abs(relief) <= np.asarray(shapes) + 1e-6)
+        assert np.all(np.abs(laid.relief) <= np.asarray(laid.shapes) + 1e-6)
+
+
+@pytest.mark.parametrize("layer", brush.LAYERS)
+@pytest.mark.parametrize("spacing", [1, 0.5])
+def test_strokes_that_are_left_out_are_hardly_seen(layer, spacing):
+    for angle in np.linspace(0, math.pi, 5):
+        drawn, whole = (
+            np.asarray(brush.draw(laid, numbers[..., 8:9]))
+            for numbers, laid in (lay(layer, angle, spacing), lay_all(layer, angle, spacing))
+        )
+        error = np.abs(drawn - whole)
+        assert error.max() < 0.1 * np.ptp(whole)
+        assert np.quantile(error, 0.999) < 1e-3
 
 
 @pytest.mark.parametrize("layer", brush.LAYERS)
 @pytest.mark.parametrize(("angle", "axis"), [(0, 1), (math.pi / 2, 0)])
 def test_strokes_are_longer_along_than_across(layer, angle, axis):
     numbers, laid = lay(layer, angle)
-    drawn = np.asarray(brush.draw(layer, laid, numbers[..., 8:9]))[0, ..., 0]
+    drawn = np.asarray(brush.draw(laid, numbers[..., 8:9]))[0, ..., 0]
     assert drawn.shape == (180, 320)
     shift = layer.cell
     along, across = (
@@ -74,7 +92,7 @@ def test_strokes_are_longer_along_than_across(layer, angle, axis):
 def test_no_stroke_reaches_further_than_is_looked(layer):
     """What is seen of strokes two cells away has faded where they are no longer looked at."""
     for angle in np.linspace(0, math.pi, 7):
-        seen = np.swapaxes(seen_of(layer, lay(layer, angle)[1]), -1, -2)
+        seen = np.swapaxes(seen_of(lay_all(layer, angle)[1]), -1, -2)
         far = [max(abs(y), abs(x)) == brush.REACH for y, x in layer.neighbours]
         side = layer.cell
         places = seen[..., far].reshape(*seen.shape[1:3], side, side, -1)
@@ -93,7 +111,7 @@ def test_coarser_strokes_are_the_same_strokes(layer, spacing):
     numbers = brush.scatter(layer)[None]
     flow = np.tile(np.float32([0.6, 0.8, 1]), (1, *layer.size, 1))
     coarse, fine = (
-        np.asarray(brush.draw(layer, brush.lay(layer, numbers, flow, block), numbers[..., 8:9]))
+        np.asarray(brush.draw(brush.lay(layer, numbers, flow, block), numbers[..., 8:9]))
         for block in (2 * spacing, spacing)
     )
     _, height, width, _ = coarse.shape
@@ -110,7 +128,7 @@ def test_strokes_turn_without_a_jump(layer, angle, spacing):
     def drawn(angle):
         numbers, laid = lay(layer, angle, spacing)
         heights = np.ones_like(numbers[..., :1]) if layer.raised else None
-        return np.asarray(brush.draw(layer, laid, numbers[..., 8:9], heights))
+        return np.asarray(brush.draw(laid, numbers[..., 8:9], heights))
 
     little, much = (
         np.abs(drawn(angle) - drawn(angle + turn)).mean((0, 1, 2)) for turn in (1e-3, 0.1)

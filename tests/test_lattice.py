@@ -21,7 +21,7 @@ def drawn(layer, picture, drift, spacing=1):
     one_way = np.tile(np.float32([0.6, 0.8, 1]), (1, 45, 80, 1))
     laid = brush.lay(layer, own.numbers, own.sample(one_way), spacing)
     colours = own.average(picture) + 0.1 * own.numbers[..., 7:8]
-    return np.asarray(own.cut(brush.draw(layer, laid, colours)))
+    return np.asarray(own.cut(brush.draw(laid, colours)))
 
 
 def waves(down, right):
