@@ -1,20 +1,26 @@
-"""Claim: any number of tiles is evaluated in the same memory, at the encoder's own speed.
+"""Claims: any number of tiles is evaluated in the same memory, at the encoder's own speed.
+
+And other programs take no more than their share of the machine from a style map.
 
     python -m benchmarks.bench_evaluation --tiles demo/tiles --count 20000
 
 Repeats tiles to a count, encodes them as evaluate_embeddings.py does and takes statistics, and
 encodes one batch of them as often. Each in a process of its own, which tells the memory that it
-holds at the end. Tiles are in a mapped file, which the system keeps in memory while it can.
+holds at the end. Tiles are in a mapped file, which the system keeps in memory while it can. A style
+map is worked out alone, then beside one busy process a core.
 """
 
 import multiprocessing
+import os
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, graphs, latents, shards, tiles
+from cadl import console, graphs, latents, shards, tiles, vae
 from cadl.settings import Count, read_settings
 
 import numpy as np
@@ -29,7 +35,7 @@ BATCH = 16  # the default of evaluate_embeddings.py
 
 @console.script
 def main(argv: list[str] | None = None) -> int:
-    """Measures and prints two claims."""
+    """Measures and prints three claims."""
     settings = read_settings(argv)
     results = {}
     for count in (settings.short, settings.count):
@@ -37,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
             results[count] = pool.apply(
                 evaluate, (str(settings.tiles), str(settings.exported), count)
             )
+            pool.close()
+            pool.join()
         rate, alone, memory = results[count]
         console.say(
             f"{count} tiles: {rate:.0f} a second, the encoder alone {alone:.0f}; {memory:.2f} GiB"
@@ -48,7 +56,40 @@ def main(argv: list[str] | None = None) -> int:
         memory / results[settings.short][2],
         most=1.1,
     )
+    alone, beside = time_style_map()
+    console.say(f"style map: {alone:.2f} s alone, {beside:.2f} s beside busy processes")
+    claim("time of a style map beside busy processes over alone", beside / alone, most=3)
     return 0
+
+
+def time_style_map(repeats: int = 5) -> tuple[float, float]:
+    """Returns the seconds that a style map takes alone, and beside a busy process a core."""
+    rng = np.random.default_rng(0)
+    painter, video = (
+        latents.statistics_of(rng.normal(size=(600, vae.CODES)).astype(np.float32), kind)
+        for kind in ("painting", "video")
+    )
+
+    def seconds() -> float:
+        times = []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            latents.monge_matrix(video, painter)
+            times.append(time.perf_counter() - started)
+        return statistics.median(times)
+
+    seconds()
+    alone = seconds()
+    spin = [sys.executable, "-c", "while True: pass"]
+    busy = [subprocess.Popen(spin) for _ in range(os.cpu_count() or 1)]
+    try:
+        seconds()
+        beside = seconds()
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    return alone, beside
 
 
 def evaluate(folder: str, exported: str, count: int) -> tuple[float, float, float]:

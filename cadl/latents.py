@@ -109,8 +109,8 @@ def blend(painters: dict[str, Statistics], weights: dict[str, float]) -> Statist
     covariances = [(_shrunk(painter), weight) for painter, weight in chosen]
     found = np.sum([weight * covariance for covariance, weight in covariances], axis=0)
     for _ in range(BARYCENTRE_STEPS):
-        root, inverse_root = _power(found, 0.5), _power(found, -0.5)
-        parts = [w * _power(root @ covariance @ root, 0.5) for covariance, w in covariances]
+        root, inverse_root = _powers(found, 0.5, -0.5)
+        parts = [w * _powers(root @ covariance @ root, 0.5)[0] for covariance, w in covariances]
         total = np.sum(parts, axis=0)
         found = inverse_root @ total @ total @ inverse_root
     return Statistics(
@@ -193,8 +193,9 @@ def monge_matrix(video: Statistics, painter: Statistics) -> np.ndarray:
     1 / MAX_GAIN and MAX_GAIN.
     """
     a, b = _shrunk(video), _shrunk(painter)
-    root, inverse_root = _power(a, 0.5), _power(a, -0.5)
-    matrix = inverse_root @ _power(root @ b @ root, 0.5) @ inverse_root
+    root, inverse_root = _powers(a, 0.5, -0.5)
+    (middle,) = _powers(root @ b @ root, 0.5)
+    matrix = inverse_root @ middle @ inverse_root
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     return (vectors * np.clip(values, 1 / MAX_GAIN, MAX_GAIN)) @ vectors.T
 
@@ -208,9 +209,10 @@ def _shrunk(statistics: Statistics) -> np.ndarray:
     return (1 - weight) * statistics.covariance + weight * diagonal + floor
 
 
-def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+def _powers(matrix: np.ndarray, *exponents: float) -> list[np.ndarray]:
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return (vectors * np.maximum(values, 1e-9) ** exponent) @ vectors.T
+    values = np.maximum(values, 1e-9)
+    return [(vectors * values**exponent) @ vectors.T for exponent in exponents]
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
@@ -219,7 +221,7 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     What the optimal map from one to the other has to move: their means' squared distance plus that
     of their covariances.
     """
-    root = _power(a.covariance, 0.5)
+    (root,) = _powers(a.covariance, 0.5)
     shared = np.linalg.eigvalsh(root @ b.covariance @ root)
     spreads = np.trace(a.covariance) + np.trace(b.covariance)
     gap = a.mean - b.mean
