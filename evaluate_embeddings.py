@@ -65,9 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     for section in console.progress(exploration.SECTIONS, unit="section", label="page"):
         section(page, scene)
+    written = page.save()
     console.finish(
         f"Wrote statistics of {len(sources)} sources to {settings.exported}/embeddings.npz and a "
-        f"page to {page.save()}",
+        f"page to {written}",
         "mogrify_video.py",
     )
     return 0

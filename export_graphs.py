@@ -49,11 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         settings.vae_run, refiner_record["settings"]["vae_weights"]
     )
     vae_fingerprint = training.fingerprint(vae_model)
-    if refiner_record["notes"]["vae"] != vae_fingerprint:
-        raise ValueError(
-            f"{settings.refiner_run} was trained on another VAE than {settings.vae_run}: "
-            "run train_refiner.py with more --steps"
-        )
+    training.check_vae(settings.refiner_run, refiner_record, settings.vae_run, vae_fingerprint)
     tile_set = shards.load_tiles(settings.tiles, refining.scale)
     about = {
         "vae": vae_fingerprint,

@@ -75,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     pool = ThreadPoolExecutor(1)  # ffmpeg looks at the first video while TensorFlow loads
     looks: dict[Path, Callable] = {path: functools.partial(look_at, path, crop) for path in paths}
     looks[paths[0]] = pool.submit(look_at, paths[0], crop).result
+    pool.shutdown(wait=False)
     vae_graph, vae_about = graphs.load_graph(settings.exported, "vae")
     stylizer, about = graphs.load_graph(
         settings.exported, STYLIZERS[settings.strokes], vae_fingerprint=vae_about["vae"]

@@ -6,6 +6,7 @@ Watch it with `tensorboard --logdir log`. Stop it with Ctrl-C whenever you like;
 goes on where it stopped, and a larger --steps trains a finished run further.
 """
 
+import functools
 import math
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from cadl import (
     devices,
     files,
     gallery,
+    latents,
     metrics,
     optimizer,
     projector,
@@ -80,17 +82,21 @@ def main(argv: list[str] | None = None) -> int:
             tracked={name: part for name, part in vars(parts).items() if name != "rival"},
             added={"rival": parts.rival} if parts.rival else {},
         )
-        if run.is_done(settings.steps, "train_refiner.py"):
-            return 0
-        run.begin()
-        watch = Watch(tile_set, parts.averaged, train_indices, validation_indices)
-        step_function = make_step(strategy, parts, run, settings)
 
-        def show_codes() -> None:
+        def show_codes(*, again: bool = True) -> None:
+            if not again and (settings.run / projector.CONFIG).exists():
+                return
             chosen = tile_set.select(shards.spread(np.arange(len(tile_set)), projector.MAX_TILES))
             codes = training.encode_tiles(parts.averaged, chosen.pixels, "projector")
             projector.write_projector(settings.run, chosen, codes)
 
+        if run.is_done(
+            settings.steps, "train_refiner.py", functools.partial(show_codes, again=False)
+        ):
+            return 0
+        run.begin()
+        watch = Watch(tile_set, parts.averaged, train_indices, validation_indices)
+        step_function = make_step(strategy, parts, run, settings)
         with run.stoppable(show_codes):
             train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings)
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "train_refiner.py")
@@ -308,7 +314,7 @@ class Watch:
             psnr = metrics.psnr(tiles_in, reconstruction)
             kl = np.asarray(vae.kl_per_code(z_mean, z_log_var)).mean(axis=0)
             values[f"psnr/{name}"] = psnr.mean()
-            values[f"active_codes/{name}"] = (z_mean.var(axis=0) > 0.01).sum()
+            values[f"active_codes/{name}"] = (z_mean.var(axis=0) > latents.ACTIVE_VARIANCE).sum()
             values[f"kl/{name}"] = kl.sum()
             values[f"ssim/{name}"] = metrics.ssim(
                 metrics.luminance(tiles_in), metrics.luminance(np.clip(reconstruction, 0, 1))

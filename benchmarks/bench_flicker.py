@@ -39,7 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     """Films, converts and prints a table."""
     settings = read_settings(argv)
     vae_graph, about = graphs.load_graph(settings.exported, "vae")
-    stylizer, _ = graphs.load_graph(settings.exported, "stylizer")
+    stylizer, _ = graphs.load_graph(
+        settings.exported, "stylizer", vae_fingerprint=about["vae"], scale=1
+    )
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
     painter, usual = (
         next(source for source in sources.values() if source.kind == kind)

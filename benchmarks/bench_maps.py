@@ -69,7 +69,9 @@ def main(argv: list[str] | None = None) -> int:
     """Measures everything, prints tables and draws a picture."""
     settings = read_settings(argv)
     vae_graph, about = graphs.load_graph(settings.exported, "vae")
-    stylizer, _ = graphs.load_graph(settings.exported, "stylizer")
+    stylizer, _ = graphs.load_graph(
+        settings.exported, "stylizer", vae_fingerprint=about["vae"], scale=1
+    )
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
     wanted = settings.styles or [name for name, s in sources.items() if s.kind == "painting"]
     styles = [find_style(text, sources, vae_graph) for text in wanted]

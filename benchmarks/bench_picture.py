@@ -44,12 +44,13 @@ def main(argv: list[str] | None = None) -> int:
     """Measures all ways, prints a table and draws a picture."""
     settings = read_settings(argv)
     vae_model, _, record = training.load_vae(settings.vae_run)
-    refiners = {
-        name: training.load_refiner(Path(run))[0] for name, run in settings.refiners.items()
-    }
-    for name, model in refiners.items():
-        if model.scale != 1:
-            raise ValueError(f"{name} is of SCALE {model.scale}: bench_scale is for it")
+    fingerprint = training.fingerprint(vae_model)
+    refiners = {}
+    for name, run in settings.refiners.items():
+        refiners[name], _, own = training.load_refiner(Path(run))
+        training.check_vae(Path(run), own, settings.vae_run, fingerprint)
+        if refiners[name].scale != 1:
+            raise ValueError(f"{name} is of SCALE {refiners[name].scale}: bench_scale is for it")
     scene = find_scene(vae_model, record, settings)
     console.say(
         f"{scene.video} toward {scene.painter}; paintings against paintings: {scene.floor:.3f}"

@@ -37,7 +37,12 @@ def main(argv: list[str] | None = None) -> int:
     """Measures every source and prints a table."""
     settings = read_settings(argv)
     vae_model, _, record = training.load_vae(settings.vae_run)
-    small, large = (training.load_refiner(run)[0] for run in (settings.small, settings.large))
+    (small, _, of_small), (large, _, of_large) = map(
+        training.load_refiner, (settings.small, settings.large)
+    )
+    fingerprint = training.fingerprint(vae_model)
+    training.check_vae(settings.small, of_small, settings.vae_run, fingerprint)
+    training.check_vae(settings.large, of_large, settings.vae_run, fingerprint)
     if (small.scale, large.scale) != (1, 2):
         raise ValueError(f"{settings.small} and {settings.large} are not of SCALE 1 and 2")
     tile_set = shards.load_tiles(settings.tiles, scale=2)

@@ -60,13 +60,13 @@ class VaeGraph(Graph):
         super().__init__()
         self._model = self.hold(model)
 
-    @tf.function(input_signature=[TILE_BYTES])
+    @tf.function(input_signature=[TILE_BYTES], autograph=False)
     def encode(self, tiles: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the posterior of tiles."""
         z_mean, z_log_var = self._model().encoder(tf.cast(tiles, tf.float32) / 255)
         return {"z_mean": z_mean, "z_log_var": z_log_var}
 
-    @tf.function(input_signature=[CODES])
+    @tf.function(input_signature=[CODES], autograph=False)
     def decode(self, codes: tf.Tensor) -> tf.Tensor:
         """Returns the tiles of codes."""
         return self._model().decoder(codes)
@@ -80,7 +80,7 @@ class RefinerGraph(Graph):
         super().__init__()
         self._model = self.hold(model)
         signature = [TILE_FLOATS, originals_of(model), STRENGTH]
-        self.refine = tf.function(self._refine, input_signature=signature)
+        self.refine = tf.function(self._refine, signature, autograph=False)
 
     def _refine(self, pictures: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
         """Returns refined tiles in [0, 1]."""
@@ -98,7 +98,7 @@ class StylizerGraph(Graph):
         self._decoder, self._refining = self.hold(model.decoder), self.hold(refining)
         self._spacing = spacing
         signature = [CODES, originals_of(refining), STRENGTH, DRIFT]
-        self.stylize = tf.function(self._stylize, input_signature=signature)
+        self.stylize = tf.function(self._stylize, signature, autograph=False)
 
     def _stylize(self, codes, tiles, strength, drift) -> tf.Tensor:
         """Returns stylised tiles, uint8."""
@@ -134,22 +134,27 @@ def replace_folder(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load_graph(exported: Path, name: str, *, vae_fingerprint: str | None = None) -> tuple:
+def load_graph(
+    exported: Path, name: str, *, vae_fingerprint: str | None = None, scale: int | None = None
+) -> tuple:
     """Loads a SavedModel and what it says of itself.
 
     Args:
         exported: folder of all SavedModels.
         name: one of NAMES.
         vae_fingerprint: of the VAE that it must belong to; None for any.
+        scale: that it must have; None for any.
 
     Returns:
         The loaded module and the contents of its about.json.
 
     Raises:
         FileNotFoundError: it is not there; the script that makes it is named.
-        ValueError: it is damaged or belongs to another VAE.
+        ValueError: it is damaged, belongs to another VAE or has another scale.
     """
     about = read_about(exported, name)
+    if scale not in (None, about["scale"]):
+        raise ValueError(f"{exported / name} is of SCALE {about['scale']}, not {scale}")
     if vae_fingerprint is not None and about["vae"] != vae_fingerprint:
         raise ValueError(
             f"{exported / name} belongs to VAE {about['vae']}, not {vae_fingerprint}: "

@@ -9,7 +9,8 @@ from PIL import Image
 
 MAX_TILES = 2000  # that a browser shows well
 THUMBNAIL = (64, 36)  # width and height of a tile in the cloud
-CONFIG = """embeddings {
+CONFIG = "projector_config.pbtxt"  # written last; TensorBoard looks for it
+CONFIG_TEXT = """embeddings {
   tensor_name: "codes"
   tensor_path: "projector/codes.tsv"
   metadata_path: "projector/labels.tsv"
@@ -43,5 +44,5 @@ def write_projector(run: Path, tile_set: shards.TileSet, codes: np.ndarray) -> N
         sheet.paste(thumbnail, (place % columns * width, place // columns * height))
     with files.whole_file(folder / "tiles.png") as temporary:
         sheet.save(temporary)
-    with files.whole_file(run / "projector_config.pbtxt") as temporary:
-        temporary.write_text(CONFIG % THUMBNAIL, encoding="utf-8")
+    with files.whole_file(run / CONFIG) as temporary:
+        temporary.write_text(CONFIG_TEXT % THUMBNAIL, encoding="utf-8")

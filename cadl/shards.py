@@ -1,6 +1,7 @@
 """Tiles on disk: GZIP TFRecord shards, their writer, their reader, and batches for training."""
 
 import contextlib
+import errno
 import hashlib
 import math
 import os
@@ -85,7 +86,7 @@ class ShardWriter:
 
     def __exit__(self, kind: object, *_: object) -> None:
         try:
-            with _as_os_error(self._folder):
+            with full_disk_as_os_error(self._folder):
                 self._close()
             if kind is None and self.count:
                 self._publish()
@@ -401,12 +402,12 @@ def _escape(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _as_os_error(folder: Path) -> Iterator[None]:
-    """TensorFlow reports a full disk as an error of its own kind."""
+def full_disk_as_os_error(folder: Path) -> Iterator[None]:
+    """Turns TensorFlow's error for a full disk into the system's."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        raise OSError(28, "No space left on device", str(folder)) from error
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder)) from error
 
 
 def _serialize(tile: Tile) -> bytes:

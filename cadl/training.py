@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cadl import console, devices, files, gallery, optimizer, refiner, vae
+from cadl import console, devices, files, gallery, optimizer, refiner, shards, vae
 from cadl.settings import to_json
 
 import imageio.v2 as imageio
@@ -111,10 +111,21 @@ class Run:
 
         return restore_newest(holder, self.folder)
 
-    def is_done(self, steps: int, next_script: str) -> bool:
-        """Says where a run goes on, or that it has all its steps and which script is next."""
+    def is_done(
+        self, steps: int, next_script: str, at_end: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Says where a run goes on, or that it has all its steps and which script is next.
+
+        Args:
+            steps: how many there are to be.
+            next_script: what to run next.
+            at_end: called if there are so many, by the chief: it may have been killed before it
+                had written what comes after the last.
+        """
         done = int(self.step) >= steps
         if done:
+            if devices.is_chief():
+                at_end()
             console.finish(
                 f"{self.folder} is done at step {int(self.step)}; a larger --steps goes on",
                 next_script,
@@ -127,7 +138,7 @@ class Run:
         """Writes a checkpoint whole, and the progress movie up to now; the chief alone does."""
         if not devices.is_chief():
             return
-        with files_on_full_disk(self.folder):
+        with shards.full_disk_as_os_error(self.folder):
             self._manager.save(checkpoint_number=self.step)
         self._write_settings()  # after the checkpoint that it describes
         self._writer.flush()
@@ -158,7 +169,7 @@ class Run:
             return
         self._best = measure
         manager = tf.train.CheckpointManager(checkpoint, str(self.folder / BEST), max_to_keep=1)
-        with files_on_full_disk(self.folder):
+        with shards.full_disk_as_os_error(self.folder):
             manager.save(checkpoint_number=self.step)
 
     def _best_before(self, measured_on: str) -> float:
@@ -442,6 +453,15 @@ def load_refiner(folder: Path) -> tuple[refiner.Refining, int, dict]:
     return load_averaged(folder, "train_refiner.py", build)
 
 
+def check_vae(refiner_run: Path, record: dict, vae_run: Path, vae_fingerprint: str) -> None:
+    """Raises ValueError unless a refiner of that settings.json was trained on that VAE."""
+    if record["notes"]["vae"] != vae_fingerprint:
+        raise ValueError(
+            f"{refiner_run} was trained on another VAE than {vae_run}: "
+            "run train_refiner.py with more --steps"
+        )
+
+
 def fingerprint(model: keras.Model) -> str:
     """Returns 16 digits that change with any weight of a model."""
     return files.hash_of(np.ascontiguousarray(weight).tobytes() for weight in model.get_weights())
@@ -455,19 +475,6 @@ def encode_tiles(model: keras.Model, pixels: np.ndarray, label: str) -> np.ndarr
     starts = range(0, len(pixels), ENCODE_BATCH)
     bar = console.progress(starts, unit="batch", label=label)
     return np.concatenate([encode(pixels[start : start + ENCODE_BATCH]) for start in bar])
-
-
-def files_on_full_disk(folder: Path) -> contextlib.AbstractContextManager:
-    """Turns TensorFlow's error for a full disk into the system's."""
-
-    @contextlib.contextmanager
-    def translate() -> Iterator[None]:
-        try:
-            yield
-        except tf.errors.ResourceExhaustedError as error:
-            raise OSError(28, "No space left on device", str(folder)) from error
-
-    return translate()
 
 
 class Meter:

@@ -131,8 +131,8 @@ def test_a_blend_of_two_lies_on_the_way_of_the_optimal_map_between_them():
     _, b = gaussian_source(6, 5000, 2, "painting")
     both = latents.blend({"a": a, "b": b}, {"a": 0.3, "b": 0.7})
     np.testing.assert_allclose(both.mean, 0.3 * a.mean + 0.7 * b.mean)
-    root, inverse = latents._power(a.covariance, 0.5), latents._power(a.covariance, -0.5)
-    whole_way = inverse @ latents._power(root @ b.covariance @ root, 0.5) @ inverse
+    root, inverse = latents._powers(a.covariance, 0.5, -0.5)
+    whole_way = inverse @ latents._powers(root @ b.covariance @ root, 0.5)[0] @ inverse
     part = 0.3 * np.eye(6) + 0.7 * whole_way
     np.testing.assert_allclose(both.covariance, part @ a.covariance @ part, rtol=1e-2, atol=1e-2)
 
