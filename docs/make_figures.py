@@ -5,8 +5,9 @@
 Writes docs/teaser.jpg (frames of each original above the same frames painted), docs/strip.jpg
 (frames of the first one that follow each other), docs/frame.jpg (one whole frame of it);
 docs/ladder.jpg from the ladder picture that mogrify_video.py left beside the last painted video;
-docs/map.jpg and docs/codes.jpg (of the first one) from the page of evaluate_embeddings.py; and
-docs/curve.png from the run of train_vae.py.
+docs/map.jpg and docs/codes.jpg (of the first one) from the page of evaluate_embeddings.py;
+docs/curve.png from the run of train_vae.py; and docs/scale-2.jpg, a frame of a video made at
+SCALE 2, if one is given.
 """
 
 import sys
@@ -25,12 +26,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 ORIGINALS: list[Path] = []  # videos as they were
 PAINTED: list[Path] = []  # the same videos as mogrify_video.py made them, in the same order
+LARGE: list[Path] = []  # one that was painted at SCALE 2
 REPORT: Path = Path("out/embeddings")  # the page of evaluate_embeddings.py
 RUN: Path = Path("log/vae")  # of train_vae.py
 DOCS: Path = Path("docs")  # where the pictures go
 FRAMES: list[float] = [0.15, 0.45, 0.65]  # which frames of each video, as parts of its length
 STRIP_AT: Count = 300  # first frame of the strip
 FRAME_AT: Count = 760  # the whole frame
+LARGE_AT: Count = 760  # that at SCALE 2
 
 STRIP_FRAMES = 4
 WIDTH = 427
@@ -54,6 +57,10 @@ def main(argv: list[str] | None = None) -> int:
             following = frames_at(sources[1], Crop(), first + np.arange(STRIP_FRAMES))
             gallery.save_picture(settings.docs / "strip.jpg", gallery.contact_sheet([following]))
             save_frame(settings.docs / "frame.jpg", sources[1], min(settings.frame_at, total - 1))
+    for path in settings.large:
+        source = video.probe(path)
+        at = min(settings.large_at, len(source.times) - 1)
+        save_frame(settings.docs / "scale-2.jpg", source, at)
     last = settings.painted[-1]
     codes = f"codes-{shards.source_name(settings.originals[0].stem)}.png"
     for name, path in (

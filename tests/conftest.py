@@ -21,7 +21,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RATE = Fraction(24000, 1001)
 FRAMES = 60
-LONGEST = ("test_pipeline.py", "test_training.py", "test_devices.py", "test_scale.py")
+LONGEST = (
+    "test_pipeline.py",
+    "test_training.py",
+    "test_devices.py",
+    "test_mogrify.py",
+    "test_scale.py",
+)
 
 
 def pytest_collection_modifyitems(items) -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import json
 import re
 import shutil
 import subprocess
@@ -11,21 +10,18 @@ import sys
 from cadl import (
     embeddings,
     files,
-    first_pass,
     graphs,
     latents,
-    second_pass,
     shards,
     tiles,
     training,
     video,
 )
-from cadl.tiles import Crop
 
 import imageio.v2 as imageio
 import numpy as np
 import pytest
-from conftest import FRAMES, RATE, ROOT
+from conftest import FRAMES, ROOT
 from PIL import Image
 
 
@@ -235,167 +231,6 @@ def test_a_browser_opens_the_page(project, tmp_path):
     assert any((seen[:, left : left + len(row)] == row).all(axis=(1, 2)).any() for left in lefts)
 
 
-def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpeg):
-    path = project.out / "my-clip-é-night-streets.mp4"
-    made = video.probe(path)
-    assert made.rate == RATE and len(made.times) == FRAMES and not made.variable_rate
-    assert (made.width, made.height) == (320, 144)
-
-    def sound(of):
-        return ffmpeg("-i", f"file:{of}", "-map", "0:a", "-c", "copy", "-f", "md5", "-")
-
-    assert sound(path) == sound(project.media.clip)
-    frames = np.stack(list(video.read_frames(made, crop=Crop(), size=(320, 144))))
-    assert frames[:, 0].mean() > 20
-    record = json.loads(path.with_suffix(".json").read_text())
-    assert record["frames"] == FRAMES and record["sound"] == "aac copied"
-    assert record["flicker_input"] > 0 and record["flicker_output"] > 0
-    assert (project.out / "my-clip-é-night-streets-ladder.png").exists()
-
-
-def mogrify(project, *arguments, out=None):
-    out = out or project.out
-    return [
-        *map(str, ["--videos", project.media.clip, "--style", "night-streets", "--exported",
-                   project.exported, "--out", out, *arguments])
-    ]  # fmt: skip
-
-
-def test_a_finished_conversion_is_not_made_again_nor_silently_replaced(project, scripts, capsys):
-    path = project.out / "my-clip-é-night-streets.mp4"
-    before = path.stat().st_mtime_ns
-    assert scripts.mogrify_video.main(mogrify(project)) == 0
-    assert "was finished before" in capsys.readouterr().out
-    assert scripts.mogrify_video.main(mogrify(project, "--strength", 0.5)) == 1
-    assert "made with other strength" in capsys.readouterr().err
-    assert path.stat().st_mtime_ns == before
-
-
-def frame_hashes(ffmpeg, path):
-    return ffmpeg("-i", f"file:{path}", "-map", "0:v", "-f", "framemd5", "-")
-
-
-def test_a_killed_conversion_ends_in_the_same_frames(
-    project, scripts, tmp_path, ffmpeg, monkeypatch, capsys
-):
-    monkeypatch.setattr(second_pass, "SEGMENT_FRAMES", 16)
-    monkeypatch.setattr(first_pass, "CHUNK_FRAMES", 24)
-    whole = mogrify(project, "--output-size", "tile", out=tmp_path / "whole")
-    assert scripts.mogrify_video.main(whole) == 0
-    said = capsys.readouterr().out
-    estimate = re.search(r"about 0:\d\d:\d\d for (\d+) frames; video of some (\d+) MB", said)
-    assert int(estimate[1]) == FRAMES and not list(tmp_path.rglob("estimate.mp4"))
-    out = tmp_path / "killed"
-    program = (
-        "import sys, os; sys.path.insert(0, sys.argv[1]); import mogrify_video\n"
-        "from cadl import files, first_pass, second_pass\n"
-        "second_pass.SEGMENT_FRAMES, first_pass.CHUNK_FRAMES = 16, 24\n"
-        "rename = files.Path.replace\n"
-        "def kill(self, target):\n"
-        "    if target.name.endswith(sys.argv[2]): os.kill(os.getpid(), 9)\n"
-        "    return rename(self, target)\n"
-        "files.Path.replace = kill\n"
-        "sys.exit(mogrify_video.main(sys.argv[3:]))\n"
-    )
-    name = "my-clip-é-night-streets"
-    # In pass 1, in pass 2, while the joined video gets its name, and after it has it.
-    for moment in ("chunk-00001.npy", "segment-00002.json", f"{name}.mp4", f"{name}.json"):
-        command = [sys.executable, "-c", program, str(ROOT), moment]
-        command += mogrify(project, "--output-size", "tile", out=out)
-        finished = subprocess.run(command, capture_output=True, check=False)
-        assert finished.returncode == -9, finished.stderr
-        assert (out / f"{name}.mp4").exists() == moment.endswith("streets.json")
-    capsys.readouterr()
-    assert scripts.mogrify_video.main(mogrify(project, "--output-size", "tile", out=out)) == 0
-    said = capsys.readouterr().out
-    assert "going on after frame" in said and "first pass was done before" in said
-    made, undisturbed = (folder / f"{name}.mp4" for folder in (out, tmp_path / "whole"))
-    assert frame_hashes(ffmpeg, made) == frame_hashes(ffmpeg, undisturbed)
-    assert video.probe(made).width == 320 and video.probe(made).height == 180
-
-
-def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
-    project, scripts, tmp_path, capsys
-):
-    small = tmp_path / "small disk"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
-        pytest.skip("no small disk can be made here")
-    try:
-        assert scripts.mogrify_video.main(mogrify(project, out=small)) == 1
-        captured = capsys.readouterr()
-        assert "no space left on the disk" in captured.err.strip().splitlines()[-1]
-        assert not list(small.glob("*.mp4")) and not list(small.rglob(".part-*"))
-        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-        assert scripts.mogrify_video.main(mogrify(project, out=small)) == 0
-        assert len(video.probe(next(small.glob("*.mp4"))).times) == FRAMES
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
-
-
-def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, monkeypatch):
-    arguments = (
-        "--start-seconds",
-        0.5,
-        "--length-seconds",
-        1,
-        "--compare",
-        "side",
-        "--strokes",
-        "fast",
-    )
-    assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
-    made = video.probe(tmp_path / "my-clip-é-night-streets.mp4")
-    assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
-    assert made.audio_codecs == ("aac",)
-    monkeypatch.setattr(first_pass, "KEPT_PASSES", 1)
-    again = [*arguments[:-1], "fine", "--start-seconds", 0, "--replace", "yes"]
-    assert scripts.mogrify_video.main(mogrify(project, *again, out=tmp_path)) == 0
-    assert len(list((tmp_path / "work").glob("passes/*/pass1-*"))) == 1  # of another part: removed
-
-
-def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
-    silent = tmp_path / "silent one.mp4"
-    ffmpeg("-i", f"file:{project.media.clip}", "-an", "-c", "copy", silent)
-    arguments = ["--videos", silent, "--style", "night-streets:0.6,übung-2:0.4", "--exported",
-                 project.exported, "--out", tmp_path / "out", "--style-map", "diagonal",
-                 "--strength", 0.5]  # fmt: skip
-    assert scripts.mogrify_video.main(list(map(str, arguments))) == 0
-    made = next((tmp_path / "out").glob("*.mp4"))
-    assert video.probe(made).audio_codecs == () and len(video.probe(made).times) == FRAMES
-
-
-def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):
-    picture = tmp_path / "One Picture.png"
-    own = project.media.paintings / "Night Streets"
-    shutil.copy(min(own.rglob("*.png")), picture)
-    options = ("--length-seconds", 0.2, "--output-size", "tile", "--style")
-    assert scripts.mogrify_video.main(mogrify(project, *options, picture, out=tmp_path)) == 0
-    assert "is taken as a style of its own, one-picture" in capsys.readouterr().out
-    assert (tmp_path / "my-clip-é-one-picture.mp4").exists()
-    vae_graph, about = graphs.load_graph(project.exported, "vae")
-    alone = embeddings.embed_picture(picture, vae_graph)
-    painters = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
-    own, other = (painters[name].mean for name in ("night-streets", "übung-2"))
-    assert np.linalg.norm(alone.mean - own) < np.linalg.norm(alone.mean - other)
-    (tmp_path / "text.png").write_text("no picture")
-    options = (*options, f"{tmp_path / 'text.png'}:0.5,night-streets:0.5")
-    assert scripts.mogrify_video.main(mogrify(project, *options, out=tmp_path)) == 1
-    assert "text.png: cannot identify" in capsys.readouterr().err
-
-
-def test_one_bad_video_does_not_stop_the_rest(project, scripts, tmp_path, capsys):
-    (tmp_path / "videos").mkdir()
-    (tmp_path / "videos" / "a.mp4").write_bytes(b"nothing")
-    shutil.copy(project.media.clip, tmp_path / "videos" / "b.mp4")
-    arguments = ["--videos", tmp_path / "videos", "--style", "night-streets", "--exported",
-                 project.exported, "--out", tmp_path / "out", "--length-seconds", 0.5]  # fmt: skip
-    assert scripts.mogrify_video.main(list(map(str, arguments))) == 1
-    assert "skipped" in capsys.readouterr().err
-    assert (tmp_path / "out" / "b-night-streets.mp4").exists()
-
-
 ORDER = [
     ("preview_tiles", ["--tiles"], "run extract_tiles.py first"),
     ("train_vae", ["--tiles", "--run"], "run extract_tiles.py first"),
@@ -427,34 +262,6 @@ def test_export_needs_a_refiner(project, scripts, tmp_path, capsys):
                  project.tiles, "--exported", tmp_path / "e"]  # fmt: skip
     assert scripts.export_graphs.main(list(map(str, arguments))) == 1
     assert "run train_refiner.py first" in capsys.readouterr().err
-
-
-def test_mogrify_needs_embeddings_of_the_same_vae(project, scripts, tmp_path, capsys):
-    exported = tmp_path / "exported"
-    shutil.copytree(project.exported, exported)
-    (exported / "embeddings.npz").unlink()
-    arguments = ["--videos", str(project.media.clip), "--exported", str(exported)]
-    assert scripts.mogrify_video.main(arguments) == 1
-    assert "run evaluate_embeddings.py first" in capsys.readouterr().err
-    sources = embeddings.load_embeddings(
-        project.exported / "embeddings.npz", graphs.read_about(exported, "vae")["vae"]
-    )
-    embeddings.save_embeddings(exported / "embeddings.npz", sources, "another")
-    assert scripts.mogrify_video.main(arguments) == 1
-    assert "belongs to VAE another" in capsys.readouterr().err
-    (exported / "embeddings.npz").write_bytes(b"PK nonsense")
-    assert scripts.mogrify_video.main(arguments) == 1
-    assert "embeddings.npz is damaged" in capsys.readouterr().err
-
-
-def test_graphs_of_different_vaes_are_not_mixed(project, scripts, tmp_path, capsys):
-    exported = tmp_path / "exported"
-    shutil.copytree(project.exported, exported)
-    about = exported / "stylizer" / "about.json"
-    files.write_sealed(about, {**files.read_sealed(about), "vae": "another"})
-    arguments = ["--videos", str(project.media.clip), "--exported", str(exported)]
-    assert scripts.mogrify_video.main(arguments) == 1
-    assert "belongs to VAE another" in capsys.readouterr().err
 
 
 def test_an_unreadable_picture_is_skipped_and_counted(scripts, media, tmp_path, capsys):
@@ -507,23 +314,6 @@ def test_bad_flags_end_with_status_2(scripts, script, capsys):
     with pytest.raises(SystemExit) as stop:
         getattr(scripts, script).main(["--no-such-flag", "1"])
     assert stop.value.code == 2 and "--no-such-flag" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--style", "picasso"], "'picasso' is no painter"),
-        (["--output-size", "13x7"], "both must be even"),
-        (["--output-size", "big"], "is not source, tile or width x height"),
-        (["--crop", "1:2"], "is not top:left:bottom:right"),
-        (["--crop", "100:0:100:0"], "leaves 0 of 176 rows"),
-        (["--start-seconds", "900"], "is past the end of"),
-        (["--start-seconds", "2.49"], "whose last frame is at 2.46 s"),
-    ],
-)
-def test_wrong_values_of_mogrify_are_named(project, scripts, capsys, tmp_path, arguments, message):
-    assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 1
-    assert message in capsys.readouterr().err
 
 
 def test_a_video_whose_ffmpeg_was_killed_is_extracted_again(
