@@ -96,15 +96,21 @@ def _improve(a: np.ndarray, b: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """Returns what to add to a motion."""
     moved, theirs = _overlap(a, b, motion)
     gap = (theirs - moved)[1:-1, 1:-1]
-    gap = gap - np.median(gap[::2, ::2])
+    gap = gap - _median(gap[::2, ::2])
     down = 0.5 * (moved[2:, 1:-1] - moved[:-2, 1:-1])
     right = 0.5 * (moved[1:-1, 2:] - moved[1:-1, :-2])
-    scale = float(1.5 * np.median(np.abs(gap[::2, ::2])) + NOISE)
+    scale = 1.5 * _median(np.abs(gap[::2, ::2])) + NOISE
     weight = 1.0 / np.square(1.0 + np.square(gap / scale))
-    terms = [(weight * x * y).mean() for x, y in ((down, down), (down, right), (right, right))]
-    matrix = np.array([[terms[0], terms[1]], [terms[1], terms[2]]]) + STIFFNESS * np.eye(2)
-    target = [-(weight * x * gap).mean() for x in (down, right)]
-    return np.clip(np.linalg.solve(matrix, target), -1.5, 1.5)
+    parts = np.stack([down, right, gap]).reshape(3, -1)
+    means = (weight.reshape(-1) * parts) @ parts.T / gap.size  # of all products of two
+    matrix = means[:2, :2] + STIFFNESS * np.eye(2)
+    return np.clip(np.linalg.solve(matrix, -means[:2, 2]), -1.5, 1.5)
+
+
+def _median(values: np.ndarray) -> float:
+    """Returns the upper median, in half the time of NumPy's own."""
+    middle = values.size // 2
+    return float(np.partition(values, middle, axis=None)[middle])
 
 
 def _overlap(a: np.ndarray, b: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
