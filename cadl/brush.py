@@ -134,6 +134,33 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1) -> Laid:
         raise ValueError(f"strokes {layer.cell} pixels apart can't be drawn every {spacing}")
     fine = spacing < 1
     edge = FINE_EDGE if fine else EDGE
+    light, weight, across, within, lit = _outline(layer, scattered, flow)
+    within = edge * within
+    near = _near(layer, within)
+    if layer.leading < len(layer.neighbours) and spacing <= 1:
+        near = _leading(layer, within, weight, near)
+
+    def spread(coefficients):
+        return _spread(layer, coefficients, near, spacing)
+
+    strokes = near // len(layer.neighbours)
+    shapes = ops.sigmoid(spread(within))
+    if not layer.raised:
+        return Laid(strokes, shapes, None, weight)
+    relief = ops.tanh(spread(lit))
+    if fine:
+        places = spread((FURROWS[0] + FURROWS[1] * light) * across)
+        relief = relief + BRISTLES * (ops.cos(places) + ops.cos(1.7 * places))
+    return Laid(strokes, shapes, shapes * relief, weight)
+
+
+def _outline(layer: Layer, scattered, flow) -> tuple:
+    """Works out the polynomials of each stroke, for `lay`.
+
+    Returns:
+        Its light; what it weighs; and as coefficients from the middle of its cell: how far a place
+        is across it, whether it is within, from 1 in the middle to 0 at the edge, and its relief.
+    """
     # Half a turn must leave a stroke as it is: there the angle jumps. So what is odd in `along` or
     # `across` is multiplied by what changes its sign as well.
     scattered = ops.broadcast_to(scattered, (ops.shape(flow)[0], *ops.shape(scattered)[1:]))
@@ -152,7 +179,7 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1) -> Laid:
     across = polynomials.raised(straight) + bend * (cos - sin) * square
 
     # A stroke ends where its square across, its square along and the square of that add up to 1.
-    within = edge * (
+    within = (
         polynomials.constant(1.0, square, 15)
         - 0.5 * polynomials.raised(square)
         - 0.5 * polynomials.multiply(square, square)
@@ -160,23 +187,7 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1) -> Laid:
     )
     lit = -0.4 * (cos + sin) * polynomials.raised(along) - (cos - sin) * across  # from top left
     weight = ops.exp(PRIORITY * (priority - 0.5))
-
-    near = _near(layer, within)
-    if layer.leading < len(layer.neighbours) and spacing <= 1:
-        near = _leading(layer, within, weight, near)
-
-    def spread(coefficients):
-        return _spread(layer, coefficients, near, spacing)
-
-    strokes = near // len(layer.neighbours)
-    shapes = ops.sigmoid(spread(within))
-    if not layer.raised:
-        return Laid(strokes, shapes, None, weight)
-    relief = ops.tanh(spread(lit))
-    if fine:
-        places = spread((FURROWS[0] + FURROWS[1] * light) * across)
-        relief = relief + BRISTLES * (ops.cos(places) + ops.cos(1.7 * places))
-    return Laid(strokes, shapes, shapes * relief, weight)
+    return light, weight, across, within, lit
 
 
 def _near(layer: Layer, coefficients):
