@@ -1,11 +1,9 @@
 """The seven scripts in a row on real media, and what each says when something is wrong."""
 
-import functools
 import itertools
 import re
 import shutil
 import subprocess
-import sys
 
 from cadl import (
     embeddings,
@@ -15,13 +13,11 @@ from cadl import (
     shards,
     tiles,
     training,
-    video,
 )
 
 import imageio.v2 as imageio
 import numpy as np
 import pytest
-from conftest import FRAMES, ROOT
 from PIL import Image
 
 
@@ -35,67 +31,6 @@ def test_every_script_says_what_to_run_next(project):
 def test_no_script_shows_the_log_of_a_library(project):
     for script, output in project.outputs.items():
         assert not re.findall(r"[IWEF]\d{4} \d\d:\d\d:.*", output), script
-
-
-def test_extraction_takes_every_third_frame_of_the_cropped_clip(project):
-    tile_set = shards.load_tiles(project.tiles)
-    assert list(tile_set.source_indices()) == ["night-streets", "übung-2", "my-clip-é"]
-    assert (tile_set.sources == "my-clip-é").sum() == FRAMES // 3
-    assert "16:0:16:0" in project.outputs["extract_tiles"]
-    clip = tile_set.pixels[tile_set.sources == "my-clip-é"]
-    assert clip[:, 0].mean() > 50  # no bar is left
-
-
-def test_unchanged_sources_are_not_extracted_again(project, scripts, capsys):
-    arguments = ["--paintings", project.media.paintings, "--videos", project.media.videos]
-    arguments += ["--tiles", project.tiles, "--frame-step", 3]
-    before = {path: path.stat().st_mtime_ns for path in project.tiles.glob("*.gz")}
-    assert scripts.extract_tiles.main(list(map(str, arguments))) == 0
-    assert capsys.readouterr().out.count("unchanged") == 3
-    assert {path: path.stat().st_mtime_ns for path in project.tiles.glob("*.gz")} == before
-
-
-def test_tiles_of_what_is_gone_are_removed_only_when_told(project, scripts, tmp_path, capsys):
-    for path in project.tiles.glob("painting-*"):
-        shutil.copy(path, tmp_path)
-    before = {path.name for path in tmp_path.iterdir()}
-    known = {("painting", "night-streets")}
-    scripts.extract_tiles.remove_gone(tmp_path, known, remove=False)
-    assert "painting übung-2 is gone, its tiles stay" in capsys.readouterr().err
-    assert {path.name for path in tmp_path.iterdir()} == before
-    scripts.extract_tiles.remove_gone(tmp_path, known, remove=True)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {name for name in before if "night-streets" in name} and left < before
-
-
-def test_an_extraction_killed_ten_times_ends_in_the_same_shards(project, media, tmp_path):
-    folder = tmp_path / "tiles"
-    command = [sys.executable, str(ROOT / "extract_tiles.py"), "--paintings", media.paintings,
-               "--videos", media.videos, "--tiles", folder, "--frame-step", "3"]  # fmt: skip
-    program = (
-        "import os, sys, threading, time; sys.path.insert(0, sys.argv[1])\n"
-        "import extract_tiles\n"
-        "wait = float(sys.argv[2])\n"
-        "def kill(): time.sleep(wait); os.kill(os.getpid(), 9)\n"
-        "threading.Thread(target=kill, daemon=True).start()\n"
-        "sys.exit(extract_tiles.main(sys.argv[3:]))\n"
-    )
-    killed = 0
-    for moment in np.random.default_rng(4).uniform(0.02, 0.8, 40):
-        words = [sys.executable, "-c", program, ROOT, moment, *command[2:]]
-        finished = subprocess.run(list(map(str, words)), capture_output=True, check=False)
-        killed += finished.returncode == -9
-        for shard in folder.glob("*.tfrecord.gz"):
-            assert shard.read_bytes() == (project.tiles / shard.name).read_bytes()
-        if killed == 10:
-            break
-        if finished.returncode == 0:  # it was through before: again from the beginning
-            shutil.rmtree(folder)
-    assert killed == 10
-    subprocess.run(list(map(str, command)), check=True, capture_output=True)
-    names = {path.name for path in folder.glob("*.gz")}
-    assert names == {path.name for path in project.tiles.glob("*.gz")}
-    assert all((folder / n).read_bytes() == (project.tiles / n).read_bytes() for n in names)
 
 
 def test_previews_open_as_pictures(project):
@@ -264,41 +199,6 @@ def test_export_needs_a_refiner(project, scripts, tmp_path, capsys):
     assert "run train_refiner.py first" in capsys.readouterr().err
 
 
-def test_an_unreadable_picture_is_skipped_and_counted(scripts, media, tmp_path, capsys):
-    folder = tmp_path / "paintings" / "mixed"
-    folder.mkdir(parents=True)
-    shutil.copy(next(media.paintings.rglob("*.png")), folder)
-    (folder / "bad.jpg").write_bytes(b"no picture")
-    (tmp_path / "videos").mkdir()
-    arguments = ["--paintings", tmp_path / "paintings", "--videos", tmp_path / "videos",
-                 "--tiles", tmp_path / "tiles"]  # fmt: skip
-    assert scripts.extract_tiles.main(list(map(str, arguments))) == 0
-    captured = capsys.readouterr()
-    assert "bad.jpg" in captured.err and "mixed" in captured.out
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        ([], "PAINTINGS"),
-        (["paintings", "videos"], "no pictures in"),
-        (["paintings/bad/x.jpg", "videos"], "no tiles from bad"),
-    ],
-)
-def test_nothing_to_extract_is_an_error(scripts, tmp_path, capsys, make, message):
-    for name in make:
-        path = tmp_path / name
-        if path.suffix:
-            path.parent.mkdir(parents=True)
-            path.write_bytes(b"")
-        else:
-            path.mkdir(parents=True)
-    arguments = ["--paintings", tmp_path / "paintings", "--videos", tmp_path / "videos",
-                 "--tiles", tmp_path / "tiles"]  # fmt: skip
-    assert scripts.extract_tiles.main(list(map(str, arguments))) == 1
-    assert message in capsys.readouterr().err
-
-
 def test_preview_names_a_damaged_shard(project, scripts, tmp_path, capsys):
     folder = tmp_path / "tiles"
     shutil.copytree(project.tiles, folder)
@@ -314,69 +214,3 @@ def test_bad_flags_end_with_status_2(scripts, script, capsys):
     with pytest.raises(SystemExit) as stop:
         getattr(scripts, script).main(["--no-such-flag", "1"])
     assert stop.value.code == 2 and "--no-such-flag" in capsys.readouterr().err
-
-
-def test_a_video_whose_ffmpeg_was_killed_is_extracted_again(
-    media, scripts, tmp_path, monkeypatch, capsys
-):
-    paintings = tmp_path / "paintings"
-    paintings.mkdir()
-    arguments = ["--paintings", paintings, "--videos", media.videos, "--tiles", tmp_path / "tiles"]
-    arguments = list(map(str, arguments))
-    assert scripts.extract_tiles.main(arguments) == 0
-    before = {path.name: path.read_bytes() for path in (tmp_path / "tiles").glob("*.gz")}
-    capsys.readouterr()
-    read_frames = video.read_frames
-
-    def killed(*given, **options):
-        yield from itertools.islice(read_frames(*given, **options), 30)
-        raise ValueError("ffmpeg was killed after 30 frames: run the same command again")
-
-    monkeypatch.setattr(video, "read_frames", killed)
-    assert scripts.extract_tiles.main([*arguments, "--frame-step", "5"]) == 1
-    assert "ffmpeg was killed" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in (tmp_path / "tiles").glob("*.gz")} == before
-    monkeypatch.undo()
-    assert scripts.extract_tiles.main(arguments) == 0
-    assert "unchanged" not in capsys.readouterr().out
-
-
-def test_what_lies_in_hidden_folders_is_no_source(media, scripts, tmp_path):
-    for folder, name in (("paintings/.Trash/files", "a.png"), ("paintings/monet/.thumbs", "b.png"),
-                         ("paintings/monet", "c.png"), ("videos/.trash", "d.mp4"),
-                         ("videos", ".e.mp4"), ("videos/own", "f.mp4")):  # fmt: skip
-        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-        (tmp_path / folder / name).write_bytes(b"")
-    found = scripts.extract_tiles.find_sources(tmp_path / "paintings", tmp_path / "videos")
-    assert [(name, [path.name for path in paths]) for _, name, paths in found] == [
-        ("monet", ["c.png"]), ("f", ["f.mp4"]),
-    ]  # fmt: skip
-
-
-def test_shards_that_are_damaged_or_gone_are_made_again(project, scripts, tmp_path, capsys):
-    arguments = ["--paintings", project.media.paintings, "--videos", project.media.videos,
-                 "--tiles", tmp_path / "tiles"]  # fmt: skip
-    extract = functools.partial(scripts.extract_tiles.main, list(map(str, arguments)))
-    assert extract() == 0
-    first, second, *_ = paths = shards.list_shards(tmp_path / "tiles")
-    before = [path.read_bytes() for path in paths]
-    first.write_bytes(before[0][:-1000])
-    second.unlink()
-    capsys.readouterr()
-    assert extract() == 0
-    assert capsys.readouterr().out.count("unchanged") == len(paths) - 2
-    assert [path.read_bytes() for path in paths] == before
-    assert extract() == 0
-    assert capsys.readouterr().out.count("unchanged") == len(paths)
-
-
-def test_a_painter_who_comes_later_leaves_the_others_their_numbers(project, scripts, tmp_path):
-    tile_set = shards.load_tiles(project.tiles)
-    list_painters = scripts.train_refiner.list_painters
-    assert list_painters(tile_set, tmp_path / "new") == ["night-streets", "übung-2"]
-    files.write_sealed(tmp_path / "settings.json", {"notes": {"painters": ["zorn", "übung-2"]}})
-    assert list_painters(tile_set, tmp_path) == ["zorn", "übung-2", "night-streets"]
-    many = {"notes": {"painters": [f"painter {i}" for i in range(63)]}}
-    files.write_sealed(tmp_path / "settings.json", many)
-    with pytest.raises(ValueError, match="65 painters are more than 64"):
-        list_painters(tile_set, tmp_path)
