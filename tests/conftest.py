@@ -24,8 +24,8 @@ FRAMES = 60
 LONGEST = (
     "test_pipeline.py",
     "test_training.py",
-    "test_mogrify.py",
     "test_devices.py",
+    "test_mogrify.py",
     "test_scale.py",
     "test_extraction.py",
 )
