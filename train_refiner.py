@@ -111,7 +111,8 @@ def main(argv: list[str] | None = None) -> int:
                 f"{settings.run} was trained on another VAE than {settings.vae_run}: "
                 "a larger --steps adapts it, another --run starts afresh"
             )
-        if run.is_done(settings.steps, "export_graphs.py"):
+        if run.is_done(settings.steps):
+            run.say_done("export_graphs.py")
             return 0
         run.begin()
         codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")

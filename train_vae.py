@@ -6,7 +6,6 @@ Watch it with `tensorboard --logdir log`. Stop it with Ctrl-C whenever you like;
 goes on where it stopped, and a larger --steps trains a finished run further.
 """
 
-import functools
 import math
 import sys
 from pathlib import Path
@@ -83,16 +82,15 @@ def main(argv: list[str] | None = None) -> int:
             added={"rival": parts.rival} if parts.rival else {},
         )
 
-        def show_codes(*, again: bool = True) -> None:
-            if not again and (settings.run / projector.CONFIG).exists():
-                return
+        def show_codes() -> None:
             chosen = tile_set.select(shards.spread(np.arange(len(tile_set)), projector.MAX_TILES))
             codes = training.encode_tiles(parts.averaged, chosen.pixels, "projector")
             projector.write_projector(settings.run, chosen, codes)
 
-        if run.is_done(
-            settings.steps, "train_refiner.py", functools.partial(show_codes, again=False)
-        ):
+        if run.is_done(settings.steps):
+            if devices.is_chief() and not (settings.run / projector.CONFIG).exists():
+                show_codes()  # it was killed before it could
+            run.say_done("train_refiner.py")
             return 0
         run.begin()
         watch = Watch(tile_set, parts.averaged, train_indices, validation_indices)

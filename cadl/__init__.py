@@ -5,8 +5,8 @@ import os
 import sys
 import tempfile
 
-# NumPy's threads wait for each other in a loop: beside any other busy program an eigenvalue
-# problem that takes 0.06 s with one takes 4 s with two (`benchmarks/bench_evaluation.py`).
+# NumPy's threads wait for each other in a loop: beside other busy programs two take several times
+# as long for an eigenvalue problem as one (`benchmarks/bench_evaluation.py`).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # TensorFlow reads these once, at import. Nothing but real errors on stderr.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

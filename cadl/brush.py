@@ -72,8 +72,8 @@ class Layer:
 
 
 LAYERS = (
-    Layer(10, 14.0, 3.7, 3, 12, even=1.0, detailed=0.4, contrast=0.12, raised=True),
-    Layer(4, 5.0, 1.7, 2, 13, even=0.0, detailed=0.75, contrast=0.06, raised=False),
+    Layer(10, 14.0, 3.7, 3, leading=12, even=1.0, detailed=0.4, contrast=0.12, raised=True),
+    Layer(4, 5.0, 1.7, 2, leading=13, even=0.0, detailed=0.75, contrast=0.06, raised=False),
 )
 
 
@@ -136,7 +136,7 @@ def lay(layer: Layer, scattered, flow, spacing: float = 1) -> Laid:
     edge = FINE_EDGE if fine else EDGE
     light, weight, across, within, lit = _outline(layer, scattered, flow)
     within = edge * within
-    near = _near(layer, within)
+    near = _near(layer, flow)
     if layer.leading < len(layer.neighbours) and spacing <= 1:
         near = _leading(layer, within, weight, near)
 
@@ -158,8 +158,10 @@ def _outline(layer: Layer, scattered, flow) -> tuple:
     """Works out the polynomials of each stroke, for `lay`.
 
     Returns:
-        Its light; what it weighs; and as coefficients from the middle of its cell: how far a place
-        is across it, whether it is within, from 1 in the middle to 0 at the edge, and its relief.
+        Of each stroke its light, of variance 1, and what it weighs, float32 [N, h/cell, w/cell, 1];
+        and as coefficients from the middle of its cell: how far a place is across it, of half its
+        width, [..., 6]; whether it is within, from 1 in its middle to 0 at its edge, [..., 15]; and
+        the slope of its relief, [..., 6].
     """
     # Half a turn must leave a stroke as it is: there the angle jumps. So what is odd in `along` or
     # `across` is multiplied by what changes its sign as well.
@@ -190,21 +192,24 @@ def _outline(layer: Layer, scattered, flow) -> tuple:
     return light, weight, across, within, lit
 
 
-def _near(layer: Layer, coefficients):
+def _near(layer: Layer, cells):
     """Returns which strokes may reach into each cell, as `_spread` takes them.
 
-    int32 [N, h/cell, w/cell, neighbours]: numbers of strokes through all pictures times the count
-    of neighbours, plus the neighbour that each is.
+    [N, h/cell, w/cell, c] -> int32 [N, h/cell, w/cell, neighbours]: numbers of strokes through all
+    pictures times the count of neighbours, plus the neighbour that each is.
     """
-    _, rows, columns, _ = coefficients.shape
+    _, rows, columns, _ = cells.shape
     count = len(layer.neighbours)
     own = _indices(layer, rows, columns) * count + np.arange(count, dtype=np.int32)
-    pictures = ops.arange(ops.shape(coefficients)[0], dtype="int32")
+    pictures = ops.arange(ops.shape(cells)[0], dtype="int32")
     return ops.reshape(pictures, (-1, 1, 1, 1)) * (rows * columns * count) + own
 
 
 def _leading(layer: Layer, within, weight, near):
-    """Returns those of `near` that are seen most anywhere in the cell: [..., leading]."""
+    """Returns those of `near` that are seen most at any of a cell's probes.
+
+    int32 [N, h/cell, w/cell, neighbours] -> int32 [N, h/cell, w/cell, leading].
+    """
     shapes = ops.sigmoid(_spread(layer, within, near, layer.cell / PROBES))
     weighed = shapes * _take(weight, near // len(layer.neighbours))
     seen = weighed / (ops.sum(weighed, -2, keepdims=True) + BARE)

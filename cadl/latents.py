@@ -215,19 +215,6 @@ def _powers(matrix: np.ndarray, *exponents: float) -> list[np.ndarray]:
     return [(vectors * values**exponent) @ vectors.T for exponent in exponents]
 
 
-def frechet_distance(a: Statistics, b: Statistics) -> float:
-    """Returns the squared 2-Wasserstein distance between two Gaussians (Dowson & Landau 1982).
-
-    What the optimal map from one to the other has to move: their means' squared distance plus that
-    of their covariances.
-    """
-    (root,) = _powers(a.covariance, 0.5)
-    shared = np.linalg.eigvalsh(root @ b.covariance @ root)
-    spreads = np.trace(a.covariance) + np.trace(b.covariance)
-    gap = a.mean - b.mean
-    return float(gap @ gap + spreads - 2.0 * np.sqrt(np.maximum(shared, 0.0)).sum())
-
-
 def distance_from(video: Statistics, sources: Sequence[Statistics]) -> float:
     """Returns how far a video's latents lie from all that a model was trained on.
 

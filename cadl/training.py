@@ -111,28 +111,19 @@ class Run:
 
         return restore_newest(holder, self.folder)
 
-    def is_done(
-        self, steps: int, next_script: str, at_end: Callable[[], None] = lambda: None
-    ) -> bool:
-        """Says where a run goes on, or that it has all its steps and which script is next.
-
-        Args:
-            steps: how many there are to be.
-            next_script: what to run next.
-            at_end: called if there are so many, by the chief: it may have been killed before it
-                had written what comes after the last.
-        """
+    def is_done(self, steps: int) -> bool:
+        """Returns True if a run has all its steps, or says where it goes on."""
         done = int(self.step) >= steps
-        if done:
-            if devices.is_chief():
-                at_end()
-            console.finish(
-                f"{self.folder} is done at step {int(self.step)}; a larger --steps goes on",
-                next_script,
-            )
-        elif self.resumed:
+        if self.resumed and not done:
             console.say(f"going on from step {int(self.step)} of {steps}")
         return done
+
+    def say_done(self, next_script: str) -> None:
+        """Says, as the last line, that a run has all its steps and which script is next."""
+        console.finish(
+            f"{self.folder} is done at step {int(self.step)}; a larger --steps goes on",
+            next_script,
+        )
 
     def save(self) -> None:
         """Writes a checkpoint whole, and the progress movie up to now; the chief alone does."""

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
-from cadl import movie
+from cadl import latents, movie
 from data import make_samples
 
 import imageio_ffmpeg
@@ -34,7 +34,7 @@ LONGEST = (
 def pytest_collection_modifyitems(items) -> None:
     """One process makes the project first, while others run what does without it.
 
-    Then come the files that take longest.
+    Then come the files that take longest, those first that need only its first scripts.
     """
     needing = {item.path.name for item in items if "trained" in item.fixturenames}
 
@@ -44,6 +44,20 @@ def pytest_collection_modifyitems(items) -> None:
         return name != LONGEST[0], name in needing, place
 
     items.sort(key=order)
+
+
+def frechet_distance(a: latents.Statistics, b: latents.Statistics) -> float:
+    """Returns the squared 2-Wasserstein distance between two Gaussians (Dowson & Landau 1982).
+
+    What the optimal map from one to the other has to move: their means' squared distance plus that
+    of their covariances.
+    """
+    values, vectors = np.linalg.eigh(a.covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    shared = np.linalg.eigvalsh(root @ b.covariance @ root)
+    spreads = np.trace(a.covariance) + np.trace(b.covariance)
+    gap = a.mean - b.mean
+    return float(gap @ gap + spreads - 2.0 * np.sqrt(np.maximum(shared, 0.0)).sum())
 
 
 @pytest.fixture(scope="session")

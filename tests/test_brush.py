@@ -61,7 +61,9 @@ def test_strokes_cover_nearly_everything_once(layer):
         assert np.all(np.abs(laid.relief) <= np.asarray(laid.shapes) + 1e-6)
 
 
-@pytest.mark.parametrize("layer", brush.LAYERS)
+@pytest.mark.parametrize(
+    "layer", [layer for layer in brush.LAYERS if layer.leading < len(layer.neighbours)]
+)
 @pytest.mark.parametrize("spacing", [1, 0.5])
 def test_strokes_that_are_left_out_are_hardly_seen(layer, spacing):
     for angle in np.linspace(0, math.pi, 5):
@@ -70,6 +72,7 @@ def test_strokes_that_are_left_out_are_hardly_seen(layer, spacing):
             for numbers, laid in (lay(layer, angle, spacing), lay_all(layer, angle, spacing))
         )
         error = np.abs(drawn - whole)
+        assert error.max() > 0  # some are left out
         assert error.max() < 0.1 * np.ptp(whole)
         assert np.quantile(error, 0.999) < 1e-3
 

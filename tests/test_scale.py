@@ -168,7 +168,8 @@ def test_all_scripts_at_scale_2(project, scripts, tmp_path, capsys):
          "--exported", exported, "--compared-tiles", 1)  # fmt: skip
     call("evaluate_embeddings", "--tiles", folder, "--exported", exported, "--report",
          tmp_path / "report")  # fmt: skip
-    assert graphs.read_about(exported, "stylizer")["scale"] == 2
+    with pytest.raises(ValueError, match="is of SCALE 2, not 1"):
+        graphs.load_graph(exported, "stylizer", scale=1)
     call("mogrify_video", "--videos", project.media.clip, "--exported", exported, "--out",
          tmp_path / "out", "--strength", 0, "--output-size", "640x288")  # fmt: skip
     made = video.probe(next((tmp_path / "out").glob("*.mp4")))

@@ -1,6 +1,9 @@
 """cadl/console.py, files.py, gallery.py, clips.py's geometry, and the samples."""
 
 import errno
+import os
+import subprocess
+import sys
 
 from cadl import clips, console, files, gallery, video
 from cadl.tiles import Crop
@@ -8,6 +11,20 @@ from data import make_samples
 
 import numpy as np
 import pytest
+from conftest import ROOT
+
+
+def test_linear_algebra_has_one_thread():
+    program = (
+        "import os, cadl, numpy as np; np.linalg.eigh(np.eye(512));"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    own = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    finished = subprocess.run(
+        [sys.executable, "-c", program], env={**own, "KERAS_BACKEND": "jax"}, cwd=ROOT,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert finished.stdout == "1\n"
 
 
 def test_an_expected_fault_is_one_line_and_status_1(capsys):

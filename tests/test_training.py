@@ -290,9 +290,12 @@ def test_a_discriminator_changes_the_decoder_alone(scripts):
 def test_a_finished_run_says_so_and_a_larger_goal_goes_on(trained, scripts, capsys):
     arguments = train(trained, trained.vae_run, 6)
     before = json.loads((trained.vae_run / "settings.json").read_text())
+    projector = trained.vae_run / "projector_config.pbtxt"
+    projector.unlink()  # as if it had been killed before it was written
     assert scripts.train_vae.main(arguments) == 0
-    shown = capsys.readouterr().out
-    assert "is done at step 6" in shown and "Next: python train_refiner.py" in shown
+    shown = capsys.readouterr().out.splitlines()
+    assert "is done at step 6" in shown[-1] and "Next: python train_refiner.py" in shown[-1]
+    assert projector.exists()
     assert json.loads((trained.vae_run / "settings.json").read_text()) == before
 
 
