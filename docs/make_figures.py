@@ -37,6 +37,7 @@ LARGE_AT: Count = 760  # that at SCALE 2
 
 STRIP_FRAMES = 4
 WIDTH = 427
+LONGEST_GAP = 3  # times the usual one between two measurements; what is longer was a break
 
 
 @console.script
@@ -78,13 +79,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def curve_of(run: Path) -> Image.Image:
-    """Draws PSNR against the time that a run took, breaks and all."""
+    """Draws PSNR against the time that a run took; hours that it was stopped for are left out."""
     events = EventAccumulator(str(run), size_guidance={"tensors": 0}).Reload()
     trained, held_out = (events.Tensors(f"psnr/{name}") for name in ("train", "validation"))
-    start = events.FirstEventTimestamp()
+    gaps = np.diff([events.FirstEventTimestamp(), *(one.wall_time for one in trained)])
+    seconds = np.cumsum(np.minimum(gaps, LONGEST_GAP * np.median(gaps)))
     points = [
-        (one.wall_time - start, *(float(tf.make_ndarray(x.tensor_proto)) for x in (one, other)))
-        for one, other in zip(trained, held_out, strict=True)
+        (second, *(float(tf.make_ndarray(x.tensor_proto)) for x in (one, other)))
+        for second, one, other in zip(seconds, trained, held_out, strict=True)
     ]
     learner = SimpleNamespace(name=f"{trained[-1].step} steps", curve=points)
     return draw_curves([learner], points[-1][0])
