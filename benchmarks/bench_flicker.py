@@ -101,10 +101,10 @@ def film(settings, step: float, grain: float) -> np.ndarray:
     scale = max((tiles.WIDTH + room) / picture.width, tiles.HEIGHT / picture.height)
     picture = picture.resize((round(picture.width * scale) + 1, round(picture.height * scale) + 1))
     frames = [
-        picture.transform(
+        np.asarray(picture.transform(
             (tiles.WIDTH, tiles.HEIGHT), Image.Transform.AFFINE, (1, 0, i * step, 0, 1, 0),
             Image.Resampling.BICUBIC,
-        )
+        ))
         for i in range(settings.frames)
     ]  # fmt: skip
     rng = np.random.default_rng(settings.seed)
