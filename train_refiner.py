@@ -133,6 +133,7 @@ def build_parts(settings) -> SimpleNamespace:
     )
     averaged.set_weights(model.get_weights())
     adam = optimizer.Adam(settings.learning_rate, beta_1=0.5, beta_2=0.99)
+    adam.bounds_updates = True
     adam.build(model.trainable_variables)
     return SimpleNamespace(
         model=model,
@@ -265,10 +266,12 @@ def draw(model: refiner.Refining, given: SimpleNamespace) -> tuple:
     detail = model.detail_encoder(given.targets)
     noisy = detail + given.noise
     noisy = tf.concat([noisy, noisy[1::2]], 0)
-    refined, features = model.restore(given.thumbnails, noisy)
-    plain = tf.stop_gradient(blocks.shrink(refined[count:], model.scale))
-    painted = model.paint(plain, features[count:], given.strength, given.laid)
-    return refined[:count], plain, painted, detail
+    whole = model.restore(given.thumbnails, noisy)
+    sizes = [count, tf.shape(noisy)[0] - count]
+    (restored, moved), (_, features) = (tf.split(one, sizes) for one in whole)
+    plain = tf.stop_gradient(blocks.shrink(moved, model.scale))
+    painted = model.paint(plain, features, given.strength, given.laid)
+    return restored, plain, painted, detail
 
 
 def train(strategy, run, tile_set, indices, step_function, watch, parts, settings):

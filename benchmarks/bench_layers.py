@@ -5,7 +5,8 @@ And strokes are drawn faster if only those are that are seen in a cell.
     python -m benchmarks.bench_layers
 
 A strided convolution against space-to-depth and a dense layer; a 1x1 convolution against a dense
-layer; Keras' Adam against the one kernel of `cadl/optimizer.py`. Forward and backward, in turn.
+layer; rows cropped by brackets against `blocks.window`; Keras' Adam against the one kernel of
+`cadl/optimizer.py`. Forward and backward, in turn.
 Broad strokes as with `--strokes normal` and `fine`: those that lead in a cell against all that may
 reach into it, forward only.
 """
@@ -15,8 +16,8 @@ import sys
 
 from benchmarks.bench_training import take_turns
 from benchmarks.claims import claim
-from cadl import brush, console, optimizer, vae
-from cadl.blocks import SpaceToDepth
+from cadl import brush, console, optimizer, tiles, vae
+from cadl.blocks import SpaceToDepth, window
 
 import keras
 import numpy as np
@@ -40,6 +41,9 @@ def main() -> int:
         )
         usual[f"mix {name}"] = train(layers.Conv2D(4 * features, 1), x)
         ours[f"mix {name}"] = train(layers.Dense(4 * features), x)
+    pictures = tf.random.normal((BATCH_SIZE, vae.PADDED_HEIGHT, tiles.WIDTH, 3))
+    usual["crop rows"] = train(layers.Lambda(lambda x: x[:, 6 : 6 + tiles.HEIGHT]), pictures)
+    ours["crop rows"] = train(layers.Lambda(lambda x: window(x, 1, 6, tiles.HEIGHT)), pictures)
     model = vae.build_vae()
     for ways, adam in ((usual, keras.optimizers.Adam()), (ours, optimizer.Adam())):
         ways["Adam, whole VAE"] = update(adam, model.trainable_variables)

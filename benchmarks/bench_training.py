@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     }
     matrix = tf.random.stateless_normal((MATRIX, MATRIX), (1, 4))
     multiply = tf.function(tf.matmul)
-    rows = []
+    rows, times, peaks = [], [], []
     for batch_size in settings.batch_sizes:
         pixels = tf.random.stateless_uniform((batch_size, *tiles.SHAPE), (1, 2))
         noise = tf.random.stateless_normal((batch_size, vae.CODES), (1, 3))
@@ -51,6 +51,8 @@ def main(argv: list[str] | None = None) -> int:
         seconds = take_turns(ways | {"matrix": lambda: multiply(matrix, matrix)}, settings.repeats)
         rates = {name: batch_size / np.array(seconds[name]) for name in ways}
         peak = 2 * MATRIX**3 / np.median(seconds["matrix"]) / 1e9
+        times.append(float(np.median(seconds["ours"])))
+        peaks.append(peak)
         reached = 3 * operations * np.median(rates["ours"])
         ratios = np.array(seconds["2017"]) / np.array(seconds["ours"])
         claim(f"training rate over that of 2017, batch {batch_size}", np.median(ratios), least=4)
@@ -65,6 +67,14 @@ def main(argv: list[str] | None = None) -> int:
               "matrix GFLOP/s", "share", "CPU GiB", "GPU GiB"]  # fmt: skip
     print(console.table(header, rows))
     print(f"ours: {operations:.2f} GFLOP a tile forward, counted three times in a step")
+    if len(times) > 1:
+        each, fixed = np.polyfit(settings.batch_sizes, times, 1)
+        weights = ours.count_params() / 1e6
+        share = 3 * operations / each / np.median(peaks)
+        print(
+            f"a step takes {1e3 * fixed:.0f} ms for {weights:.1f} million weights, whatever its "
+            f"batch, and {1e3 * each:.1f} ms a tile, {share:.2f} of the matrix product"
+        )
     print("CPU GiB: peak of a training process; GPU GiB: what its steps added, as they would there")
     if settings.tiles.is_dir():
         time_input(steps["ours"], settings)

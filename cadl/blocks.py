@@ -84,15 +84,23 @@ def _filter(x, taps: tuple):
     reach = len(taps) - 1
     x = ops.pad(x, [[0, 0], [reach] * 2, [reach] * 2, [0, 0]], mode="reflect")
     x = ops.reshape(x, (-1, h + 2 * reach, (w + 2 * reach) * c))  # rows in one: faster by half
-    middle = taps[0] * x[:, reach : reach + h]
-    for i, tap in enumerate(taps[1:], 1):
-        middle = middle + tap * (x[:, reach - i : reach - i + h] + x[:, reach + i : reach + i + h])
-    x, start, width = middle, reach * c, w * c
-    middle = taps[0] * x[:, :, start : start + width]
-    for i, tap in enumerate(taps[1:], 1):
-        before, after = (x[:, :, at : at + width] for at in (start - i * c, start + i * c))
-        middle = middle + tap * (before + after)
-    return ops.reshape(middle, (-1, h, w, c))
+    for axis, size, step in ((1, h, 1), (2, w * c, c)):
+        own = [window(x, axis, i * step, size) for i in range(2 * reach + 1)]
+        x = taps[0] * own[reach]
+        for i, tap in enumerate(taps[1:], 1):
+            x = x + tap * (own[reach - i] + own[reach + i])
+    return ops.reshape(x, (-1, h, w, c))
+
+
+def window(x, axis: int, start: int, size: int):
+    """Takes `size` places of one axis, from `start` on.
+
+    So do brackets, but TensorFlow works their gradient out on one core and place by place: nine
+    times as slowly (`python -m benchmarks.bench_layers`).
+    """
+    starts, shape = [0] * len(x.shape), list(ops.shape(x))
+    starts[axis], shape[axis] = start, size
+    return ops.slice(x, starts, shape)
 
 
 def shrink(maps, factor: int):
@@ -101,8 +109,9 @@ def shrink(maps, factor: int):
     Of few channels several times as fast as a pooling layer, which goes channel by channel.
     """
     _, h, w, c = ops.shape(maps)
+    if h % factor or w % factor:
+        maps = window(window(maps, 1, 0, h // factor * factor), 2, 0, w // factor * factor)
     h, w = h // factor, w // factor
-    maps = maps[:, : h * factor, : w * factor]
     rows = ops.mean(ops.reshape(maps, (-1, h, factor, w * factor * c)), axis=2)
     side_by_side = ops.reshape(rows, (-1, h, w, factor * c))
     weights = np.tile(np.eye(c, dtype=np.float32), (factor, 1)) / factor

@@ -272,11 +272,12 @@ def draw(laid: Laid, colours, heights=None):
         return ops.matmul(own, over)  # [N, h/cell, w/cell, c, places]
 
     drawn = add_up(laid.shapes, colours)
-    drawn, total = drawn[..., :-1, :], drawn[..., -1:, :] + BARE
+    channels = colours.shape[-1] - 1
+    drawn, total = ops.split(drawn, [channels], axis=-2)
     if heights is not None:
-        raised = drawn[..., :3, :] + add_up(laid.relief, heights)
-        drawn = ops.concatenate([raised, drawn[..., 3:, :]], -2)
-    drawn = drawn / total
+        light, rest = ops.split(drawn, [min(3, channels)], axis=-2)
+        drawn = ops.concatenate([light + add_up(laid.relief, heights), rest], -2)
+    drawn = drawn / (total + BARE)
     _, h, w, c, places = drawn.shape
     side = round(places**0.5)
     drawn = ops.reshape(drawn, (-1, h, w, c, side, side))

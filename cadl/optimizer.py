@@ -23,9 +23,13 @@ class Adam(keras.optimizers.Adam):
     Attributes:
         skips_spikes: whether a gradient far longer than usual is skipped; if not, it is clipped as
             all others, and the usual norm follows it.
+        bounds_updates: whether a variable's rate falls where its gradients outgrow what their
+            second moments remember (Wortsman et al. 2023, arXiv 2304.13013); else, after quiet
+            steps, with a `beta_1` of 0.5 and a `beta_2` of 0.99 one moves it by five rates.
     """
 
     skips_spikes = True
+    bounds_updates = False
 
     def build(self, variables):
         """Makes the moments, and the running mean of the gradient's norm, which is saved too."""
@@ -89,17 +93,24 @@ class Adam(keras.optimizers.Adam):
         index = self._get_variable_index(variable)
         count = tf.cast(self.iterations + 1, tf.float32)
         kept = 1.0 - tf.cast(tf.math.is_nan(tf.reshape(gradient, [-1])[0]), tf.float32)
+        gradient = tf.math.multiply_no_nan(tf.cast(gradient, tf.float32), kept)
+        rate = kept * tf.cast(learning_rate, tf.float32)
+        if self.bounds_updates:
+            square = tf.square(gradient)
+            known = self.beta_2 * self._velocities[index].value + (1.0 - self.beta_2) * square
+            outgrown = square * (1.0 - self.beta_2**count) / (known + self.epsilon**2)
+            rate /= tf.maximum(1.0, tf.sqrt(tf.reduce_mean(outgrown)))
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
             beta1_power=self.beta_1**count,
             beta2_power=self.beta_2**count,
-            lr=kept * tf.cast(learning_rate, tf.float32),
+            lr=rate,
             beta1=1.0 - kept * (1.0 - self.beta_1),
             beta2=1.0 - kept * (1.0 - self.beta_2),
             epsilon=self.epsilon,
-            grad=tf.math.multiply_no_nan(tf.cast(gradient, tf.float32), kept),
+            grad=gradient,
         )
 
 

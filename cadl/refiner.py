@@ -213,11 +213,10 @@ def paint_strokes(restored, colours, strength, laid: list[tuple], scale: int = 1
         opacity = share * (MIN_OPACITY + (1.0 - MIN_OPACITY) * ops.sigmoid(opacity))
         heights = opacity * MAX_RELIEF * ops.sigmoid(height) if layer.raised else None
         dab = ops.concatenate([opacity * dab, opacity], -1)
-        drawn = own.cut(brush.draw(strokes, dab, heights))
-        covered = drawn[..., 3:]
+        drawn, covered = ops.split(own.cut(brush.draw(strokes, dab, heights)), [3], axis=-1)
         if canvas is None:
             canvas = ground = lattice.resize(ground, ops.shape(drawn)[1:3])
-        canvas = canvas * (1.0 - covered) + drawn[..., :3]
+        canvas = canvas * (1.0 - covered) + drawn
         bare = bare * (1.0 - covered)
     restored = enlarge(restored, canvas.shape[1] / restored.shape[1])
     grown = lattice.resize(ops.concatenate([canvas, ground, bare], -1), ops.shape(restored)[1:3])

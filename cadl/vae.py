@@ -7,7 +7,7 @@ product faster than a 1x1 or a strided convolution (`python -m benchmarks.bench_
 """
 
 from cadl import tiles
-from cadl.blocks import DepthToSpace, SpaceToDepth
+from cadl.blocks import DepthToSpace, SpaceToDepth, window
 
 import keras
 from keras import layers, ops
@@ -80,7 +80,10 @@ def build_decoder(features: tuple[int, ...] = FEATURES, codes: int = CODES) -> k
     x = layers.Conv2D(3 * STEM**2, 3, padding="same", name="to_pixels")(x)  # [N, 48, 80, 48]
     x = DepthToSpace(STEM, dtype="float32", name="depth_to_space")(x)  # [N, 192, 320, 3]
     margin = (PADDED_HEIGHT - tiles.HEIGHT) // 2
-    x = layers.Cropping2D((margin, 0), dtype="float32", name="crop")(x)  # [N, 180, 320, 3]
+    x = layers.Lambda(
+        lambda t: window(t, 1, margin, tiles.HEIGHT),
+        output_shape=tiles.SHAPE, dtype="float32", name="crop",
+    )(x)  # fmt: skip  # [N, 180, 320, 3]
     x = layers.Rescaling(0.25, 0.5, dtype="float32", name="reconstruction")(x)
     return keras.Model(z, x, name="decoder")
 

@@ -200,6 +200,18 @@ def test_what_the_filter_of_the_output_lets_through():
     assert all(1 < passed(period) < 1.11 for period in (5, 8, 16))
 
 
+def test_a_window_is_what_brackets_take_and_has_their_gradient():
+    maps = tf.random.stateless_normal((2, 7, 5, 3), (1, 2))
+    for axis, start, size in ((1, 2, 4), (2, 0, 5), (2, 1, 2)):
+        places = tuple(slice(start, start + size) if i == axis else slice(None) for i in range(4))
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(maps)
+            ours, theirs = blocks.window(maps, axis, start, size), maps[places]
+            sums = [tf.reduce_sum(tf.sin(x)) for x in (ours, theirs)]
+        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(*(tape.gradient(total, maps) for total in sums))
+
+
 @pytest.mark.parametrize(("factor", "height", "width"), [(4, 180, 320), (2, 7, 9), (5, 45, 80)])
 def test_shrinking_averages_over_blocks(factor, height, width):
     maps = RNG.random((2, height, width, 3)).astype(np.float32)

@@ -39,12 +39,34 @@ def test_gradients_are_clipped_at_twice_their_usual_norm():
     assert float(adam.norm_average) == pytest.approx(0.98 * 5 + 0.02 * 10)
 
 
+@pytest.mark.parametrize(("bounded", "rates"), [(False, 5.0), (True, 0.5)])
+def test_a_large_gradient_after_quiet_steps_moves_a_bounded_variable_little(bounded, rates):
+    adam, weight = make((0.0, 0.0), beta_1=0.5, beta_2=0.99)
+    adam.bounds_updates = bounded
+    for step in range(400):
+        adam.apply([tf.constant([1e-3, -1e-3]) * (-1) ** step], [weight])
+    before = weight.numpy()
+    adam.apply([tf.constant([1.0, 1.0])], [weight])
+    np.testing.assert_allclose(before - weight.numpy(), 0.1 * rates, rtol=0.05)
+
+
+def test_bounds_are_not_felt_where_gradients_stay_as_they_are():
+    bounded, free = make((0.5, -1.0)), make((0.5, -1.0))
+    bounded[0].bounds_updates = True
+    for _ in range(20):
+        for adam, weight in (bounded, free):
+            adam.apply([tf.constant([3.0, 4.0])], [weight])
+    np.testing.assert_allclose(bounded[1].numpy(), free[1].numpy(), rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("gradient", "loss"),
     [([math.nan, 1], 1), ([math.inf, 0], 1), ([0, 200], 1), ([3, 4], math.nan)],
 )
-def test_a_step_not_finite_or_far_out_of_line_changes_nothing(gradient, loss):
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_step_not_finite_or_far_out_of_line_changes_nothing(gradient, loss, bounded):
     adam, weight = make((1.0, 2.0))
+    adam.bounds_updates = bounded
     learn = tf.function(lambda g, of: adam.learn([weight], [g], of))
     for _ in range(optimizer.FIRST_STEPS):
         learn(tf.constant([3.0, 4.0]), tf.constant(1.0))
