@@ -41,7 +41,7 @@ RUN: Path = Path("log/refiner")  # checkpoints, TensorBoard, previews, progress.
 
 STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes 5 000 to 10 000
 BATCH_SIZE: Annotated[int, Range(2)] = 8  # tiles a step, half paintings; less if memory runs out
-LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
+LEARNING_RATE: Rate = 2e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
 SEED: Seed = 1  # of weights, order of tiles and noise
 
 LOSS: Literal["strokes", "ancestor"] = "strokes"  # what is learnt; ancestor is the loss of 2017

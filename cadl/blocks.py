@@ -70,16 +70,19 @@ def low_pass(x):
     grows by up to a tenth. After 1, 2, 1 half of that was gone, and the sharpest picture had a
     seventh of its sharpness.
     """
-    return _filter(x, (0.75, 0.25, -0.125))
+    return filter_by(x, (0.75, 0.25, -0.125))
 
 
 def blur_121(x):
     """Blurs [N, h, w, c] by 1, 2, 1 in both directions; a grid of every second pixel is gone."""
-    return _filter(x, (0.5, 0.25))
+    return filter_by(x, (0.5, 0.25))
 
 
-def _filter(x, taps: tuple):
-    """Filters by symmetric taps, the middle one first, in both directions; edges are mirrored."""
+def filter_by(x, taps: tuple):
+    """Filters [N, h, w, c] by symmetric taps, the middle one first, in both directions.
+
+    Edges are mirrored.
+    """
     _, h, w, c = ops.shape(x)
     reach = len(taps) - 1
     x = ops.pad(x, [[0, 0], [reach] * 2, [reach] * 2, [0, 0]], mode="reflect")

@@ -13,13 +13,14 @@ from the painter's tiles.
 from typing import Any
 
 from cadl import brush, lattice, tiles
-from cadl.blocks import SpaceToDepth, blur_121, grow, shrink, smooth_depth_to_space
+from cadl.blocks import SpaceToDepth, blur_121, filter_by, grow, shrink, smooth_depth_to_space
 from cadl.metrics import LUMINANCE
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+FORM = 2  # of the networks; more when weights would still fit and mean something else
 BLOCK = 4  # the refiner works at a quarter of the resolution
 FEATURES = 40
 STAGES = (("half", 24), ("whole", 16))  # and features of each size on the way up; 2 for scale 2
@@ -50,6 +51,7 @@ FIRST_COLOURS = (0.0,) * 3 + FIRST_STROKES * len(brush.LAYERS)
 def architecture(detail_channels: int, scale: int) -> dict[str, Any]:
     """Returns what must be the same for checkpoints to fit."""
     return {
+        "form": FORM,
         "features": [FEATURES, *(width for _, width in STAGES[:scale])],
         "blocks": BLOCKS,
         "strokes": [layer.cell for layer in brush.LAYERS],
@@ -289,12 +291,7 @@ def build_detail_encoder(
             ops.convert_to_tensor(LUMINANCE, dtype), shape
         ),
     )(pixels)  # fmt: skip
-    quarter = tuple(side and side // BLOCK for side in size)
-    small = layers.Lambda(
-        lambda light: shrink(light, block), output_shape=(*quarter, 1), name="thumbnail"
-    )(x)
-    small = layers.UpSampling2D(block, interpolation="bilinear", name="enlarged")(small)
-    x = layers.Subtract(name="left_out")([x, small])
+    x = layers.Subtract(name="left_out")([x, enlarged_thumbnail(x, block, "enlarged")])
     x = layers.Rescaling(DETAIL_SCALE, name="scaled")(x)
     x = SpaceToDepth(BLOCK, name="space_to_depth")(x)  # [N, scale * h/4, scale * w/4, 16]
     x = layers.Conv2D(32, 3, padding="same", activation="silu", name="conv0")(x)
@@ -310,6 +307,11 @@ def build_refiner(detail_channels: int, size: tuple = (None, None), scale: int =
     detail code, float32 [N, scale * h/4, scale * w/4, detail_channels]. If it is, the VAE's tiles,
     float32 [N, h, w, 3]. Returns tiles, float32 [N, scale * h, scale * w, 3], not clipped, and
     features, float32 [N, h/4, w/4, FEATURES]. New, it returns what it is given, enlarged.
+
+    What it adds to a thumbnail is what the thumbnail leaves out: its own large forms are taken away
+    again. Else all weights of the last layers move a picture's mean together, training is far
+    slower, and now and then a step leaps (`Adam.bounds_updates`).
+
     Interpolation and a smooth depth-to-space lead back to full size, so no grid can show. A detail
     code finer than the features joins them once more where they are as fine as it is: what they
     tell of a block of 8x8 pixels alone, they draw as a weave of such blocks.
@@ -320,7 +322,8 @@ def build_refiner(detail_channels: int, size: tuple = (None, None), scale: int =
         fine = tuple(side and scale * side for side in quarter)
         detail = keras.Input((*fine, detail_channels), name="detail")
         inputs = [small, detail]
-        base = layers.UpSampling2D(scale * BLOCK, interpolation="bilinear", name="enlarged")(small)
+        base = layers.Lambda(ahead, output_shape=(*quarter, 3), name="ahead")(small)
+        base = layers.UpSampling2D(scale * BLOCK, interpolation="bilinear", name="enlarged")(base)
         x = layers.Rescaling(2.0, -1.0, name="centre")(small)
         coarse = SpaceToDepth(scale, name="coarse_detail")(detail) if scale > 1 else detail
         x = layers.Concatenate(name="with_detail")([x, coarse])
@@ -342,8 +345,28 @@ def build_refiner(detail_channels: int, size: tuple = (None, None), scale: int =
         x = layers.Conv2D(width, 3, padding="same", activation="silu", name=f"{name}_conv")(x)
     x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="residual")(x)
     x = smooth_depth_to_space(x, "full")  # [N, scale * h, scale * w, 3]
+    if detail_channels:
+        x = layers.Subtract(name="finer")([x, enlarged_thumbnail(x, scale * BLOCK, "large_forms")])
     x = layers.Add(dtype="float32", name="refined")([base, x])
     return keras.Model(inputs, [x, features], name="refiner")
+
+
+def ahead(small):
+    """Sharpens a thumbnail by what interpolation will blur, so that blocks keep their means.
+
+    An interpolated thumbnail's own thumbnail is it filtered by 1, 6, 1 over 8, whatever the block.
+    """
+    return 2.0 * small - filter_by(small, (0.75, 0.125))
+
+
+def enlarged_thumbnail(x: keras.KerasTensor, block: int, name: str) -> keras.KerasTensor:
+    """Averages over blocks and interpolates back: what a thumbnail tells of `x`."""
+    _, h, w, c = x.shape
+    small = layers.Lambda(
+        lambda maps: shrink(maps, block),
+        output_shape=(h and h // block, w and w // block, c), name=f"{name}_small",
+    )(x)  # fmt: skip
+    return layers.UpSampling2D(block, interpolation="bilinear", name=name)(small)
 
 
 def residual_block(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
