@@ -39,7 +39,7 @@ VAE_RUN: Path = Path("log/vae")  # the trained VAE
 VAE_WEIGHTS: Literal["latest", "best"] = "latest"  # its weights: newest, or best on held-out tiles
 RUN: Path = Path("log/refiner")  # checkpoints, TensorBoard, previews, progress.mp4
 
-STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes 5 000 to 10 000
+STEPS: Count = 20_000  # steps in all; an hour of two CPU cores makes 8 000 to 15 000
 BATCH_SIZE: Annotated[int, Range(2)] = 8  # tiles a step, half paintings; less if memory runs out
 LEARNING_RATE: Rate = 2e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
 SEED: Seed = 1  # of weights, order of tiles and noise

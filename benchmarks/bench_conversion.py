@@ -4,8 +4,9 @@
 
 Converts a video with mogrify_video.py, start-up included, and drives on some of its frames the same
 networks, and the VAE of 2017, as in 2017: one frame at a time, two calls a frame, resized in
-Python, no overlap. Then times each pass beside its stages alone, and converts some seconds of the
-video, and the same ten times over.
+Python, no overlap. Then times each pass beside its stages alone: the slowest of them, and the least
+that all allow, which is that or their CPU time on all cores, whichever is more. And converts some
+seconds of the video, and the same ten times over.
 """
 
 import dataclasses

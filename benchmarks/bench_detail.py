@@ -130,7 +130,8 @@ def train(parts, pixels, noise: float, settings) -> tuple[int, float]:
     """Trains for the time given; returns the steps made and the bits of a tile's code."""
     rng = np.random.default_rng(settings.seed)
     variables = parts.encoder.trainable_variables + parts.refining.refiner.trainable_variables
-    adam = optimizer.Adam(1e-3, beta_1=0.5, beta_2=0.99)
+    adam = optimizer.Adam(2e-3, beta_1=0.5, beta_2=0.99)  # as train_refiner.py
+    adam.bounds_updates = True
     adam.build(variables)
     height, width = CROP
 

@@ -78,14 +78,14 @@ def blur_121(x):
     return filter_by(x, (0.5, 0.25))
 
 
-def filter_by(x, taps: tuple):
+def filter_by(x, taps: tuple, edges: str = "reflect"):
     """Filters [N, h, w, c] by symmetric taps, the middle one first, in both directions.
 
-    Edges are mirrored.
+    Edges are mirrored: "reflect" leaves out the outermost place, "symmetric" repeats it.
     """
     _, h, w, c = ops.shape(x)
     reach = len(taps) - 1
-    x = ops.pad(x, [[0, 0], [reach] * 2, [reach] * 2, [0, 0]], mode="reflect")
+    x = ops.pad(x, [[0, 0], [reach] * 2, [reach] * 2, [0, 0]], mode=edges)
     x = ops.reshape(x, (-1, h + 2 * reach, (w + 2 * reach) * c))  # rows in one: faster by half
     for axis, size, step in ((1, h, 1), (2, w * c, c)):
         own = [window(x, axis, i * step, size) for i in range(2 * reach + 1)]
@@ -107,7 +107,7 @@ def window(x, axis: int, start: int, size: int):
 
 
 def shrink(maps, factor: int):
-    """Averages over blocks: [N, h, w, c] -> [N, h//factor, w//factor, c].
+    """Averages over blocks: [N, h, w, c] -> [N, h//factor, w//factor, c]; h and w are known.
 
     Of few channels several times as fast as a pooling layer, which goes channel by channel.
     """

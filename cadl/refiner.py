@@ -50,8 +50,7 @@ FIRST_COLOURS = (0.0,) * 3 + FIRST_STROKES * len(brush.LAYERS)
 
 def architecture(detail_channels: int, scale: int) -> dict[str, Any]:
     """Returns what must be the same for checkpoints to fit."""
-    return {
-        "form": FORM,
+    return ({"form": FORM} if detail_channels else {}) | {
         "features": [FEATURES, *(width for _, width in STAGES[:scale])],
         "blocks": BLOCKS,
         "strokes": [layer.cell for layer in brush.LAYERS],
@@ -306,7 +305,8 @@ def build_refiner(detail_channels: int, size: tuple = (None, None), scale: int =
     Takes a list. Unless `detail_channels` is 0: thumbnails, float32 [N, h/4, w/4, 3], and the
     detail code, float32 [N, scale * h/4, scale * w/4, detail_channels]. If it is, the VAE's tiles,
     float32 [N, h, w, 3]. Returns tiles, float32 [N, scale * h, scale * w, 3], not clipped, and
-    features, float32 [N, h/4, w/4, FEATURES]. New, it returns what it is given, enlarged.
+    features, float32 [N, h/4, w/4, FEATURES]. New, it returns what it is given, enlarged, a
+    thumbnail by way of `ahead`.
 
     What it adds to a thumbnail is what the thumbnail leaves out: its own large forms are taken away
     again. Else all weights of the last layers move a picture's mean together, training is far
@@ -352,11 +352,11 @@ def build_refiner(detail_channels: int, size: tuple = (None, None), scale: int =
 
 
 def ahead(small):
-    """Sharpens a thumbnail by what interpolation will blur, so that blocks keep their means.
+    """Sharpens a thumbnail by what interpolation will blur, so that blocks nearly keep their means.
 
-    An interpolated thumbnail's own thumbnail is it filtered by 1, 6, 1 over 8, whatever the block.
+    An interpolated thumbnail's own thumbnail is it filtered by 1, 6, 1 over 8, if blocks are even.
     """
-    return 2.0 * small - filter_by(small, (0.75, 0.125))
+    return 2.0 * small - filter_by(small, (0.75, 0.125), "symmetric")
 
 
 def enlarged_thumbnail(x: keras.KerasTensor, block: int, name: str) -> keras.KerasTensor:

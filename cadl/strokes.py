@@ -12,7 +12,7 @@ from cadl.refiner import detail_kl
 import numpy as np
 from keras import ops
 
-STROKE_STRIDE = 7  # every so-manieth filter response is sorted; prime to the width of a crop
+STROKE_STRIDE = 7  # every so-manieth filter response is sorted, row by row
 FINEST_STRIDE = 5  # those of the finest band are worked out at every fifth place only, both ways
 STROKE_BANDS = (0.05, 1.0, 1.5)  # weights from fine to coarse: strokes are broader than noise
 FILTERS = 24  # drawn anew at every step

@@ -333,10 +333,8 @@ class Run:
         there = {**previous["settings"], **previous["architecture"]}
         for name, value in wanted.items():
             if there.get(name) != value:
-                raise ValueError(
-                    f"{self.folder} has {name} {there.get(name)}, not {value}: give another --run, "
-                    "or set it back"
-                )
+                fix = "give another --run" + (", or set it back" if name in own else "")
+                raise ValueError(f"{self.folder} has {name} {there.get(name)}, not {value}: {fix}")
         return previous.get("notes", {})
 
 

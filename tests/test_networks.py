@@ -130,19 +130,19 @@ def test_the_detail_code_sees_what_the_thumbnail_leaves_out(refining):
 
 
 @pytest.mark.parametrize("scale", [1, 2])
-def test_a_restored_tile_has_the_means_of_its_thumbnail_whatever_the_weights(scale):
+def test_a_restored_tile_has_the_mean_of_its_thumbnail_whatever_the_weights(scale):
     network = disturb(refiner.build_refiner(4, scale=scale), 0.1)
     smooth = np.asarray(ops.image.resize(RNG.random((1, 6, 10, 3)).astype("f4"), (45, 80)))
     detail = RNG.standard_normal((1, scale * 45, scale * 80, 4)).astype("f4")
     restored, _ = network([smooth, detail])
     added = restored - ops.image.resize(refiner.ahead(smooth), (scale * 180, scale * 320))
     assert np.std(added) > 0.1
-    means = np.asarray(blocks.shrink(restored, 4 * scale)) - smooth
-    assert np.abs(means.mean((1, 2))).max() < 0.01 * np.std(added)
+    means = np.asarray(ops.mean(restored, axis=(1, 2))) - smooth.mean((1, 2))
+    assert np.abs(means).max() < 0.01 * np.std(added)
     calm, _ = refiner.build_refiner(4, scale=scale)([smooth, detail])
     plain = ops.image.resize(smooth, calm.shape[1:3])
     errors = [np.asarray(blocks.shrink(x, 4 * scale)) - smooth for x in (calm, plain)]
-    new, usual = (np.abs(error[:, 1:-1, 1:-1]).max() for error in errors)
+    new, usual = (np.abs(error).max() for error in errors)
     assert new < 0.25 * usual
 
 
