@@ -98,7 +98,7 @@ def filter_by(x, taps: tuple, edges: str = "reflect"):
 def window(x, axis: int, start: int, size: int):
     """Takes `size` places of one axis, from `start` on.
 
-    So do brackets, but TensorFlow works their gradient out on one core and place by place: nine
+    So do brackets, but TensorFlow works their gradient out on one core and place by place, several
     times as slowly (`python -m benchmarks.bench_layers`).
     """
     starts, shape = [0] * len(x.shape), list(ops.shape(x))
