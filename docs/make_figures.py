@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def curve_of(run: Path) -> Image.Image:
-    """Draws PSNR against the time that a run took, of a break no more than LONGEST_GAP intervals."""
+    """Draws PSNR against the time that a run took, breaks cut to LONGEST_GAP intervals."""
     events = EventAccumulator(str(run), size_guidance={"tensors": 0}).Reload()
     trained, held_out = (events.Tensors(f"psnr/{name}") for name in ("train", "validation"))
     gaps = np.diff([events.FirstEventTimestamp(), *(one.wall_time for one in trained)])
