@@ -47,6 +47,7 @@ SEED: Seed = 1  # of weights, order of tiles and noise
 LOSS: Literal["strokes", "ancestor"] = "strokes"  # what is learnt; ancestor is the loss of 2017
 SCALE: Annotated[int, Range(1, 2)] = 1  # 2 draws 640x360, of tiles by extract_tiles.py --scale 2
 DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 16  # detail code of a tile; 0 is a plain refiner
+SHIFT_WEIGHT: Amount = 0.5  # of errors that stay behind when a picture moves, and shimmer
 STROKE_WEIGHT: Amount = 100.0  # of the texture statistics of the painter's tiles
 STRUCTURE_WEIGHT: Amount = 80.0  # of the video's local structure, which holds strokes back
 COLOUR_WEIGHT: Amount = 30.0  # of the palette of the painter's tiles
@@ -171,6 +172,7 @@ def weights_of(settings) -> dict[str, float]:
     """Returns what each term of the loss counts, but the adversary's, which is ramped."""
     return {
         "reconstruction_loss": 1.0,
+        "shift_loss": settings.shift_weight,
         "palette_loss": settings.palette_weight,
         "structure_loss": settings.structure_weight,
         "stroke_loss": settings.stroke_weight,
@@ -211,19 +213,25 @@ def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
         paintings, videos = small[0::2], small[1::2]
         painters = tf.gather(painter_numbers, batch["pair"][1::2, 1])
         with tf.GradientTape() as tape:
-            restored, plain, painted, detail = draw(model, given)
+            drawn = draw(model, given)
             if settings.loss == "ancestor":
-                terms = strokes.ancestor_terms(given.targets, restored, given.pictures)
+                terms = strokes.ancestor_terms(given.targets, drawn.restored, given.pictures)
             else:
-                terms = strokes.restoring_terms(given.targets, restored, detail, settings.scale)
+                terms = strokes.restoring_terms(
+                    given.targets, drawn.restored, drawn.detail, settings.scale
+                )
             if paints:
+                terms["shift_loss"] = strokes.shift_loss(
+                    drawn.restored - given.targets, drawn.shifted - given.shifted, given.shift,
+                    settings.scale,
+                )  # fmt: skip
                 terms |= strokes.painting_terms(
-                    painted=painted, plain=plain, videos=videos, paintings=paintings,
+                    painted=drawn.painted, plain=drawn.plain, videos=videos, paintings=paintings,
                     strength=given.strength[:, 0], numbers=batch["numbers"][0],
                 )  # fmt: skip
             loss = sum(weighted[name] * term for name, term in terms.items())
             if adversarial:
-                scores = parts.rival.discriminator([painted, painters])
+                scores = parts.rival.discriminator([drawn.painted, painters])
                 terms["adversarial_loss"] = adversary.generator_loss(scores, given.strength[:, 0])
                 loss += adversarial_weight[0] * terms["adversarial_loss"]
             shared_loss = loss * share
@@ -235,7 +243,7 @@ def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
         norm, skipped = parts.optimizer.learn(model.trainable_variables, gradients, shared_loss)
         terms |= {"loss": loss, "gradient_norm": norm, "skipped": skipped}
         if adversarial:
-            terms |= parts.rival.learn(paintings, painted, painters, share)
+            terms |= parts.rival.learn(paintings, drawn.painted, painters, share)
         return {name: term * share for name, term in terms.items()}
 
     @tf.function(jit_compile=settings.xla, autograph=False)
@@ -250,28 +258,33 @@ def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
     return step
 
 
-def draw(model: refiner.Refining, given: SimpleNamespace) -> tuple:
+def draw(model: refiner.Refining, given: SimpleNamespace) -> SimpleNamespace:
     """Restores the tiles and paints the moved ones, these at 320x180.
 
     The pixels that are painted over get no gradient: losses of texture would have the refiner draw
     fringes in place of strokes. The features do, which the painter shares.
 
     Returns:
-        The restored tiles; the moved ones restored, and painted; the detail code. The last three
-        are None without a detail code.
+        `restored`, the tiles; `detail`, their code; `shifted`, the shifted ones restored; `plain`,
+        the moved ones restored, and `painted`. Without a detail code only the first is not None.
     """
     if not model.detail_encoder:
-        return model.restore(given.pictures)[0], None, None, None
-    count = tf.shape(given.targets)[0]
-    detail = model.detail_encoder(given.targets)
+        restored = model.restore(given.pictures)[0]
+        return SimpleNamespace(restored=restored, detail=None, shifted=None)
+    count, count_shifted = tf.shape(given.targets)[0], tf.shape(given.shifted)[0]
+    seen = tf.concat([given.grained, given.shifted], 0)
+    detail, shifted = tf.split(model.detail_encoder(seen), [count, count_shifted])
     noisy = detail + given.noise
-    noisy = tf.concat([noisy, noisy[1::2]], 0)
-    whole = model.restore(given.thumbnails, noisy)
-    sizes = [count, tf.shape(noisy)[0] - count]
-    (restored, moved), (_, features) = (tf.split(one, sizes) for one in whole)
+    shifted += given.noise[:count_shifted]
+    whole = model.restore(given.thumbnails, tf.concat([noisy, noisy[1::2], shifted], 0))
+    sizes = [count, count // 2, count_shifted]
+    (restored, moved, shifted), (_, features, _) = (tf.split(one, sizes) for one in whole)
     plain = tf.stop_gradient(blocks.shrink(moved, model.scale))
-    painted = model.paint(plain, features, given.strength, given.laid)
-    return restored, plain, painted, detail
+    ground = refiner.lay_ground(plain)
+    painted = model.paint(plain, ground, features, given.strength, given.laid)
+    return SimpleNamespace(
+        restored=restored, detail=detail, shifted=shifted, plain=plain, painted=painted
+    )
 
 
 def train(strategy, run, tile_set, indices, step_function, watch, parts, settings):

@@ -25,6 +25,7 @@ from typing import Any
 from benchmarks import ancestor
 from benchmarks.claims import claim
 from cadl import clips, console, first_pass, graphs, movie, second_pass, tiles, video
+from cadl.replenishment import Replenisher
 from cadl.settings import Amount, Count, read_settings
 from mogrify_video import CRF, PRESET, STRENGTH, draw_nothing, look_at
 
@@ -90,30 +91,64 @@ class Timed:
 
 def time_passes(settings, folder: Path) -> None:
     """Times both passes over a video, and each of their stages with nothing beside it."""
-    source, crop = look_at(settings.video, None)
-    vae_graph, about = graphs.load_graph(settings.exported, "vae")
-    stylizer, _ = graphs.load_graph(settings.exported, "stylizer")
-    scale = about["scale"]
-    geometry = clips.Geometry.of(source, crop, "source", "none", scale)
-    clip = clips.Clip(source, crop, geometry.tile_size, scale, 0.0, 0.0)
-    encoding = clips.Encoding(geometry, "none", CRF, PRESET)
-    middle = max(0.0, source.seconds / 2 - second_pass.SEGMENT_FRAMES / 2 / float(source.rate))
-    part = dataclasses.replace(clip, start_seconds=middle)
-    frames = np.stack(list(itertools.islice(part.read(), second_pass.SEGMENT_FRAMES)))
-    large = tiles.mirror_to_tile(frames, scale)
-    batches = [slice(i, i + clips.BATCH) for i in range(0, len(large), clips.BATCH)]
-    model = SimpleNamespace(stylize=stylizer.stylize, about=about)
-    draw_nothing(model)  # as mogrify_video.py does beside the first pass
+    job = open_job(settings)
+    draw_nothing(job.model)  # as mogrify_video.py does beside the first pass
     with Timed() as first:
-        encoded = first_pass.encode_video(clip, vae_graph, "none", folder / "stages")
+        encoded = first_pass.encode_video(job.clip, job.vae_graph, "none", folder / "stages")
     recipe = first_pass.Recipe(
         encoded.latents, np.full(len(encoded.latents), STRENGTH, np.float32), encoded.drift
     )
     with Timed() as second:
         second_pass.write_video(
-            clip, encoded, recipe, stylizer.stylize, encoding, folder / "stages.mp4",
+            job.clip, encoded, recipe, job.model.stylize, job.encoding, folder / "stages.mp4",
             folder / "segments", {},
         )  # fmt: skip
+    alone = time_stages(job, recipe, folder)
+    cores = os.cpu_count() or 1
+    for name, whole, stages in (
+        ("first", first, ("decode", "observe", "encode")),
+        ("second", second, ("decode", "stylize", "write")),
+    ):
+        seconds, busy = zip(*(alone[stage] for stage in stages), strict=True)
+        words = ", ".join(f"{stage} {alone[stage][0]:.1f} s" for stage in stages)
+        console.say(
+            f"{name} pass {whole.seconds:.1f} s with {whole.busy / whole.seconds:.2f} of {cores} "
+            f"cores busy; stages alone: {words}, {sum(busy):.1f} s of CPU in all"
+        )
+        claim(f"{name} pass over its slowest stage alone", whole.seconds / max(seconds), most=1.15)
+        least = max(*seconds, sum(busy) / cores)  # all cores busy from start to end
+        claim(f"{name} pass over the least that its stages allow", whole.seconds / least, most=1.15)
+
+
+def open_job(settings) -> SimpleNamespace:
+    """Opens what a conversion with default constants needs."""
+    source, crop = look_at(settings.video, None)
+    vae_graph, about = graphs.load_graph(settings.exported, "vae")
+    stylizer, _ = graphs.load_graph(settings.exported, "stylizer")
+    geometry = clips.Geometry.of(source, crop, "source", "none", about["scale"])
+    return SimpleNamespace(
+        clip=clips.Clip(source, crop, geometry.tile_size, about["scale"], 0.0, 0.0),
+        encoding=clips.Encoding(geometry, "none", CRF, PRESET),
+        vae_graph=vae_graph,
+        model=SimpleNamespace(stylize=stylizer.stylize, about=about),
+    )
+
+
+def time_stages(
+    job: SimpleNamespace, recipe: first_pass.Recipe, folder: Path
+) -> dict[str, tuple[float, float]]:
+    """Times each stage with nothing beside it, all but decoding on frames of the video's middle.
+
+    Returns:
+        Seconds and seconds of CPU that a stage would take for the whole video, by name.
+    """
+    clip, geometry, scale = job.clip, job.encoding.geometry, job.clip.scale
+    half_segment = second_pass.SEGMENT_FRAMES / 2 / float(clip.source.rate)
+    middle = max(0.0, clip.source.seconds / 2 - half_segment)
+    part = dataclasses.replace(clip, start_seconds=middle)
+    frames = np.stack(list(itertools.islice(part.read(), second_pass.SEGMENT_FRAMES)))
+    large = tiles.mirror_to_tile(frames, scale)
+    batches = [slice(i, i + clips.BATCH) for i in range(0, len(large), clips.BATCH)]
     drawn = []
 
     def observe() -> None:
@@ -124,15 +159,17 @@ def time_passes(settings, folder: Path) -> None:
 
     def encode() -> None:
         for part in batches:
-            vae_graph.encode(tiles.reduce(large[part], scale))
+            job.vae_graph.encode(tiles.reduce(large[part], scale))
 
     def stylize() -> None:
+        replenisher = Replenisher(scale)
         for part in batches:
-            drawn.append(recipe.draw(stylizer.stylize, large[part], part.start))
+            shown = replenisher.add(large[part])
+            drawn.append(recipe.draw(job.model.stylize, shown, part.start))
 
     def write() -> None:
         flicker = second_pass.Flicker()
-        with encoding.writer(folder / "alone.mp4", source.rate) as writer:
+        with job.encoding.writer(folder / "alone.mp4", clip.source.rate) as writer:
             for part, after in zip(batches, drawn, strict=True):
                 flicker.add(geometry.cut(large[part]), geometry.cut(after))
                 writer.write(geometry.cut(after))
@@ -141,25 +178,12 @@ def time_passes(settings, folder: Path) -> None:
         for _ in clip.read():
             pass
     alone = {"decode": (timed.seconds, timed.busy)}
+    share = len(frames) / len(recipe.codes)
     for stage in (observe, encode, stylize, write):
         with Timed() as timed:
             stage()
-        share = len(frames) / len(encoded.latents)
         alone[stage.__name__] = timed.seconds / share, timed.busy / share
-    for name, whole, stages in (
-        ("first", first, ("decode", "observe", "encode")),
-        ("second", second, ("decode", "stylize", "write")),
-    ):
-        seconds, busy = zip(*(alone[stage] for stage in stages), strict=True)
-        cores = os.cpu_count() or 1
-        words = ", ".join(f"{stage} {alone[stage][0]:.1f} s" for stage in stages)
-        console.say(
-            f"{name} pass {whole.seconds:.1f} s with {whole.busy / whole.seconds:.2f} of {cores} "
-            f"cores busy; stages alone: {words}, {sum(busy):.1f} s of CPU in all"
-        )
-        claim(f"{name} pass over its slowest stage alone", whole.seconds / max(seconds), most=1.15)
-        least = max(*seconds, sum(busy) / cores)  # all cores busy from start to end
-        claim(f"{name} pass over the least that its stages allow", whole.seconds / least, most=1.15)
+    return alone
 
 
 def convert(path: Path, exported: Path, out: Path) -> tuple[float, float]:

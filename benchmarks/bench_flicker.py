@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.claims import claim
 from cadl import clips, console, embeddings, first_pass, graphs, latents, motion, tiles, video
+from cadl.replenishment import Replenisher
 from cadl.settings import Count, Seed, read_settings
 from data import make_samples
 
@@ -57,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     for (pan, step), grain in itertools.product(PANS.items(), settings.grains):
         name = f"{pan}, grain {grain:g}"
         frames = film(settings, step, grain)
-        posterior = vae_graph.encode(frames)
+        shown = Replenisher().add(frames)  # to the networks, as mogrify_video.py does
+        posterior = vae_graph.encode(shown)
         means, log_vars = (np.asarray(posterior[key]) for key in ("z_mean", "z_log_var"))
         noise = rng.standard_normal(means.shape).astype(np.float32)
         one_shot = np.zeros(len(means), int)
@@ -79,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
                     codes, usual, painter,
                     style_map=latents.DEFAULT_STYLE_MAP, strength=strength,
                 )  # fmt: skip
-                drawn = draw(stylizer.stylize, moved, frames, strength, moves)
+                drawn = draw(stylizer.stylize, moved, shown, strength, moves)
                 cells.append(warping_error(drawn, step))
             rows.append([name, way, *map("{:.3f}".format, (before, *cells))])
         for strength, most in ((0.0, 1.0), (1.0, 1.3)):

@@ -131,6 +131,24 @@ def grow(maps, factor: int, size: tuple):
     return mirror_to(grown, size)
 
 
+def shift(pictures, by):
+    """Moves pictures up and left by any part of a pixel; what leaves them comes back in.
+
+    Args:
+        pictures: float32 [N, h, w, c].
+        by: float32 [2], not negative.
+
+    Returns:
+        float32 [N, h, w, c], interpolated linearly.
+    """
+    whole = ops.floor(by)
+    part, whole = by - whole, ops.cast(whole, "int32")
+    for axis in (0, 1):
+        near = ops.roll(pictures, -whole[axis], axis + 1)
+        pictures = near + part[axis] * (ops.roll(near, -1, axis + 1) - near)
+    return pictures
+
+
 def mirror_to(maps, size: tuple):
     """Mirrors maps below and at the right until they have a size: [N, h, w, c] -> [N, *size, c]."""
     _, h, w, _ = ops.shape(maps)

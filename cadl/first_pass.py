@@ -18,11 +18,12 @@ from typing import Any
 from cadl import console, files, latents, metrics, motion, tiles, video
 from cadl.clips import BATCH, PREFETCHED_BATCHES, Clip, batches
 from cadl.latents import Statistics
+from cadl.replenishment import Replenisher
 from cadl.shots import ShotFinder
 
 import numpy as np
 
-PASS_FORMAT = 6  # of what is kept; more when its contents change
+PASS_FORMAT = 7  # of what is kept; more when its contents change
 KEPT_PASSES = 4  # over one video
 LATENTS, OBSERVED = "latents.npy", "observed.npz"  # what is kept; the latter is written last
 CHUNK_FRAMES = 512
@@ -230,7 +231,7 @@ class Observed:
 
     def go_by(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yields batches: number of the first frame, and tiles, uint8 [N, 180, 320, 3]."""
-        scale = self._clip.scale
+        scale, replenisher = self._clip.scale, Replenisher()
         frames = video.prefetch(self._clip.read(self._times), 4 * BATCH)
         for batch in batches(frames, CHUNK_FRAMES):
             first, small = len(self), tiles.reduce(batch, scale)
@@ -241,7 +242,7 @@ class Observed:
                 self._shots.append(self._shot_finder.add(frame))
                 self._drift.append(self._camera.add(frame, cut=self._shots[-1] != before))
             self._light += list(metrics.luminance(small).mean(axis=(1, 2)) / 255)
-            yield first, tiles.mirror_to_tile(small)
+            yield first, replenisher.add(tiles.mirror_to_tile(small))
 
     def arrays(self) -> dict[str, Any]:
         """Returns all attributes of `Encoded` but the latents."""

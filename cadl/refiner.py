@@ -101,11 +101,12 @@ class Refining(keras.Model):
             return self.refiner([blur_121(given)])
         return self.refiner([given, ops.convert_to_tensor(detail)])
 
-    def paint(self, restored, features, strength, laid, scale: int = 1):
+    def paint(self, restored, ground, features, strength, laid, scale: int = 1):
         """Paints over restored tiles.
 
         Args:
             restored: float32 [N, scale * h, scale * w, 3].
+            ground: float32 [N, h, w, 3], by `lay_ground`.
             features: float32 [N, h/4, w/4, FEATURES], by `restore`.
             strength: float32 [N, 1] in [0, 1].
             laid: by `lay_strokes`.
@@ -115,7 +116,7 @@ class Refining(keras.Model):
             As `restored`, not clipped; at strength 0 that itself.
         """
         colours = self.painter([features, ops.convert_to_tensor(strength)])
-        return paint_strokes(restored, colours, strength, laid, scale)
+        return paint_strokes(restored, ground, colours, strength, laid, scale)
 
     def call(self, pictures, tiles_in, strength, spacing: float = 1, drift=None):
         """Refines the VAE's pictures of whole tiles.
@@ -152,13 +153,17 @@ class Refining(keras.Model):
         """Restores and paints tiles, aligned ones with their margin."""
         small, small_tiles = shrink(pictures, BLOCK), shrink(tiles_in, self.scale * BLOCK)
         led = lead(small_tiles, small, strength)
-        restored, features = self.restore(led, self.detail_encoder(tiles_in))
+        aligned, features = self.restore(led, self.detail_encoder(tiles_in))
+        restored = aligned
         if margin is not None:
-            restored = lattice.take_window(restored, margin, tiles.shape_at(self.scale)[:2])
+            restored = lattice.take_window(aligned, margin, tiles.shape_at(self.scale)[:2])
 
         def paint():
             laid = lay_strokes(brush.directions(small_tiles), lattices, spacing)
-            return self.paint(restored, features, strength, laid, self.scale)
+            ground = lay_ground(aligned, self.scale)
+            if margin is not None:
+                ground = lattice.take_window(ground, margin // self.scale, tiles.SHAPE[:2])
+            return self.paint(restored, ground, features, strength, laid, self.scale)
 
         def leave_bare():
             return enlarge(restored, 1 / (spacing * self.scale))
@@ -187,11 +192,28 @@ def lay_strokes(flow, lattices: list, spacing: float) -> list[tuple]:
     return laid
 
 
-def paint_strokes(restored, colours, strength, laid: list[tuple], scale: int = 1):
+def lay_ground(restored, scale: int = 1):
+    """Blurs what strokes are painted over, on the grid of blocks that the tiles are aligned with.
+
+    Args:
+        restored: float32 [N, scale * h, scale * w, 3].
+        scale: of the tiles.
+
+    Returns:
+        float32 [N, h, w, 3].
+    """
+    _, height, width, _ = restored.shape
+    return grow(
+        shrink(restored, scale * GROUND_BLOCK), GROUND_BLOCK, (height // scale, width // scale)
+    )
+
+
+def paint_strokes(restored, ground, colours, strength, laid: list[tuple], scale: int = 1):
     """Draws layers of strokes over restored tiles, as opaque as the strength says.
 
     Args:
         restored: float32 [N, scale * h, scale * w, 3].
+        ground: float32 [N, h, w, 3], by `lay_ground`.
         colours: float32 [N, h/4, w/4, channels], by the painter.
         strength: float32 [N, 1].
         laid: by `lay_strokes`.
@@ -201,7 +223,6 @@ def paint_strokes(restored, colours, strength, laid: list[tuple], scale: int = 1
         As `restored`, or larger if strokes were laid closer than its pixels.
     """
     small = shrink(restored, scale) if scale > 1 else restored
-    ground = shrink(small, GROUND_BLOCK)
     canvas: Any = None
     bare = 1.0
     tint, *parts = ops.split(colours, 3 + len(FIRST_STROKES) * np.arange(len(laid)), axis=-1)

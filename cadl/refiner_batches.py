@@ -11,6 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 CROP_HEIGHT, CROP_WIDTH = 120, 160  # of what is trained on, cut out of the tiles
+MAX_GRAIN = 4.0 / 255  # deviation of the noise on what the detail encoder sees, as a sensor's
+MAX_SHIFT = 4.0  # pixels, a block of the refiner; later all begins anew
+SHIFTED = 4  # the last one of so many tiles is seen twice
 CORNER_STEP = 20  # pixels; strokes of all layers and the refiner's blocks fit in it
 
 
@@ -67,14 +70,16 @@ def make_batches(
 
     Returns:
         Batches of `tiles`, uint8 [N, h, w, 3]; `pair`, int32 [N, 2], which video is moved toward
-        which painter; `strength`, float32 [N]; `corner` for `cut`; `noise` on the detail code;
-        `numbers` for `strokes.oriented_filters`, N times the same.
+        which painter; `strength`, float32 [N]; `corner` for `cut`; `shift` by which some are seen
+        again, float32 [N, 2]; `grain` on the tiles; `noise` on their detail code; `numbers` for
+        `strokes.oriented_filters`, N times the same.
     """
     batches = shards.training_batches(
         tile_set, indices, batch_size=batch_size, seed=seed, first_step=first_step,
         last_step=last_step,
     )  # fmt: skip
-    places = tuple(scale * side // refiner.BLOCK for side in (CROP_HEIGHT, CROP_WIDTH))
+    pixels = tuple(scale * side for side in (CROP_HEIGHT, CROP_WIDTH))
+    places = tuple(side // refiner.BLOCK for side in pixels)
     num_painters = len(own_painters(tile_set))
 
     def complete(step: tf.Tensor, batch: tf.Tensor, sources: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -95,6 +100,11 @@ def make_batches(
             "pair": tf.repeat(tf.stack([videos, painters], 1), 2, axis=0),
             "strength": strength,
             "corner": tf.tile(tf.stack([rows, columns])[None], (batch_size, 1)),
+            "shift": tf.tile(
+                scale * tf.random.stateless_uniform((1, 2), key(7), 0.0, MAX_SHIFT), (batch_size, 1)
+            ),
+            "grain": tf.random.stateless_normal((batch_size, *pixels, 1), key(5))
+            * tf.random.stateless_uniform((batch_size, 1, 1, 1), key(6), 0.0, MAX_GRAIN),
             "noise": tf.random.stateless_normal((batch_size, *places, detail_channels), key(3)),
             "numbers": tf.tile(
                 tf.random.stateless_uniform((1, strokes.FILTERS, strokes.FILTER_NUMBERS), key(4)),
@@ -109,9 +119,11 @@ def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool)
     """Returns the function that makes of a batch all that nothing is learnt from.
 
     It cuts one window out of everything: `targets`, the tiles, [N, scale * h, scale * w, 3]; if
-    wanted `pictures`, the VAE's, [N, h, w, 3]. With a detail code also `noise` on it; `thumbnails`
-    of the tiles and, half as many behind them, of videos, led by codes moved toward a painter;
-    `strength`, [N/2, 1], and `laid`, strokes, of the latter.
+    wanted `pictures`, the VAE's, [N, h, w, 3]. With a detail code also `grained`, what that is made
+    of: the tiles, with noise that is not to be restored, or the refiner would answer a film's own
+    with more of it; `noise` on the code; `shifted`, the last tiles moved by `shift`, [2];
+    `thumbnails` of the tiles, of as many videos as there are, led by codes moved toward a painter,
+    and of those shifted; `strength`, [N/2, 1], and `laid`, strokes, of the led ones.
     """
     gains, offsets = map(tf.constant, maps)
     numbers = [tf.constant(brush.scatter(layer))[None] for layer in brush.LAYERS]
@@ -120,7 +132,8 @@ def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool)
         corner = batch["corner"]
         large = tf.cast(batch["tiles"], tf.float32) / 255
         given = SimpleNamespace(targets=cut(large, corner))
-        whole = blocks.shrink(large, large.shape[1] // tiles.HEIGHT)
+        scale = large.shape[1] // tiles.HEIGHT
+        whole = blocks.shrink(large, scale)
         codes, _ = vae_model.encoder(whole)
         if with_pictures:
             given.pictures = cut(vae_model.decoder(codes), corner)
@@ -137,8 +150,13 @@ def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool)
             lattice.Fixed(layer, cut(own, corner)[0])
             for layer, own in zip(brush.LAYERS, numbers, strict=True)
         ]
+        given.grained = given.targets + batch["grain"]
+        given.shift = batch["shift"][0]
+        again = large[tf.shape(large)[0] * (SHIFTED - 1) // SHIFTED :]
+        given.shifted = cut(blocks.shift(again, given.shift), corner)
         given.noise = refiner.DETAIL_NOISE * batch["noise"]
-        given.thumbnails = cut(tf.concat([small, led], 0), corner)
+        small_shifted = blocks.shrink(given.shifted, scale * refiner.BLOCK)
+        given.thumbnails = tf.concat([cut(tf.concat([small, led], 0), corner), small_shifted], 0)
         given.strength = strength[:, None]
         given.laid = refiner.lay_strokes(flow, lattices, refiner.TRAINING_SPACING)
         return given

@@ -15,11 +15,12 @@ from pathlib import Path
 from cadl import console, files, metrics, movie, tiles, video
 from cadl.clips import BATCH, PREFETCHED_BATCHES, Clip, Encoding, batches
 from cadl.first_pass import Encoded, Recipe
+from cadl.replenishment import Replenisher
 
 import numpy as np
 
 SEGMENT_FRAMES = 240
-FORMAT = 2  # more when segments of before would not fit beside those of now
+FORMAT = 3  # more when segments of before would not fit beside those of now
 
 
 def write_video(
@@ -142,11 +143,13 @@ def _segments(
         if not missing:
             return
         first = 0
+        replenisher = Replenisher(clip.scale)
         for batch in batches(video.prefetch(clip.read(), 4 * BATCH), SEGMENT_FRAMES):
             number = first // SEGMENT_FRAMES
+            whole = tiles.mirror_to_tile(batch, clip.scale)
+            shown = replenisher.add(whole)
             if number in missing and first + len(batch) <= total:
-                whole = tiles.mirror_to_tile(batch, clip.scale)
-                yield number, whole, recipe.draw(stylize, whole, first)
+                yield number, whole, recipe.draw(stylize, shown, first)
             first += len(batch)
         if first != total:
             raise RuntimeError(

@@ -128,9 +128,13 @@ def _protect_negative_values(argv: list[str] | None) -> list[str]:
 
 def _annotated_constants(source: str) -> dict[str, int]:
     """Maps each annotated UPPER_CASE name of a module to the last line of its assignment."""
+    try:
+        module = ast.parse(source)
+    except SystemError:  # Python 3.11 counts depth for all threads at once, cpython issue 106905
+        module = ast.parse(source)
     return {
         node.target.id: node.end_lineno or node.lineno
-        for node in ast.parse(source).body
+        for node in module.body
         if isinstance(node, ast.AnnAssign)
         and isinstance(node.target, ast.Name)
         and node.target.id.isupper()

@@ -5,7 +5,7 @@ toward a painter, in the texture and palette of the painter's tiles and with the
 """
 
 from cadl import tiles
-from cadl.blocks import shrink, window
+from cadl.blocks import shift, shrink, window
 from cadl.metrics import LUMINANCE
 from cadl.refiner import detail_kl
 
@@ -18,6 +18,7 @@ STROKE_BANDS = (0.05, 1.0, 1.5)  # weights from fine to coarse: strokes are broa
 FILTERS = 24  # drawn anew at every step
 FILTER_SIDE = 11
 FILTER_NUMBERS = 7  # that a filter is made of
+SHIFT_EDGE = 12  # pixels of a crop's edge, where shifted ones lack what others see
 STRUCTURE_SCALES = (4, 8)  # the video's structure is held at these sizes; below, strokes are free
 STRUCTURE_FLOOR = 0.06  # contrast below which a place has no structure to hold, but may be painted
 
@@ -187,6 +188,28 @@ def restoring_terms(targets, restored, detail, scale: int = 1) -> dict:
     if detail is not None:
         terms["detail_kl_loss"] = ops.mean(detail_kl(detail))
     return terms
+
+
+def shift_loss(error, shifted_error, by, scale: int = 1):
+    """Returns how much of what is wrong with a picture stays behind when the picture moves.
+
+    An error that moves with things is taken for a part of them; one that does not shimmers
+    (Eilertsen et al. 2019, arXiv 1902.10424).
+
+    Args:
+        error: float32 [N, h, w, 3], of restored tiles.
+        shifted_error: float32 [M, h, w, 3], of the last ones, moved by `blocks.shift` before.
+        by: float32 [2], by which they were moved.
+        scale: of the tiles.
+
+    Returns:
+        A mean over tiles of the squared difference, far enough from the edges.
+    """
+    count, count_shifted = ops.shape(error)[0], ops.shape(shifted_error)[0]
+    left = shift(window(error, 0, count - count_shifted, count_shifted), by) - shifted_error
+    for axis in (1, 2):
+        left = window(left, axis, scale * SHIFT_EDGE, left.shape[axis] - 2 * scale * SHIFT_EDGE)
+    return ops.mean(ops.sum(ops.square(left), axis=(1, 2, 3))) / scale**2
 
 
 def painting_terms(*, painted, plain, videos, paintings, strength, numbers) -> dict:

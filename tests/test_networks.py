@@ -292,6 +292,28 @@ def test_sharp_loss_of_a_constant_error_is_its_square():
     np.testing.assert_allclose(found, 0.01 * 96 * 160 * 3, rtol=1e-3)
 
 
+def test_pictures_shifted_by_whole_pixels_and_by_parts():
+    moved = np.asarray(blocks.shift(CROPS, np.float32([3.0, 1.0])))
+    np.testing.assert_array_equal(moved[:, :-3, :-1], CROPS[:, 3:, 1:])
+    y, x = np.mgrid[0:96, 0:160].astype(np.float32)
+    slope = np.stack([y, x, y + 2 * x], -1)[None]
+    moved = np.asarray(blocks.shift(slope, np.float32([0.25, 2.5])))
+    wanted = slope + np.float32([0.25, 2.5, 5.25])
+    np.testing.assert_allclose(moved[:, :-3, :-3], wanted[:, :-3, :-3], atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", tiles.SCALES)
+def test_an_error_that_moves_with_its_picture_costs_nothing(scale):
+    by = np.float32([1.5, 2.0])
+    error = CROPS - 0.5
+    moving = np.asarray(blocks.shift(error[1:], by))
+    assert float(strokes.shift_loss(error, moving, by, scale)) < 1e-6
+    edge = 2 * 12 * scale
+    inside = (96 - edge) * (160 - edge) * 3 / scale**2
+    found = float(strokes.shift_loss(error, moving + 0.1, by, scale))
+    np.testing.assert_allclose(found, 0.01 * inside, rtol=1e-3)
+
+
 def test_hinge_losses_of_known_scores():
     real, fake = np.full((1, 2, 2, 1), 2.0), np.full((1, 2, 2, 1), -2.0)
     assert float(adversary.discriminator_loss(real, fake)) == 0

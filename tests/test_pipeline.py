@@ -10,6 +10,7 @@ from cadl import (
     files,
     graphs,
     latents,
+    refiner_batches,
     shards,
     tiles,
     training,
@@ -215,3 +216,27 @@ def test_bad_flags_end_with_status_2(scripts, script, capsys):
     with pytest.raises(SystemExit) as stop:
         getattr(scripts, script).main(["--no-such-flag", "1"])
     assert stop.value.code == 2 and "--no-such-flag" in capsys.readouterr().err
+
+
+def test_the_refiner_sees_grain_that_it_is_not_to_restore(project):
+    tile_set = shards.load_tiles(project.tiles)
+    batches = refiner_batches.make_batches(
+        tile_set, np.arange(len(tile_set)), batch_size=4, seed=1, first_step=0, last_step=1,
+        scale=1, detail_channels=8,
+    )  # fmt: skip
+    vae_model, *_ = training.load_vae(project.vae_run)
+    codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
+    maps = refiner_batches.style_maps(tile_set, codes)
+    prepare = refiner_batches.make_preparation(
+        vae_model, maps, with_detail=True, with_pictures=False
+    )
+    (batch,) = batches
+    given = prepare(batch)
+    grain = np.asarray(given.grained - given.targets)
+    deviations = grain.std(axis=(1, 2, 3))
+    assert len(set(deviations)) == 4 and 0 < deviations.max() <= 1.05 * refiner_batches.MAX_GRAIN
+    np.testing.assert_allclose(grain[..., 0], grain[..., 2], atol=1e-6)  # of light alone
+    corner = np.asarray(batch["corner"])
+    np.testing.assert_array_equal(
+        given.targets, refiner_batches.cut(tiles.to_float(batch["tiles"].numpy()), corner)
+    )
