@@ -266,11 +266,12 @@ def draw(model: refiner.Refining, given: SimpleNamespace) -> SimpleNamespace:
 
     Returns:
         `restored`, the tiles; `detail`, their code; `shifted`, the shifted ones restored; `plain`,
-        the moved ones restored, and `painted`. Without a detail code only the first is not None.
+        the moved ones restored, and `painted`. Without a detail code only the first; `detail` is
+        None.
     """
     if not model.detail_encoder:
         restored = model.restore(given.pictures)[0]
-        return SimpleNamespace(restored=restored, detail=None, shifted=None)
+        return SimpleNamespace(restored=restored, detail=None)
     count, count_shifted = tf.shape(given.targets)[0], tf.shape(given.shifted)[0]
     seen = tf.concat([given.grained, given.shifted], 0)
     detail, shifted = tf.split(model.detail_encoder(seen), [count, count_shifted])

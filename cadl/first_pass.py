@@ -230,7 +230,10 @@ class Observed:
         return len(self._shots)
 
     def go_by(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields batches: number of the first frame, and tiles, uint8 [N, 180, 320, 3]."""
+        """Yields batches: number of the first frame, and tiles, uint8 [N, 180, 320, 3].
+
+        What stands still in them is kept as it was, see `replenishment`.
+        """
         scale, replenisher = self._clip.scale, Replenisher()
         frames = video.prefetch(self._clip.read(self._times), 4 * BATCH)
         for batch in batches(frames, CHUNK_FRAMES):

@@ -106,7 +106,7 @@ class Refining(keras.Model):
 
         Args:
             restored: float32 [N, scale * h, scale * w, 3].
-            ground: float32 [N, h, w, 3], by `lay_ground`.
+            ground: float32 [N, h, w, 3], by `lay_ground`, at 320x180 whatever the scale.
             features: float32 [N, h/4, w/4, FEATURES], by `restore`.
             strength: float32 [N, 1] in [0, 1].
             laid: by `lay_strokes`.
@@ -162,7 +162,8 @@ class Refining(keras.Model):
             laid = lay_strokes(brush.directions(small_tiles), lattices, spacing)
             ground = lay_ground(aligned, self.scale)
             if margin is not None:
-                ground = lattice.take_window(ground, margin // self.scale, tiles.SHAPE[:2])
+                ground = lattice.take_window(ground, margin, tiles.shape_at(self.scale)[:2])
+            ground = shrink(ground, self.scale) if self.scale > 1 else ground
             return self.paint(restored, ground, features, strength, laid, self.scale)
 
         def leave_bare():
@@ -200,12 +201,10 @@ def lay_ground(restored, scale: int = 1):
         scale: of the tiles.
 
     Returns:
-        float32 [N, h, w, 3].
+        As `restored`.
     """
-    _, height, width, _ = restored.shape
-    return grow(
-        shrink(restored, scale * GROUND_BLOCK), GROUND_BLOCK, (height // scale, width // scale)
-    )
+    block = scale * GROUND_BLOCK
+    return grow(shrink(restored, block), block, restored.shape[1:3])
 
 
 def paint_strokes(restored, ground, colours, strength, laid: list[tuple], scale: int = 1):

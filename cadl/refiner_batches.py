@@ -13,7 +13,7 @@ import tensorflow as tf
 CROP_HEIGHT, CROP_WIDTH = 120, 160  # of what is trained on, cut out of the tiles
 MAX_GRAIN = 4.0 / 255  # deviation of the noise on what the detail encoder sees, as a sensor's
 MAX_SHIFT = 4.0  # pixels, a block of the refiner; later all begins anew
-SHIFTED = 4  # the last one of so many tiles is seen twice
+SHIFTED = 4  # a batch's last tiles are seen twice, one in so many and at least one a device
 CORNER_STEP = 20  # pixels; strokes of all layers and the refiner's blocks fit in it
 
 

@@ -2,14 +2,15 @@
 
 Networks answer noise that no eye sees, and sharpening ones with more of it: what stands still in a
 film would stir in the picture. So they are shown each block of a frame anew only when it has
-changed by more than noise (conditional replenishment: Mounts 1969, Bell System Technical Journal
-48 (7)).
+changed by more than such noise (conditional replenishment: Mounts 1969, Bell System Technical
+Journal 48 (7)).
 """
 
 import numpy as np
 
 BLOCK = 4  # pixels of a tile of 320x180, which are one place of a thumbnail
 NOISE = 1.0  # mean change of a block's values, of 255, that is taken for noise
+PEAK = 8  # change of one of them that is not: a star, a wire
 
 
 class Replenisher:
@@ -37,8 +38,9 @@ class Replenisher:
         height, width, channels = tile.shape
         size = self._block
         blocks = height // size, size, width // size, size * channels
-        rows = change.reshape(height, width // size, -1).sum(2, dtype=np.uint16)
-        means = rows.reshape(blocks[0], size, blocks[2]).sum(1, dtype=np.uint32)
-        means = means / (size * size * channels)
-        still = (means <= NOISE)[:, None, :, None]
+        rows = change.reshape(height, width // size, -1)
+        sums = rows.sum(2, dtype=np.uint16).reshape(blocks[:3]).sum(1, dtype=np.uint32)
+        peaks = rows.max(2).reshape(blocks[:3]).max(1)
+        still = (sums <= NOISE * size * size * channels) & (peaks <= PEAK)
+        still = still[:, None, :, None]
         return np.where(still, shown.reshape(blocks), tile.reshape(blocks)).reshape(tile.shape)

@@ -1,8 +1,8 @@
 """The second pass over a video: frames drawn from mapped latents, written and joined with sound.
 
 Frames are read again for their detail and drawn into segments. A segment is whole or absent, and
-always made from the same frames in the same batches, so that an interrupted conversion ends in the
-same file.
+always made from the same frames in the same batches, after the same ones before, so that an
+interrupted conversion ends in the same file.
 """
 
 import dataclasses
@@ -147,7 +147,7 @@ def _segments(
         for batch in batches(video.prefetch(clip.read(), 4 * BATCH), SEGMENT_FRAMES):
             number = first // SEGMENT_FRAMES
             whole = tiles.mirror_to_tile(batch, clip.scale)
-            shown = replenisher.add(whole)
+            shown = replenisher.add(whole)  # follows all frames
             if number in missing and first + len(batch) <= total:
                 yield number, whole, recipe.draw(stylize, shown, first)
             first += len(batch)

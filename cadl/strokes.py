@@ -18,7 +18,7 @@ STROKE_BANDS = (0.05, 1.0, 1.5)  # weights from fine to coarse: strokes are broa
 FILTERS = 24  # drawn anew at every step
 FILTER_SIDE = 11
 FILTER_NUMBERS = 7  # that a filter is made of
-SHIFT_EDGE = 12  # pixels of a crop's edge, where shifted ones lack what others see
+SHIFT_EDGE = 12  # pixels of a crop's edge, where what lies beyond differs most
 STRUCTURE_SCALES = (4, 8)  # the video's structure is held at these sizes; below, strokes are free
 STRUCTURE_FLOOR = 0.06  # contrast below which a place has no structure to hold, but may be painted
 
@@ -194,7 +194,7 @@ def shift_loss(error, shifted_error, by, scale: int = 1):
     """Returns how much of what is wrong with a picture stays behind when the picture moves.
 
     An error that moves with things is taken for a part of them; one that does not shimmers
-    (Eilertsen et al. 2019, arXiv 1902.10424).
+    (Eilertsen et al. 2019, arXiv 1902.10424). If noise on both differs, answers to it count too.
 
     Args:
         error: float32 [N, h, w, 3], of restored tiles.

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 from cadl import (
+    blocks,
     embeddings,
     files,
     graphs,
@@ -236,7 +237,8 @@ def test_the_refiner_sees_grain_that_it_is_not_to_restore(project):
     deviations = grain.std(axis=(1, 2, 3))
     assert len(set(deviations)) == 4 and 0 < deviations.max() <= 1.05 * refiner_batches.MAX_GRAIN
     np.testing.assert_allclose(grain[..., 0], grain[..., 2], atol=1e-6)  # of light alone
-    corner = np.asarray(batch["corner"])
-    np.testing.assert_array_equal(
-        given.targets, refiner_batches.cut(tiles.to_float(batch["tiles"].numpy()), corner)
-    )
+    whole, corner = tiles.to_float(batch["tiles"].numpy()), np.asarray(batch["corner"])
+    np.testing.assert_array_equal(given.targets, refiner_batches.cut(whole, corner))
+    again = refiner_batches.cut(blocks.shift(whole[-1:], given.shift), corner)
+    np.testing.assert_allclose(given.shifted, again, atol=1e-6)
+    np.testing.assert_allclose(given.thumbnails[-1:], blocks.shrink(again, 4), atol=1e-6)

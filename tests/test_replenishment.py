@@ -33,6 +33,15 @@ def test_what_moves_is_shown_as_it_is_and_all_else_kept(film):
     assert np.array_equal(shown[-1][kept], frames[0][kept])
 
 
+def test_a_star_and_a_wire_are_shown(film):
+    frames, picture = film
+    frames[5:, 62, 101] = np.where(picture[62, 101] > 125, picture[62, 101] - 16, 255)
+    frames[5:, 90, :] = np.where(picture[90] > 125, picture[90] - 16, picture[90] + 16)
+    shown = Replenisher().add(frames)
+    assert np.array_equal(shown[5:, 62, 101], frames[5:, 62, 101])
+    assert np.array_equal(shown[5:, 90], frames[5:, 90])
+
+
 def test_no_block_is_ever_further_from_its_frame_than_noise(film):
     _, picture = film
     fade = np.linspace(1.0, 0.8, 90)[:, None, None, None]

@@ -118,7 +118,8 @@ def test_all_networks_together_stay_within_3_gflop(scripts):
     assert whole == tuple(2 * side for side in quarter)  # as dense at either scale
 
 
-def test_a_refined_picture_moves_with_a_pan_by_whole_pixels():
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_a_refined_picture_moves_with_a_pan_by_whole_pixels(strength):
     """As at scale 1, by pixels of 640x360 too."""
     rng = np.random.default_rng(0)
     model = refiner.Refining(4, scale=2)
@@ -132,8 +133,8 @@ def test_a_refined_picture_moves_with_a_pan_by_whole_pixels():
     films = np.stack([wide[:, 12 - shift :][:, :640] for shift in shifts])
     drift = np.float32([[0, shift / 2] for shift in shifts])
     even = np.full((len(shifts), *tiles.SHAPE), 0.5, np.float32)
-    calm = np.zeros(len(shifts), np.float32)
-    still, moved = (np.asarray(model(even, films, calm, drift=way)) for way in (0 * drift, drift))
+    given = np.full(len(shifts), strength, np.float32)
+    still, moved = (np.asarray(model(even, films, given, drift=way)) for way in (0 * drift, drift))
 
     def jump(drawn):
         return max(
