@@ -16,7 +16,9 @@ from cadl import (
     files,
     graphs,
     lattice,
+    leading,
     metrics,
+    painting,
     polynomials,
     refiner,
     shards,
@@ -89,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def drawing_code() -> list[str]:
     """Returns the code that says how strokes are drawn: pictures depend on it as on weights."""
-    modules = (blocks, polynomials, brush, lattice, refiner, vae)
+    modules = (blocks, polynomials, brush, lattice, leading, painting, refiner, vae)
     return [inspect.getsource(module) for module in modules]
 
 

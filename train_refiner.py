@@ -21,11 +21,12 @@ from cadl import (
     gallery,
     metrics,
     optimizer,
+    painting,
     refiner,
     refiner_batches,
+    refiner_losses,
     rival,
     shards,
-    strokes,
     tiles,
     training,
 )
@@ -215,17 +216,17 @@ def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
         with tf.GradientTape() as tape:
             drawn = draw(model, given)
             if settings.loss == "ancestor":
-                terms = strokes.ancestor_terms(given.targets, drawn.restored, given.pictures)
+                terms = refiner_losses.ancestor_terms(given.targets, drawn.restored, given.pictures)
             else:
-                terms = strokes.restoring_terms(
+                terms = refiner_losses.restoring_terms(
                     given.targets, drawn.restored, drawn.detail, settings.scale
                 )
             if paints:
-                terms["shift_loss"] = strokes.shift_loss(
+                terms["shift_loss"] = refiner_losses.shift_loss(
                     drawn.restored - given.targets, drawn.shifted - given.shifted, given.shift,
                     settings.scale,
                 )  # fmt: skip
-                terms |= strokes.painting_terms(
+                terms |= refiner_losses.painting_terms(
                     painted=drawn.painted, plain=drawn.plain, videos=videos, paintings=paintings,
                     strength=given.strength[:, 0], numbers=batch["numbers"][0],
                 )  # fmt: skip
@@ -281,7 +282,7 @@ def draw(model: refiner.Refining, given: SimpleNamespace) -> SimpleNamespace:
     sizes = [count, count // 2, count_shifted]
     (restored, moved, shifted), (_, features, _) = (tf.split(one, sizes) for one in whole)
     plain = tf.stop_gradient(blocks.shrink(moved, model.scale))
-    ground = refiner.lay_ground(plain)
+    ground = painting.lay_ground(plain)
     painted = model.paint(plain, ground, features, given.strength, given.laid)
     return SimpleNamespace(
         restored=restored, detail=detail, shifted=shifted, plain=plain, painted=painted
@@ -376,7 +377,7 @@ class Watch:
         shown = []
         for name, (originals, pictures) in self._measured.items():
             refined = self._draw(pictures, originals, 0.0)
-            before = metrics.psnr(originals, refiner.enlarge(pictures, self._scale)).mean()
+            before = metrics.psnr(originals, blocks.enlarge(pictures, self._scale)).mean()
             after = metrics.psnr(originals, refined).mean()
             values |= {f"psnr/{name}": after, f"psnr_vae/{name}": before}
             shown.append(f"psnr/{name} {after:.2f} dB (VAE {before:.2f})")

@@ -130,6 +130,7 @@ def open_job(settings) -> SimpleNamespace:
         clip=clips.Clip(source, crop, geometry.tile_size, about["scale"], 0.0, 0.0),
         encoding=clips.Encoding(geometry, "none", CRF, PRESET),
         vae_graph=vae_graph,
+        stylizer=stylizer,  # whose variables live as long as it does
         model=SimpleNamespace(stylize=stylizer.stylize, about=about),
     )
 

@@ -15,7 +15,17 @@ from types import SimpleNamespace
 
 from benchmarks.bench_picture import find_scene
 from benchmarks.claims import claim
-from cadl import blocks, console, gallery, metrics, optimizer, refiner, shards, strokes, training
+from cadl import (
+    blocks,
+    console,
+    gallery,
+    metrics,
+    optimizer,
+    refiner,
+    refiner_losses,
+    shards,
+    training,
+)
 from cadl.settings import Count, Seed, read_settings
 
 import keras
@@ -141,7 +151,7 @@ def train(parts, pixels, noise: float, settings) -> tuple[int, float]:
             detail = parts.encoder(tile)
             noisy = detail + noise * tf.random.normal(tf.shape(detail))
             restored, _ = parts.refining.restore(blocks.shrink(tile, refiner.BLOCK), noisy)
-            loss = tf.reduce_mean(strokes.sharp_loss(tile, restored))
+            loss = tf.reduce_mean(refiner_losses.sharp_loss(tile, restored))
             loss += refiner.DETAIL_BETA * tf.reduce_mean(refiner.detail_kl(detail, noise))
         gradients = tape.gradient(loss, variables)
         adam.learn(variables, gradients, loss)

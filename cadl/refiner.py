@@ -2,22 +2,29 @@
 
 512 codes cannot hold the shapes of a picture never seen. So two small views of the tile itself go
 beside them: a thumbnail of a sixteenth of its pixels, whose light and colours are led toward the
-VAE's picture as strength grows (`lead`); and a detail code, made by an encoder that sees only the
-light that the thumbnail leaves out, with noise added in training that leaves it few bits. From
-these a residual network restores a sharp tile, at every strength alike: palette, light and large
-forms come from the VAE's codes, which are what is moved toward the painter; shapes come from the
-tile. Over it go brush strokes (`cadl/brush.py`): the tile's own colours, changed by what is learnt
-from the painter's tiles.
+VAE's picture as strength grows (`cadl/leading.py`); and a detail code, made by an encoder that sees
+only the light that the thumbnail leaves out, with noise added in training that leaves it few bits.
+From these a residual network restores a sharp tile, at every strength alike: palette, light and
+large forms come from the VAE's codes, which are what is moved toward the painter; shapes come from
+the tile. Over it go brush strokes (`cadl/painting.py`): the tile's own colours, changed by what is
+learnt from the painter's tiles.
 """
 
 from typing import Any
 
-from cadl import brush, lattice, tiles
-from cadl.blocks import SpaceToDepth, blur_121, filter_by, grow, shrink, smooth_depth_to_space
+from cadl import brush, lattice, leading, painting, tiles
+from cadl.blocks import (
+    SpaceToDepth,
+    blur_121,
+    enlarge,
+    filter_by,
+    shrink,
+    smooth_depth_to_space,
+)
 from cadl.metrics import LUMINANCE
+from cadl.painting import FIRST_COLOURS
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 FORM = 2  # of the networks; more when weights would still fit and mean something else
@@ -28,24 +35,6 @@ BLOCKS = 3
 DETAIL_NOISE = 0.1  # standard deviation of the noise on the detail code in training
 DETAIL_SCALE = 16.0  # of what thumbnails leave out, whose deviation is some 1/30
 DETAIL_BETA = 3e-4  # weight of the detail code's KL, which only keeps its scale in bounds
-# What a new painter does in each layer: how strokes differ in light and in hue, logits of tanh; how
-# opaque they are and how high their relief, logits of the sigmoid. Before these it has a tint of 3.
-FIRST_STROKES = (0.5, 0.5, 2.0, 0.0)
-WARM = (0.9, 0.2, -1.1)  # strokes differ in hue from blue to orange; left free, they shimmered
-MAX_TINT = 0.3  # of red, green and blue, added alike to all strokes of a place
-TINT_BLOCK = 5  # side, in places of features, of what gets one tint; finer ones became confetti
-MIN_OPACITY = 0.7  # of strokes, of what their layer allows; left free, they gave way to bare grey
-MAX_RELIEF = 0.06  # left free, relief outgrew colour: it looked like plaster
-TRAINING_SPACING = 2  # pixels between places of strokes where speed counts more than sharp edges
-GROUND_BLOCK = 4  # pixels; what is finer is finer than strokes
-GROUND = 0.45  # how much of what is finer than strokes is seen through them: eyes, blades of grass
-# How the VAE's picture leads a thumbnail: bounds of how much contrast in light, and how much the
-# spread of chroma, may grow; they never shrink, unseen videos turned to mud.
-LEAD_GAINS = np.array([[1.0, 1.0, 1.0], [1.6, 3.0, 3.0]], np.float32)
-LEAD_KEPT = 0.3  # share of the tile's own large forms of light and colour that is kept
-LEAD_BLOCK = 5  # places of a thumbnail; large forms are means over some three such blocks
-MIN_SPREAD = 0.01  # of light or chroma, below which it is even or grey
-FIRST_COLOURS = (0.0,) * 3 + FIRST_STROKES * len(brush.LAYERS)
 
 
 def architecture(detail_channels: int, scale: int) -> dict[str, Any]:
@@ -87,7 +76,7 @@ class Refining(keras.Model):
         """Sharpens tiles.
 
         Args:
-            given: thumbnails led by the VAE's pictures, float32 [N, h/4, w/4, 3], by `lead`;
+            given: thumbnails led by the VAE's pictures, float32 [N, h/4, w/4, 3], by `leading`;
                 without a detail code the VAE's pictures themselves, [N, h, w, 3]. The latter are
                 first blurred by half a pixel: that takes the grid of the decoder's blocks away, and
                 made no reconstruction worse.
@@ -106,17 +95,17 @@ class Refining(keras.Model):
 
         Args:
             restored: float32 [N, scale * h, scale * w, 3].
-            ground: float32 [N, h, w, 3], by `lay_ground`, at 320x180 whatever the scale.
+            ground: float32 [N, h, w, 3], by `painting.lay_ground`, at 320x180 whatever the scale.
             features: float32 [N, h/4, w/4, FEATURES], by `restore`.
             strength: float32 [N, 1] in [0, 1].
-            laid: by `lay_strokes`.
+            laid: by `painting.lay_strokes`.
             scale: of the tiles.
 
         Returns:
             As `restored`, not clipped; at strength 0 that itself.
         """
         colours = self.painter([features, ops.convert_to_tensor(strength)])
-        return paint_strokes(restored, ground, colours, strength, laid, scale)
+        return painting.paint_strokes(restored, ground, colours, strength, laid, scale)
 
     def call(self, pictures, tiles_in, strength, spacing: float = 1, drift=None):
         """Refines the VAE's pictures of whole tiles.
@@ -152,15 +141,15 @@ class Refining(keras.Model):
     def _paint_whole(self, pictures, tiles_in, strength, lattices, spacing, margin=None):
         """Restores and paints tiles, aligned ones with their margin."""
         small, small_tiles = shrink(pictures, BLOCK), shrink(tiles_in, self.scale * BLOCK)
-        led = lead(small_tiles, small, strength)
+        led = leading.lead(small_tiles, small, strength)
         aligned, features = self.restore(led, self.detail_encoder(tiles_in))
         restored = aligned
         if margin is not None:
             restored = lattice.take_window(aligned, margin, tiles.shape_at(self.scale)[:2])
 
         def paint():
-            laid = lay_strokes(brush.directions(small_tiles), lattices, spacing)
-            ground = lay_ground(aligned, self.scale)
+            laid = painting.lay_strokes(brush.directions(small_tiles), lattices, spacing)
+            ground = painting.lay_ground(aligned, self.scale)
             if margin is not None:
                 ground = lattice.take_window(ground, margin, tiles.shape_at(self.scale)[:2])
             ground = shrink(ground, self.scale) if self.scale > 1 else ground
@@ -171,126 +160,6 @@ class Refining(keras.Model):
 
         # Strokes take half of the time, and black frames, titles and strength 0 show none.
         return ops.cond(ops.any(strength > 0), paint, leave_bare)
-
-
-def lay_strokes(flow, lattices: list, spacing: float) -> list[tuple]:
-    """Lays all layers of strokes along the forms.
-
-    Args:
-        flow: float32 [N, h/4, w/4, 3], by `brush.directions`.
-        lattices: where the strokes of each layer are.
-        spacing: pixels between the places of strokes.
-
-    Returns:
-        For each layer its lattice; its strokes, by `brush.lay`; and how opaque they may be, float32
-        [N, rows, columns, 1].
-    """
-    laid = []
-    for own in lattices:
-        layer, at_cells = own.layer, own.sample(flow)
-        share = layer.even + (layer.detailed - layer.even) * at_cells[..., 2:]
-        laid.append((own, brush.lay(layer, own.numbers, at_cells, spacing), share))
-    return laid
-
-
-def lay_ground(restored, scale: int = 1):
-    """Blurs what strokes are painted over, on the grid of blocks that the tiles are aligned with.
-
-    Args:
-        restored: float32 [N, scale * h, scale * w, 3].
-        scale: of the tiles.
-
-    Returns:
-        As `restored`.
-    """
-    block = scale * GROUND_BLOCK
-    return grow(shrink(restored, block), block, restored.shape[1:3])
-
-
-def paint_strokes(restored, ground, colours, strength, laid: list[tuple], scale: int = 1):
-    """Draws layers of strokes over restored tiles, as opaque as the strength says.
-
-    Args:
-        restored: float32 [N, scale * h, scale * w, 3].
-        ground: float32 [N, h, w, 3], by `lay_ground`.
-        colours: float32 [N, h/4, w/4, channels], by the painter.
-        strength: float32 [N, 1].
-        laid: by `lay_strokes`.
-        scale: of the tiles.
-
-    Returns:
-        As `restored`, or larger if strokes were laid closer than its pixels.
-    """
-    small = shrink(restored, scale) if scale > 1 else restored
-    canvas: Any = None
-    bare = 1.0
-    tint, *parts = ops.split(colours, 3 + len(FIRST_STROKES) * np.arange(len(laid)), axis=-1)
-    tint = brush.blur(shrink(MAX_TINT * ops.tanh(tint), TINT_BLOCK))
-    for part, (own, strokes, share) in zip(parts, laid, strict=True):
-        layer, light, hue = own.layer, own.numbers[..., 7:8], own.numbers[..., 8:9]
-        lighter, warmer, opacity, height = ops.split(own.sample(part), len(FIRST_STROKES), axis=-1)
-        differing = light * ops.tanh(lighter) + hue * ops.tanh(warmer) * ops.convert_to_tensor(WARM)
-        dab = own.average(small) + layer.contrast * differing + own.sample(tint)
-        opacity = share * (MIN_OPACITY + (1.0 - MIN_OPACITY) * ops.sigmoid(opacity))
-        heights = opacity * MAX_RELIEF * ops.sigmoid(height) if layer.raised else None
-        dab = ops.concatenate([opacity * dab, opacity], -1)
-        drawn, covered = ops.split(own.cut(brush.draw(strokes, dab, heights)), [3], axis=-1)
-        if canvas is None:
-            canvas = ground = lattice.resize(ground, ops.shape(drawn)[1:3])
-        canvas = canvas * (1.0 - covered) + drawn
-        bare = bare * (1.0 - covered)
-    restored = enlarge(restored, canvas.shape[1] / restored.shape[1])
-    grown = lattice.resize(ops.concatenate([canvas, ground, bare], -1), ops.shape(restored)[1:3])
-    canvas, ground, bare = ops.split(grown, (3, 6), axis=-1)
-    painted = canvas + (GROUND + (1.0 - GROUND) * bare) * (restored - ground)
-    return restored + ops.reshape(strength, (-1, 1, 1, 1)) * (painted - restored)
-
-
-def enlarge(pictures, factor: float):
-    """Enlarges [N, h, w, 3], or leaves it as it is if the factor is less than 1."""
-    if factor <= 1:
-        return pictures
-    _, h, w, _ = pictures.shape
-    return ops.image.resize(pictures, (round(factor * h), round(factor * w)), "bicubic")
-
-
-def lead(thumbnails, pictures, strength):
-    """Leads light and colours of thumbnails toward those of the VAE's pictures.
-
-    At strength 0 they are as they are. At 1 what is large in them, light and chroma over some
-    sixty pixels of a tile, has gone most of the way to the picture, and what is small in them has
-    at least the contrast and the spread of chroma of both (as Reinhard et al. 2001, doi
-    10.1109/38.946629, move colours, but place by place): so things keep apart which codes cannot
-    tell apart.
-
-    Args:
-        thumbnails: float32 [N, h/4, w/4, 3], tiles averaged over blocks.
-        pictures: the same of the VAE's pictures.
-        strength: float32 [N, 1].
-
-    Returns:
-        float32 [N, h/4, w/4, 3], not clipped.
-    """
-    ours, theirs = (x @ ops.convert_to_tensor(TO_LIGHT_AND_CHROMA) for x in (thumbnails, pictures))
-    large, goal = _large_forms(ours), _large_forms(theirs)
-    goal = goal + LEAD_KEPT * (large - goal)
-    spreads = [ops.std(x, axis=(1, 2), keepdims=True) + MIN_SPREAD for x in (ours, theirs)]
-    gains = ops.clip(spreads[1] / spreads[0], *LEAD_GAINS)
-    moved = (goal + gains * (ours - large)) @ ops.convert_to_tensor(FROM_LIGHT_AND_CHROMA)
-    return thumbnails + ops.reshape(strength, (-1, 1, 1, 1)) * (moved - thumbnails)
-
-
-def _large_forms(maps):
-    _, height, width, _ = maps.shape
-    blurred = brush.blur(brush.blur(shrink(maps, LEAD_BLOCK)))
-    return grow(blurred, LEAD_BLOCK, (height, width))
-
-
-# Light, red less light, blue less light: columns of what RGB is multiplied by.
-TO_LIGHT_AND_CHROMA = np.stack(
-    [LUMINANCE, np.eye(3)[0] - LUMINANCE, np.eye(3)[2] - LUMINANCE], axis=1
-).astype(np.float32)
-FROM_LIGHT_AND_CHROMA = np.linalg.inv(TO_LIGHT_AND_CHROMA.astype(np.float64)).astype(np.float32)
 
 
 def build_detail_encoder(
@@ -405,9 +274,9 @@ def build_painter(size: tuple = (None, None)) -> keras.Model:
     """Builds the network that mixes the colours of strokes.
 
     Takes a list: features of the refiner, float32 [N, h/4, w/4, FEATURES], and the strength,
-    float32 [N, 1]. Returns a tint and, for each layer of strokes, what FIRST_STROKES tells of, at
-    every place, float32 [N, h/4, w/4, channels]. Features are scaled and moved by the strength
-    (Perez et al. 2018, arXiv 1709.07871), so that one network paints at every strength.
+    float32 [N, 1]. Returns a tint and, for each layer of strokes, what `painting.FIRST_STROKES`
+    tells of, at every place, float32 [N, h/4, w/4, channels]. Features are scaled and moved by the
+    strength (Perez et al. 2018, arXiv 1709.07871), so that one network paints at every strength.
     """
     features = keras.Input((*(side and side // BLOCK for side in size), FEATURES), name="features")
     strength = keras.Input((1,), name="strength")

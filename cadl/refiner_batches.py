@@ -5,12 +5,24 @@ Everything here is worked out from a batch before anything that is learnt sees i
 
 from types import SimpleNamespace
 
-from cadl import blocks, brush, latents, lattice, refiner, shards, strokes, tiles
+from cadl import (
+    blocks,
+    brush,
+    latents,
+    lattice,
+    leading,
+    painting,
+    refiner,
+    refiner_losses,
+    shards,
+    tiles,
+)
 
 import numpy as np
 import tensorflow as tf
 
 CROP_HEIGHT, CROP_WIDTH = 120, 160  # of what is trained on, cut out of the tiles
+SPACING = 2  # pixels between places of strokes: speed counts more than sharp edges
 MAX_GRAIN = 4.0 / 255  # deviation of the noise on what the detail encoder sees, as a sensor's
 MAX_SHIFT = 4.0  # pixels, a block of the refiner; later all begins anew
 SHIFTED = 4  # a batch's last tiles are seen twice, one in so many and at least one a device
@@ -72,7 +84,7 @@ def make_batches(
         Batches of `tiles`, uint8 [N, h, w, 3]; `pair`, int32 [N, 2], which video is moved toward
         which painter; `strength`, float32 [N]; `corner` for `cut`; `shift` by which some are seen
         again, float32 [N, 2]; `grain` on the tiles; `noise` on their detail code; `numbers` for
-        `strokes.oriented_filters`, N times the same.
+        `refiner_losses.oriented_filters`, N times the same.
     """
     batches = shards.training_batches(
         tile_set, indices, batch_size=batch_size, seed=seed, first_step=first_step,
@@ -107,7 +119,9 @@ def make_batches(
             * tf.random.stateless_uniform((batch_size, 1, 1, 1), key(6), 0.0, MAX_GRAIN),
             "noise": tf.random.stateless_normal((batch_size, *places, detail_channels), key(3)),
             "numbers": tf.tile(
-                tf.random.stateless_uniform((1, strokes.FILTERS, strokes.FILTER_NUMBERS), key(4)),
+                tf.random.stateless_uniform(
+                    (1, refiner_losses.FILTERS, refiner_losses.FILTER_NUMBERS), key(4)
+                ),
                 (batch_size, 1, 1),
             ),
         }
@@ -144,7 +158,7 @@ def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool)
         goal = codes[1::2] * tf.gather_nd(gains, pairs) + tf.gather_nd(offsets, pairs)
         moved = vae_model.decoder(codes[1::2] + strength[:, None] * (goal - codes[1::2]))
         small = blocks.shrink(whole, refiner.BLOCK)
-        led = refiner.lead(small[1::2], blocks.shrink(moved, refiner.BLOCK), strength[:, None])
+        led = leading.lead(small[1::2], blocks.shrink(moved, refiner.BLOCK), strength[:, None])
         flow = cut(brush.directions(small[1::2]), corner)
         lattices = [
             lattice.Fixed(layer, cut(own, corner)[0])
@@ -158,7 +172,7 @@ def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool)
         small_shifted = blocks.shrink(given.shifted, scale * refiner.BLOCK)
         given.thumbnails = tf.concat([cut(tf.concat([small, led], 0), corner), small_shifted], 0)
         given.strength = strength[:, None]
-        given.laid = refiner.lay_strokes(flow, lattices, refiner.TRAINING_SPACING)
+        given.laid = painting.lay_strokes(flow, lattices, SPACING)
         return given
 
     return prepare

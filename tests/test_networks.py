@@ -1,6 +1,16 @@
 """Known answers of the networks and their losses: vae, refiner, adversary and blocks."""
 
-from cadl import adversary, blocks, metrics, refiner, rival, strokes, tiles, vae
+from cadl import (
+    adversary,
+    blocks,
+    leading,
+    metrics,
+    refiner,
+    refiner_losses,
+    rival,
+    tiles,
+    vae,
+)
 
 import keras
 import numpy as np
@@ -14,7 +24,7 @@ CROPS = RNG.random((2, 96, 160, 3)).astype(np.float32)
 BLURRED = np.asarray(blocks.blur_121(PICTURES))
 THUMBNAILS = np.asarray(blocks.shrink(PICTURES, 4))
 ENLARGED = np.asarray(ops.image.resize(refiner.ahead(THUMBNAILS), tiles.SHAPE[:2]))
-NUMBERS = RNG.random((16, strokes.FILTER_NUMBERS)).astype(np.float32)
+NUMBERS = RNG.random((16, refiner_losses.FILTER_NUMBERS)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +195,9 @@ def test_thumbnails_are_the_tiles_own_at_0_and_are_led_by_the_pictures_at_1():
     fine = 0.05 * np.sin(2.5 * x + y)[None, ..., None] * np.float32([1, 0.5, -1])
     ours = fine + np.float32([0.3, 0.4, 0.2]) + 0.001 * x[None, ..., None]
     goal = np.float32([0.6, 0.5, 0.2]) + 0.002 * y[None, ..., None] + np.zeros_like(fine)
-    still, led = (np.asarray(refiner.lead(ours, goal, np.full((1, 1), s, "f4"))) for s in (0, 1))
+    still, led = (np.asarray(leading.lead(ours, goal, np.full((1, 1), s, "f4"))) for s in (0, 1))
     np.testing.assert_array_equal(still, ours)
-    kept = refiner.LEAD_KEPT
+    kept = leading.KEPT
     inner = np.s_[:, 15:-15, 15:-15]
     wanted = kept * (ours - fine) + (1 - kept) * goal  # large forms are led, what is fine stays
     np.testing.assert_allclose((led - fine)[inner], wanted[inner], atol=0.01)
@@ -197,9 +207,9 @@ def test_thumbnails_gain_the_contrast_of_the_pictures_but_never_lose_any():
     flat = np.float32([0.4, 0.5, 0.3]) + 0.02 * RNG.standard_normal((1, 45, 80, 3)).astype("f4")
     lively = 0.5 + 6 * (flat - 0.5)
     one = np.ones((1, 1), "f4")
-    more, same = (np.asarray(refiner.lead(*pair, one)) for pair in ((flat, lively), (lively, flat)))
+    more, same = (np.asarray(leading.lead(*pair, one)) for pair in ((flat, lively), (lively, flat)))
     contrast = [np.std(np.diff(x @ metrics.LUMINANCE, axis=2)) for x in (flat, more, lively, same)]
-    assert contrast[1] == pytest.approx(refiner.LEAD_GAINS[1, 0] * contrast[0], rel=0.05)
+    assert contrast[1] == pytest.approx(leading.GAINS[1, 0] * contrast[0], rel=0.05)
     assert contrast[3] == pytest.approx(contrast[2], rel=0.05)
 
 
@@ -251,7 +261,7 @@ def test_an_even_picture_stays_even_whatever_the_weights():
 
 
 def test_a_pyramid_adds_up_to_its_picture():
-    *bands, rest = strokes.pyramid(ops.convert_to_tensor(CROPS), 3)
+    *bands, rest = refiner_losses.pyramid(ops.convert_to_tensor(CROPS), 3)
     for band in bands[::-1]:
         size = band.shape[1:3]
         rest = band + ops.image.resize(rest, size, interpolation="bilinear")
@@ -259,26 +269,26 @@ def test_a_pyramid_adds_up_to_its_picture():
 
 
 def test_texture_and_colour_are_at_no_distance_from_themselves():
-    assert float(strokes.stroke_loss(CROPS, CROPS, NUMBERS)) == 0
-    assert float(strokes.colour_loss(CROPS, CROPS, NUMBERS)) == 0
+    assert float(refiner_losses.stroke_loss(CROPS, CROPS, NUMBERS)) == 0
+    assert float(refiner_losses.colour_loss(CROPS, CROPS, NUMBERS)) == 0
     flat = np.full_like(CROPS, 0.5)
-    assert float(strokes.stroke_loss(flat, CROPS, NUMBERS)) > 0.5
-    assert float(strokes.colour_loss(flat, CROPS, NUMBERS)) > 0.1
+    assert float(refiner_losses.stroke_loss(flat, CROPS, NUMBERS)) > 0.5
+    assert float(refiner_losses.colour_loss(flat, CROPS, NUMBERS)) > 0.1
 
 
 def test_texture_leaves_colour_alone_and_colour_leaves_texture_alone():
     moved = CROPS + np.float32([0.2, 0, -0.2])
-    assert float(strokes.stroke_loss(moved, CROPS, NUMBERS)) < 1e-3
-    assert float(strokes.colour_loss(moved, CROPS, NUMBERS)) > 0.1
+    assert float(refiner_losses.stroke_loss(moved, CROPS, NUMBERS)) < 1e-3
+    assert float(refiner_losses.colour_loss(moved, CROPS, NUMBERS)) > 0.1
     mirrored = CROPS[:, :, ::-1]
-    assert float(strokes.colour_loss(mirrored, CROPS, NUMBERS)) < 1e-3
+    assert float(refiner_losses.colour_loss(mirrored, CROPS, NUMBERS)) < 1e-3
 
 
 def test_structure_ignores_brightness_and_notices_inversion():
     smooth = ops.image.resize(RNG.random((2, 12, 20, 3)).astype("f4"), (96, 160))
     dim = 0.5 * smooth + 0.2
-    assert float(np.max(strokes.structure_loss(dim, smooth))) < 0.2
-    assert float(np.min(strokes.structure_loss(1 - smooth, smooth))) > 1
+    assert float(np.max(refiner_losses.structure_loss(dim, smooth))) < 0.2
+    assert float(np.min(refiner_losses.structure_loss(1 - smooth, smooth))) > 1
 
 
 def test_detail_kl_is_least_for_an_empty_code():
@@ -288,7 +298,7 @@ def test_detail_kl_is_least_for_an_empty_code():
 
 
 def test_sharp_loss_of_a_constant_error_is_its_square():
-    found = strokes.sharp_loss(CROPS, CROPS + 0.1)
+    found = refiner_losses.sharp_loss(CROPS, CROPS + 0.1)
     np.testing.assert_allclose(found, 0.01 * 96 * 160 * 3, rtol=1e-3)
 
 
@@ -307,10 +317,10 @@ def test_an_error_that_moves_with_its_picture_costs_nothing(scale):
     by = np.float32([1.5, 2.0])
     error = CROPS - 0.5
     moving = np.asarray(blocks.shift(error[1:], by))
-    assert float(strokes.shift_loss(error, moving, by, scale)) < 1e-6
+    assert float(refiner_losses.shift_loss(error, moving, by, scale)) < 1e-6
     edge = 2 * 12 * scale
     inside = (96 - edge) * (160 - edge) * 3 / scale**2
-    found = float(strokes.shift_loss(error, moving + 0.1, by, scale))
+    found = float(refiner_losses.shift_loss(error, moving + 0.1, by, scale))
     np.testing.assert_allclose(found, 0.01 * inside, rtol=1e-3)
 
 
@@ -353,14 +363,14 @@ def test_an_adversary_that_has_won_backs_off_and_comes_back():
 
 def test_the_loss_of_2017_of_known_errors():
     pictures = np.zeros((1, 180, 320, 3), np.float32)
-    terms = strokes.ancestor_terms(pictures + 0.3, pictures + 0.1, pictures)
+    terms = refiner_losses.ancestor_terms(pictures + 0.3, pictures + 0.1, pictures)
     pixels = 180 * 320 * 3
     assert float(terms["nearer_loss"]) == pytest.approx(0.04 * pixels, rel=1e-4)
     assert float(terms["further_loss"]) == pytest.approx(1e4 / (0.01 * pixels + 1), rel=1e-4)
 
 
 def test_oriented_filters_have_mean_0_and_length_1():
-    filters = np.asarray(strokes.oriented_filters(NUMBERS))
+    filters = np.asarray(refiner_losses.oriented_filters(NUMBERS))
     assert filters.shape == (11, 11, 3, 16)
     np.testing.assert_allclose(filters.mean((0, 1)), 0, atol=1e-6)
     np.testing.assert_allclose((filters**2).sum((0, 1, 2)), 1, atol=1e-3)
