@@ -18,12 +18,12 @@ from cadl import (
     lattice,
     leading,
     metrics,
+    networks,
     painting,
     polynomials,
     refiner,
     shards,
     tiles,
-    training,
     vae,
 )
 from cadl.settings import Count, read_settings
@@ -46,18 +46,18 @@ MAX_DIFFERENCE = 2e-3  # of a pixel in [0, 1]; other kernels round otherwise, no
 def main(argv: list[str] | None = None) -> int:
     """Exports, compares and returns the exit status."""
     settings = read_settings(argv)
-    refining, refiner_step, refiner_record = training.load_refiner(settings.refiner_run)
-    vae_model, vae_step, vae_record = training.load_vae(
+    refining, refiner_step, refiner_record = networks.load_refiner(settings.refiner_run)
+    vae_model, vae_step, vae_record = networks.load_vae(
         settings.vae_run, refiner_record["settings"]["vae_weights"]
     )
-    vae_fingerprint = training.fingerprint(vae_model)
-    training.check_vae(settings.refiner_run, refiner_record, settings.vae_run, vae_fingerprint)
+    vae_fingerprint = networks.fingerprint(vae_model)
+    networks.check_vae(settings.refiner_run, refiner_record, settings.vae_run, vae_fingerprint)
     tile_set = shards.load_tiles(settings.tiles, refining.scale)
     about = {
         "vae": vae_fingerprint,
         "vae_step": vae_step,
         "format": graphs.FORMAT,
-        "refiner": files.hash_of([training.fingerprint(refining), *drawing_code()]),
+        "refiner": files.hash_of([networks.fingerprint(refining), *drawing_code()]),
         "refiner_step": refiner_step,
         "validation_fraction": vae_record["settings"]["validation_fraction"],
         "seed": vae_record["settings"]["seed"],
@@ -153,7 +153,7 @@ def judge_refiner(vae_graph, refiner_graph, tile_set: shards.TileSet, about: dic
         refined = refiner_graph.refine(pictures, large, np.zeros(len(part), np.float32))
         return pictures, tiles.reduce(np.asarray(refined), about["scale"])
 
-    pictures, refined = training.in_batches(restore, chosen.pixels, chosen.large, batch_size=BATCH)
+    pictures, refined = networks.in_batches(restore, chosen.pixels, chosen.large, batch_size=BATCH)
     tiles_in = tiles.to_float(chosen.pixels)
     before = metrics.psnr(tiles_in, pictures).mean()
     after = metrics.psnr(tiles_in, refined).mean()

@@ -20,6 +20,7 @@ from cadl import (
     files,
     gallery,
     metrics,
+    networks,
     optimizer,
     painting,
     refiner,
@@ -87,9 +88,9 @@ def main(argv: list[str] | None = None) -> int:
             "videos, see extract_tiles.py"
         )
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
-        vae_model, vae_step, vae_record = training.load_vae(settings.vae_run, settings.vae_weights)
+        vae_model, vae_step, vae_record = networks.load_vae(settings.vae_run, settings.vae_weights)
         parts = build_parts(settings)
-    vae_fingerprint = training.fingerprint(vae_model)
+    vae_fingerprint = networks.fingerprint(vae_model)
     console.say(
         f"VAE of step {vae_step}; the refiner takes {operations(settings):.2f} GFLOP a tile"
     )
@@ -117,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
             run.say_done("export_graphs.py")
             return 0
         run.begin()
-        codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
+        codes = networks.encode_tiles(vae_model, tile_set.pixels, "encode")
         maps = refiner_batches.style_maps(tile_set, codes)
         numbers = [painters.index(name) for name in refiner_batches.own_painters(tile_set)]
         step_function = make_step(strategy, vae_model, maps, numbers, parts, run, settings)
@@ -368,7 +369,7 @@ class Watch:
             if len(indices):
                 some = shards.spread(indices, MEASURED_TILES)
                 originals = tiles.to_float(tile_set.select(some).large)
-                pictures = training.in_batches(vae_model.decoder, codes[some])
+                pictures = networks.in_batches(vae_model.decoder, codes[some])
                 self._measured[name] = originals, pictures
 
     def show(self, run: training.Run, step: int) -> None:
@@ -396,7 +397,7 @@ class Watch:
         run.preview(sheet, step)
 
     def _draw(self, pictures: np.ndarray, originals: np.ndarray, strength: float) -> np.ndarray:
-        return training.in_batches(
+        return networks.in_batches(
             lambda *both: self._refine(*both, tf.constant(strength)), pictures, originals
         )
 

@@ -20,6 +20,7 @@ from cadl import (
     gallery,
     latents,
     metrics,
+    networks,
     optimizer,
     projector,
     rival,
@@ -84,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
 
         def show_codes() -> None:
             chosen = tile_set.select(shards.spread(np.arange(len(tile_set)), projector.MAX_TILES))
-            codes = training.encode_tiles(parts.averaged, chosen.pixels, "projector")
+            codes = networks.encode_tiles(parts.averaged, chosen.pixels, "projector")
             projector.write_projector(settings.run, chosen, codes)
 
         if run.is_done(settings.steps):
@@ -308,7 +309,7 @@ class Watch:
         values = {}
         for name, chosen in self._sets.items():
             tiles_in = tiles.to_float(chosen.pixels)
-            z_mean, z_log_var, reconstruction = training.in_batches(self._look, tiles_in)
+            z_mean, z_log_var, reconstruction = networks.in_batches(self._look, tiles_in)
             psnr = metrics.psnr(tiles_in, reconstruction)
             kl = np.asarray(vae.kl_per_code(z_mean, z_log_var)).mean(axis=0)
             values[f"psnr/{name}"] = psnr.mean()
@@ -327,7 +328,7 @@ class Watch:
                 f"step {step}: " + ", ".join(f"{name} {values[name]:.2f} dB" for name in shown)
             )
         tiles_in = tiles.to_float(self._preview.pixels)
-        *_, reconstruction = training.in_batches(self._look, tiles_in)
+        *_, reconstruction = networks.in_batches(self._look, tiles_in)
         sheet = gallery.contact_sheet(
             [list(tiles_in[i : i + 3]) for i in (0, 3)]
             + [list(reconstruction[i : i + 3]) for i in (0, 3)],

@@ -20,11 +20,11 @@ from cadl import (
     console,
     gallery,
     metrics,
+    networks,
     optimizer,
     refiner,
     refiner_losses,
     shards,
-    training,
 )
 from cadl.settings import Count, Seed, read_settings
 
@@ -57,7 +57,7 @@ HEADER = ["sees", "channels", "noise", "steps", "PSNR light", "SSIM light", "sha
 def main(argv: list[str] | None = None) -> int:
     """Trains and measures all ways, prints a table and draws a picture."""
     settings = read_settings(argv)
-    vae_model, _, record = training.load_vae(settings.vae_run)
+    vae_model, _, record = networks.load_vae(settings.vae_run)
     scene = find_scene(vae_model, record, settings)
     tile_set = shards.load_tiles(settings.tiles)
     fraction, seed = (record["settings"][key] for key in ("validation_fraction", "seed"))
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
 
     rows, shown = [], {"tiles": scene.originals}
     gains = {}
-    alone = score(scene, training.in_batches(vae_model.decoder, scene.codes[0.0]))
+    alone = score(scene, networks.in_batches(vae_model.decoder, scene.codes[0.0]))
     rows.append(["VAE alone", "", "", "", *alone, "", "", "", ""])
     bare = score(scene, draw(build("left-out", 1), scene, vae_model)[0])
     rows.append(["thumbnail", "", "", 0, *bare, "", "", "", ""])
@@ -174,13 +174,13 @@ def draw(parts, scene, vae_model) -> tuple[np.ndarray, np.ndarray]:
     """Returns the video's tiles restored at strength 0, and painted at 1."""
     drawn = []
     for strength in (0.0, 1.0):
-        pictures = training.in_batches(vae_model.decoder, scene.codes[strength])
+        pictures = networks.in_batches(vae_model.decoder, scene.codes[strength])
 
         def refine(part, originals, strength=strength):
             strengths = np.full(len(part), strength, np.float32)
             return np.asarray(parts.refining(part, originals, strengths))
 
-        drawn.append(training.in_batches(refine, pictures, scene.originals, batch_size=8))
+        drawn.append(networks.in_batches(refine, pictures, scene.originals, batch_size=8))
     return drawn[0], drawn[1]
 
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, training
+from cadl import console, networks
 from cadl.settings import Count, Seed, read_settings
 
 import imageio_ffmpeg
@@ -101,7 +101,7 @@ def train(settings, folder: Path) -> list:
 
 def weights_of(folder: Path) -> str:
     """Returns a fingerprint of trained weights."""
-    return training.fingerprint(training.load_vae(folder)[0])
+    return networks.fingerprint(networks.load_vae(folder)[0])
 
 
 def convert(settings, folder: Path) -> list:

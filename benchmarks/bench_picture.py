@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from benchmarks.claims import claim
-from cadl import console, gallery, latents, metrics, shards, tiles, training
+from cadl import console, gallery, latents, metrics, networks, shards, tiles
 from cadl.settings import Count, Seed, read_settings
 
 import keras
@@ -43,12 +43,12 @@ PAN_STEP = 1.5  # pixels a frame
 def main(argv: list[str] | None = None) -> int:
     """Measures all ways, prints a table and draws a picture."""
     settings = read_settings(argv)
-    vae_model, _, record = training.load_vae(settings.vae_run)
-    fingerprint = training.fingerprint(vae_model)
+    vae_model, _, record = networks.load_vae(settings.vae_run)
+    fingerprint = networks.fingerprint(vae_model)
     refiners = {}
     for name, run in settings.refiners.items():
-        refiners[name], _, own = training.load_refiner(Path(run))
-        training.check_vae(Path(run), own, settings.vae_run, fingerprint)
+        refiners[name], _, own = networks.load_refiner(Path(run))
+        networks.check_vae(Path(run), own, settings.vae_run, fingerprint)
         if refiners[name].scale != 1:
             raise ValueError(f"{name} is of SCALE {refiners[name].scale}: bench_scale is for it")
     scene = find_scene(vae_model, record, settings)
@@ -110,7 +110,7 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     for name in (painter, video):
         if name not in indices:
             raise ValueError(f"{name or 'a video never seen'} is not among {', '.join(indices)}")
-    codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
+    codes = networks.encode_tiles(vae_model, tile_set.pixels, "encode")
     own = {name: latents.statistics_of(codes[i], kinds[name]) for name, i in indices.items()}
 
     def some(of: np.ndarray) -> np.ndarray:
@@ -188,13 +188,13 @@ def plain(value):
 
 def in_batches(function, values: np.ndarray) -> np.ndarray:
     """Runs a network over arrays of any length."""
-    return training.in_batches(tf.function(function, reduce_retracing=True), values)
+    return networks.in_batches(tf.function(function, reduce_retracing=True), values)
 
 
 def refine(model, pictures: np.ndarray, originals: np.ndarray, strength: float) -> np.ndarray:
     """Returns the refined pictures."""
     call = functools.partial(compiled(model), strength=tf.constant(strength))
-    return training.in_batches(call, pictures, originals, batch_size=8)
+    return networks.in_batches(call, pictures, originals, batch_size=8)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, gallery, metrics, shards, tiles, training
+from cadl import console, gallery, metrics, networks, shards, tiles
 from cadl.settings import Count, Seed, read_settings
 
 import numpy as np
@@ -36,13 +36,13 @@ BATCH = 8
 def main(argv: list[str] | None = None) -> int:
     """Measures every source and prints a table."""
     settings = read_settings(argv)
-    vae_model, _, record = training.load_vae(settings.vae_run)
+    vae_model, _, record = networks.load_vae(settings.vae_run)
     (small, _, of_small), (large, _, of_large) = map(
-        training.load_refiner, (settings.small, settings.large)
+        networks.load_refiner, (settings.small, settings.large)
     )
-    fingerprint = training.fingerprint(vae_model)
-    training.check_vae(settings.small, of_small, settings.vae_run, fingerprint)
-    training.check_vae(settings.large, of_large, settings.vae_run, fingerprint)
+    fingerprint = networks.fingerprint(vae_model)
+    networks.check_vae(settings.small, of_small, settings.vae_run, fingerprint)
+    networks.check_vae(settings.large, of_large, settings.vae_run, fingerprint)
     if (small.scale, large.scale) != (1, 2):
         raise ValueError(f"{settings.small} and {settings.large} are not of SCALE 1 and 2")
     tile_set = shards.load_tiles(settings.tiles, scale=2)
@@ -93,11 +93,11 @@ def make_drawing(vae_model, small, large) -> Callable[[shards.TileSet], dict[str
     refine_small, refine_large = compiled(small), compiled(large)
 
     def draw_all(chosen: shards.TileSet) -> dict[str, np.ndarray]:
-        pictures = training.in_batches(reconstruct, tiles.to_float(chosen.pixels), batch_size=BATCH)
+        pictures = networks.in_batches(reconstruct, tiles.to_float(chosen.pixels), batch_size=BATCH)
 
         def restore(refine: Callable, originals: np.ndarray) -> np.ndarray:
             pixels = tiles.to_float(originals)
-            return training.in_batches(refine, pictures, pixels, batch_size=BATCH)
+            return networks.in_batches(refine, pictures, pixels, batch_size=BATCH)
 
         drawn = (
             enlarge(chosen.pixels),

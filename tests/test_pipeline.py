@@ -11,10 +11,10 @@ from cadl import (
     files,
     graphs,
     latents,
+    networks,
     refiner_batches,
     shards,
     tiles,
-    training,
 )
 
 import imageio.v2 as imageio
@@ -86,8 +86,8 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
 
 
 def test_an_export_of_other_numbers_or_of_none_is_refused(project, scripts):
-    refining, *_ = training.load_refiner(project.refiner_run)
-    model, *_ = training.load_vae(project.vae_run)
+    refining, *_ = networks.load_refiner(project.refiner_run)
+    model, *_ = networks.load_vae(project.vae_run)
     tile_set = shards.load_tiles(project.tiles).select(np.arange(1))
     saved = {name: graphs.load_graph(project.exported, name)[0] for name in graphs.NAMES}
     for value in (np.nan, 3.0):
@@ -225,8 +225,8 @@ def test_the_refiner_sees_grain_that_it_is_not_to_restore(project):
         tile_set, np.arange(len(tile_set)), batch_size=4, seed=1, first_step=0, last_step=1,
         scale=1, detail_channels=8,
     )  # fmt: skip
-    vae_model, *_ = training.load_vae(project.vae_run)
-    codes = training.encode_tiles(vae_model, tile_set.pixels, "encode")
+    vae_model, *_ = networks.load_vae(project.vae_run)
+    codes = networks.encode_tiles(vae_model, tile_set.pixels, "encode")
     maps = refiner_batches.style_maps(tile_set, codes)
     prepare = refiner_batches.make_preparation(
         vae_model, maps, with_detail=True, with_pictures=False

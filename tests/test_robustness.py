@@ -2,7 +2,7 @@
 
 import shutil
 
-from cadl import embeddings, graphs, shards, training
+from cadl import embeddings, graphs, networks, shards
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def damage(path, kind, rng):
 
 
 def checksum(model):
-    return training.fingerprint(model)
+    return networks.fingerprint(model)
 
 
 READERS = {
@@ -41,7 +41,7 @@ READERS = {
     "run": (
         lambda project: project.vae_run,
         "settings.json",
-        lambda folder: checksum(training.load_vae(folder)[0]),
+        lambda folder: checksum(networks.load_vae(folder)[0]),
     ),
     "embeddings": (
         lambda project: project.exported,
@@ -101,6 +101,6 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_taken(project, tmp_
     damage(
         max(folder.glob("checkpoints/*.data-*")), kind, np.random.default_rng(DAMAGES.index(kind))
     )
-    _, step, _ = training.load_vae(folder)
-    _, newest, _ = training.load_vae(project.vae_run)
+    _, step, _ = networks.load_vae(folder)
+    _, newest, _ = networks.load_vae(project.vae_run)
     assert step < newest and "is damaged" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import shutil
 
-from cadl import blocks, graphs, metrics, refiner, shards, tiles, training, vae, video
+from cadl import blocks, graphs, metrics, networks, refiner, shards, tiles, vae, video
 
 import keras
 import numpy as np
@@ -165,7 +165,7 @@ def test_all_scripts_at_scale_2(project, scripts, tmp_path, capsys):
     refine = ("--tiles", folder, "--vae-run", vae_run, "--run", run, "--batch-size", 2,
               "--scale", 2)  # fmt: skip
     call("train_refiner", *refine, "--steps", 2)
-    assert training.load_refiner(run)[0].scale == 2
+    assert networks.load_refiner(run)[0].scale == 2
     call("export_graphs", "--tiles", folder, "--vae-run", vae_run, "--refiner-run", run,
          "--exported", exported, "--compared-tiles", 1)  # fmt: skip
     call("evaluate_embeddings", "--tiles", folder, "--exported", exported, "--report",

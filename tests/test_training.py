@@ -10,7 +10,7 @@ import time
 import urllib.request
 from types import SimpleNamespace
 
-from cadl import optimizer, rival, shards, tiles, training, vae
+from cadl import networks, optimizer, rival, shards, tiles, training, vae
 
 import keras
 import numpy as np
@@ -172,7 +172,7 @@ def train(trained, run, steps, *more):
 
 
 def weights_of(run):
-    model, step, _ = training.load_vae(run)
+    model, step, _ = networks.load_vae(run)
     return step, model.get_weights()
 
 
@@ -225,7 +225,7 @@ def test_the_plain_refiner_with_the_loss_of_2017_learns(project, scripts, tmp_pa
     plain = ("--detail-channels", "0", "--loss", "ancestor", "--log-every", "1")
     assert scripts.train_refiner.main(train_refiner(project, run, 8, *plain)) == 0
     assert set(curve(run, "events/skipped_steps").values()) <= {0}
-    assert training.load_refiner(run)[0].painter is None
+    assert networks.load_refiner(run)[0].painter is None
     losses = curve(run, "loss")
     assert sorted(losses) == list(range(1, 9)) and np.isfinite(list(losses.values())).all()
     first, last = checkpoint_of(run, 4), checkpoint_of(run, 8)
@@ -331,7 +331,7 @@ def test_an_hourly_checkpoint_is_gone_back_to_when_all_newer_ones_are_damaged(tr
     for path in kept.glob("ckpt-*.data*"):
         if not path.name.startswith("ckpt-1."):
             path.write_bytes(b"")
-    assert training.load_vae(run)[1] == int(newest.split("-")[1])
+    assert networks.load_vae(run)[1] == int(newest.split("-")[1])
 
 
 def test_a_second_run_on_the_same_folder_is_refused(trained, scripts, capsys):
