@@ -11,7 +11,7 @@ setup: .venv/ready
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-# Sample media, a few minutes of training, a painted video. All but the result stays in demo/.
+# Sample media, a few minutes of training, a painted video. Previews, pages and the result go to out/, all else to demo/.
 demo: setup
 	$(RUN) data/make_samples.py --samples demo/data
 	$(RUN) extract_tiles.py --paintings demo/data/paintings --videos demo/data/videos --tiles demo/tiles --frame-step 4

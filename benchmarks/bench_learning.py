@@ -26,7 +26,7 @@ WAYS: list[str] = ["ours", "2017"]  # which of the ways below
 SECONDS: Count = 600  # of training, each
 SLICE: Count = 20  # seconds of one before the next has its turn
 SEED: Seed = 1  # of weights, tiles and noise
-CURVES: Path = Path("docs/learning.png")  # picture of PSNR against time
+CURVES: Path = Path("out/bench/learning.png")  # picture of PSNR against time
 
 OURS = dict[str, Any](batch_size=8, rate=1e-3, beta=0.05, kl_warm_up=0, average=True)
 VARIANTS = dict[str, dict[str, Any]](
