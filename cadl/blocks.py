@@ -150,7 +150,7 @@ def shift(pictures, by):
 
 
 def enlarge(pictures, factor: float):
-    """Enlarges [N, h, w, 3], or leaves it as it is if the factor is less than 1."""
+    """Enlarges float32 [N, h, w, 3] bicubically, or leaves it as it is if the factor is below 1."""
     if factor <= 1:
         return pictures
     _, h, w, _ = pictures.shape

@@ -24,8 +24,8 @@ import tensorflow as tf
 CROP_HEIGHT, CROP_WIDTH = 120, 160  # of what is trained on, cut out of the tiles
 SPACING = 2  # pixels between places of strokes: speed counts more than sharp edges
 MAX_GRAIN = 4.0 / 255  # deviation of the noise on what the detail encoder sees, as a sensor's
-MAX_SHIFT = 4.0  # pixels, a block of the refiner; later all begins anew
-SHIFTED = 4  # a batch's last tiles are seen twice, one in so many and at least one a device
+MAX_SHIFT = 4.0  # pixels of 320x180: a block of the refiner, after which blocks fall as before
+TILES_PER_SHIFTED = 4  # one in so many, at a batch's end, is seen twice; at least one a device
 CORNER_STEP = 20  # pixels; strokes of all layers and the refiner's blocks fit in it
 
 
@@ -166,7 +166,7 @@ def make_preparation(vae_model, maps, *, with_detail: bool, with_pictures: bool)
         ]
         given.grained = given.targets + batch["grain"]
         given.shift = batch["shift"][0]
-        again = large[tf.shape(large)[0] * (SHIFTED - 1) // SHIFTED :]
+        again = large[tf.shape(large)[0] * (TILES_PER_SHIFTED - 1) // TILES_PER_SHIFTED :]
         given.shifted = cut(blocks.shift(again, given.shift), corner)
         given.noise = refiner.DETAIL_NOISE * batch["noise"]
         small_shifted = blocks.shrink(given.shifted, scale * refiner.BLOCK)

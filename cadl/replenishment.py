@@ -22,10 +22,13 @@ class Replenisher:
         self._shown: np.ndarray | None = None
 
     def add(self, whole: np.ndarray) -> np.ndarray:
-        """Returns tiles of which blocks that stand still are as they were before.
+        """Keeps blocks that stand still as they were in the tiles before.
 
         Args:
             whole: uint8 [N, scale * 180, scale * 320, 3], the next tiles of the video.
+
+        Returns:
+            As `whole`.
         """
         kept = np.empty_like(whole)
         for tile, place in zip(whole, kept, strict=True):

@@ -147,7 +147,7 @@ def _segments(
         for batch in batches(video.prefetch(clip.read(), 4 * BATCH), SEGMENT_FRAMES):
             number = first // SEGMENT_FRAMES
             whole = tiles.mirror_to_tile(batch, clip.scale)
-            shown = replenisher.add(whole)  # follows all frames
+            shown = replenisher.add(whole)  # of finished segments, too: frames follow them
             if number in missing and first + len(batch) <= total:
                 yield number, whole, recipe.draw(stylize, shown, first)
             first += len(batch)
