@@ -237,11 +237,14 @@ def make_step(strategy, vae_model, maps, painter_numbers, parts, run, settings):
                 terms["adversarial_loss"] = adversary.generator_loss(scores, given.strength[:, 0])
                 loss += adversarial_weight[0] * terms["adversarial_loss"]
             shared_loss = loss * share
-        gradients = tape.gradient(
-            shared_loss,
-            model.trainable_variables,
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
+        gradients = [  # TensorFlow's own zeros fail for Keras' variables
+            tf.zeros(variable.shape) if gradient is None else gradient
+            for gradient, variable in zip(
+                tape.gradient(shared_loss, model.trainable_variables),
+                model.trainable_variables,
+                strict=True,
+            )
+        ]
         norm, skipped = parts.optimizer.learn(model.trainable_variables, gradients, shared_loss)
         terms |= {"loss": loss, "gradient_norm": norm, "skipped": skipped}
         if adversarial:

@@ -242,3 +242,12 @@ def test_the_refiner_sees_grain_that_it_is_not_to_restore(project):
     again = refiner_batches.cut(blocks.shift(whole[-1:], given.shift), corner)
     np.testing.assert_allclose(given.shifted, again, atol=1e-6)
     np.testing.assert_allclose(given.thumbnails[-1:], blocks.shrink(again, 4), atol=1e-6)
+
+
+def test_the_loss_of_2017_trains_a_refiner_with_a_detail_code_too(project, scripts, tmp_path):
+    given = {"tiles": project.tiles, "vae-run": project.vae_run, "run": tmp_path, "steps": 1,
+             "batch-size": 2, "loss": "ancestor"}  # fmt: skip
+    flags = [f"--{name}={value}" for name, value in given.items()]
+    assert scripts.train_refiner.main(flags) == 0
+    refining, step, _ = networks.load_refiner(tmp_path)
+    assert step == 1 and refining.painter is not None
