@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     vae_graph, about = graphs.load_graph(settings.exported, "vae")
     refiner_graph, _ = graphs.load_graph(settings.exported, "refiner", vae_fingerprint=about["vae"])
-    tile_set = shards.load_tiles(settings.tiles, about["scale"])
+    tile_set = shards.load_tiles(settings.tiles)
     codes, kl = encode(vae_graph, tile_set, settings.batch_size)
     sources = {
         name: latents.statistics_of(codes[own], str(tile_set.kinds[own[0]]))
@@ -110,10 +110,10 @@ class Networks:
         for start in range(0, len(codes), self._batch_size):
             part = slice(start, start + self._batch_size)
             picture = self._vae.decode(codes[part])
-            large = self._tiles.large[chosen[part]]
-            drawn = self._refiner.refine(picture, large, np.full(len(large), strength, np.float32))
+            own = np.asarray(self._tiles.pixels[chosen[part]])
+            drawn = self._refiner.refine(picture, own, np.full(len(own), strength, np.float32))
             pictures.append(np.clip(picture, 0, 1))
-            refined.append(tiles.reduce(drawn.numpy(), drawn.shape[1] // tiles.HEIGHT))
+            refined.append(drawn.numpy())
         return np.concatenate(pictures), np.concatenate(refined)
 
     def measure(self, chosen: np.ndarray, codes: np.ndarray) -> list[float]:

@@ -5,27 +5,10 @@
 Each is loaded again and compared with its checkpoint on real tiles.
 """
 
-import inspect
 import sys
 from pathlib import Path
 
-from cadl import (
-    blocks,
-    brush,
-    console,
-    files,
-    graphs,
-    lattice,
-    leading,
-    metrics,
-    networks,
-    painting,
-    polynomials,
-    refiner,
-    shards,
-    tiles,
-    vae,
-)
+from cadl import console, files, graphs, metrics, networks, refiner, shards, tiles
 from cadl.settings import Count, read_settings
 
 import numpy as np
@@ -52,27 +35,23 @@ def main(argv: list[str] | None = None) -> int:
     )
     vae_fingerprint = networks.fingerprint(vae_model)
     networks.check_vae(settings.refiner_run, refiner_record, settings.vae_run, vae_fingerprint)
-    tile_set = shards.load_tiles(settings.tiles, refining.scale)
+    tile_set = shards.load_tiles(settings.tiles)
     about = {
         "vae": vae_fingerprint,
         "vae_step": vae_step,
         "format": graphs.FORMAT,
-        "refiner": files.hash_of([networks.fingerprint(refining), *drawing_code()]),
+        "refiner": networks.fingerprint(refining),
         "refiner_step": refiner_step,
         "validation_fraction": vae_record["settings"]["validation_fraction"],
         "seed": vae_record["settings"]["seed"],
         "sources": vae_record["notes"]["sources"],
-        "scale": refining.scale,
     }
     staged = settings.exported / ".new"  # takes the old ones' place only if it compares well
     with files.only_one(settings.exported):
         for name, graph in (
             ("vae", graphs.VaeGraph(vae_model)),
             ("refiner", graphs.RefinerGraph(refining)),
-            *(
-                (name, graphs.StylizerGraph(vae_model, refining, spacing))
-                for name, spacing in graphs.STYLIZERS.items()
-            ),
+            ("stylizer", graphs.StylizerGraph(vae_model, refining)),
         ):
             graphs.save_graph(graph, staged / name, about)
         chosen = shards.spread(np.arange(len(tile_set)), settings.compared_tiles)
@@ -89,42 +68,35 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def drawing_code() -> list[str]:
-    """Returns the code that says how strokes are drawn: pictures depend on it as on weights."""
-    modules = (blocks, polynomials, brush, lattice, leading, painting, refiner, vae)
-    return [inspect.getsource(module) for module in modules]
-
-
 def compare(saved: dict, vae_model, refining: refiner.Refining, tile_set: shards.TileSet) -> None:
     """Prints the largest difference between SavedModels and checkpoints.
 
     Raises:
         RuntimeError: it is larger than rounding explains.
     """
-    vae_graph, refiner_graph, *stylizers = (saved[name] for name in graphs.NAMES)
-    differences = dict.fromkeys(("encode", "decode", "refine", "stylize"), 0.0)
+    vae_graph, refiner_graph, stylizer = (saved[name] for name in graphs.NAMES)
+    differences = dict.fromkeys(("encode", "decode", "refine", "change"), 0.0)
 
-    def note(name: str, ours, theirs, rounding: float = 0.0) -> None:
-        found = difference(ours, theirs) - rounding
+    def note(name: str, ours, theirs) -> None:
+        found = difference(ours, theirs)
         differences[name] = float(np.maximum(differences[name], found))  # not a number stays so
 
     for start in range(0, len(tile_set), BATCH):
-        part, large = (x[start : start + BATCH] for x in (tile_set.pixels, tile_set.large))
-        z_mean, z_log_var = vae_model.encoder(tiles.to_float(part))
+        part = np.asarray(tile_set.pixels[start : start + BATCH])
+        originals = tiles.to_float(part)
+        z_mean, z_log_var = vae_model.encoder(originals)
         encoded = vae_graph.encode(part)
         note("encode", encoded["z_mean"], z_mean)
         note("encode", encoded["z_log_var"], z_log_var)
         pictures = vae_model.decoder(z_mean)
         note("decode", vae_graph.decode(z_mean), pictures)
         strengths = np.linspace(1.0, 0.0, len(part), dtype=np.float32)
-        drift = np.linspace(0.0, 9.3, 2 * len(part), dtype=np.float32).reshape(-1, 2)
-        originals = tiles.to_float(large)
-        for stylizer, spacing in zip(stylizers, graphs.STYLIZERS.values(), strict=True):
-            refined = refining(pictures, originals, strengths, spacing=spacing, drift=drift)
-            rounded = np.asarray(stylizer.stylize(z_mean, large, strengths, drift)) / 255
-            note("stylize", rounded, np.clip(refined, 0, 1), rounding=0.5 / 255)
-        refined = np.clip(refining(pictures, originals, strengths, drift=0 * drift), 0, 1)
-        note("refine", refiner_graph.refine(pictures, large, strengths), refined)
+        refined = np.clip(refining(pictures, originals, strengths), 0, 1)
+        note("refine", refiner_graph.refine(pictures, part, strengths), refined)
+        changed = stylizer.change(z_mean, part, strengths)
+        offset, matrix = refining.change(pictures, originals, strengths)
+        note("change", changed["offset"], offset)
+        note("change", changed["matrix"], matrix)
     words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())
     console.say(f"largest difference from the checkpoints on {len(tile_set)} tiles: {words}")
     for name, found in differences.items():
@@ -148,12 +120,11 @@ def judge_refiner(vae_graph, refiner_graph, tile_set: shards.TileSet, about: dic
         return
     chosen = tile_set.select(shards.spread(held_out, JUDGED_TILES))
 
-    def restore(part: np.ndarray, large: np.ndarray) -> tuple:
+    def restore(part: np.ndarray) -> tuple:
         pictures = vae_graph.decode(vae_graph.encode(part)["z_mean"])
-        refined = refiner_graph.refine(pictures, large, np.zeros(len(part), np.float32))
-        return pictures, tiles.reduce(np.asarray(refined), about["scale"])
+        return pictures, refiner_graph.refine(pictures, part, np.zeros(len(part), np.float32))
 
-    pictures, refined = networks.in_batches(restore, chosen.pixels, chosen.large, batch_size=BATCH)
+    pictures, refined = networks.in_batches(restore, chosen.pixels, batch_size=BATCH)
     tiles_in = tiles.to_float(chosen.pixels)
     before = metrics.psnr(tiles_in, pictures).mean()
     after = metrics.psnr(tiles_in, refined).mean()

@@ -13,11 +13,12 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import Any
 
-from cadl import console, files, shards, tiles, video
-from cadl.settings import Amount, Count, Range, read_settings
-from cadl.shots import ShotFinder
+from cadl import console, files, shards, tiles
+from cadl.settings import Amount, Count, read_settings
+from cadl.video import reader
+from cadl.video.shots import ShotFinder
 
 import numpy as np
 
@@ -29,14 +30,11 @@ FRAME_STEP: Count = 10  # take every so-manieth frame of a video
 FRAME_STEPS: dict[str, int] = {}  # the same for some videos: source=step,...
 CROP: str = "auto"  # black borders of videos: auto, or top:left:bottom:right in pixels
 CROPS: dict[str, str] = {}  # the same for some videos: source=top:left:bottom:right,...
-SCALE: Annotated[int, Range(1, 2)] = 1  # 2 cuts 640x360, for train_refiner.py --scale 2
 TILES_PER_PICTURE: Count = 4  # a picture that is not 16:9 is covered by up to this many tiles
 
 DROP_BLACK: Amount = 6  # frames whose mean is darker than this, of 255, are dropped; 0 keeps all
 DROP_SAME: Amount = 1  # frames that differ less than this from the one kept before; 0 keeps all
 REMOVE_GONE: bool = False  # also remove tiles of sources that are no longer there
-
-PICTURE_SUFFIXES = frozenset(".jpg .jpeg .jpe .png .webp .avif .tif .tiff .bmp .gif".split())
 
 
 @console.script
@@ -88,9 +86,9 @@ def extract_source(
     The manifest goes first and comes last, so that what is half done is done again.
     """
     step = settings.frame_steps.get(name, settings.frame_step)
-    options = [settings.scale, settings.tiles_per_picture]
+    options = [1, settings.tiles_per_picture]
     if kind == "video":
-        options = [settings.scale, str(crop), step, settings.drop_black, settings.drop_same]
+        options = [1, str(crop), step, settings.drop_black, settings.drop_same]
     request = {"options": options, "files": [files.identity(path) for path in paths]}
     done = load_manifest(settings.tiles, kind, name)
     if done is not None and done["request"] == request:
@@ -137,7 +135,7 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
         pictures = sorted(
             path
             for path in candidates
-            if path.suffix.lower() in PICTURE_SUFFIXES
+            if path.suffix.lower() in tiles.PICTURE_SUFFIXES
             and path.is_file()
             and not files.is_hidden(path, paintings)
         )
@@ -146,7 +144,7 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
         elif folder != paintings:
             console.warn(f"{folder} holds no pictures")
     sources += [
-        ("video", shards.source_name(path.stem), [path]) for path in video.find_videos(videos)
+        ("video", shards.source_name(path.stem), [path]) for path in reader.find_videos(videos)
     ]
     if not sources:
         raise FileNotFoundError(f"no pictures in {paintings} and no videos in {videos}")
@@ -162,7 +160,6 @@ def extract_paintings(
     writer: shards.ShardWriter, source: str, paths: list[Path], settings: SimpleNamespace
 ) -> dict:
     """Writes the tiles of a painter's pictures; unreadable ones are skipped with a warning."""
-    tile_height, tile_width, _ = tiles.shape_at(settings.scale)
     skipped = small = 0
     for path in console.progress(paths, unit="picture", label=source):
         try:
@@ -171,11 +168,11 @@ def extract_paintings(
             console.warn(f"skipped {error}")
             skipped += 1
             continue
-        if picture.width < tile_width or picture.height < tile_height:
+        if picture.width < tiles.WIDTH or picture.height < tiles.HEIGHT:
             size = f"{picture.width}x{picture.height}"
-            console.warn(f"{path}: only {size}, enlarged to {tile_width}x{tile_height}")
+            console.warn(f"{path}: only {size}, enlarged to {tiles.WIDTH}x{tiles.HEIGHT}")
             small += 1
-        cut = tiles.picture_tiles(picture, settings.tiles_per_picture, settings.scale)
+        cut = tiles.picture_tiles(picture, settings.tiles_per_picture)
         for index, pixels in enumerate(cut):
             writer.write(
                 shards.Tile(pixels, "painting", source, index, 0.0, 0, os.fspath(path))
@@ -212,17 +209,16 @@ def extract_video(
         "note": "",
     }
     try:
-        source_video = video.probe(path)
+        source_video = reader.probe(path)
         if crop is None:
-            crop = video.find_crop(source_video)
+            crop = reader.find_crop(source_video)
         row["crop"] = str(crop)
-        tile_height, tile_width, _ = tiles.shape_at(settings.scale)
         crop_size = crop.size(source_video.width, source_video.height)
-        if crop_size[0] < tile_width or crop_size[1] < tile_height:
+        if crop_size[0] < tiles.WIDTH or crop_size[1] < tiles.HEIGHT:
             size = f"{crop_size[0]}x{crop_size[1]}"
-            console.warn(f"{path}: only {size}, enlarged to {tile_width}x{tile_height}")
-        frames = video.read_frames(
-            source_video, crop=source_video.cover_crop(crop), size=(tile_width, tile_height)
+            console.warn(f"{path}: only {size}, enlarged to {tiles.WIDTH}x{tiles.HEIGHT}")
+        frames = reader.read_frames(
+            source_video, crop=source_video.cover_crop(crop), size=(tiles.WIDTH, tiles.HEIGHT)
         )
         shot_finder = ShotFinder()
         kept: np.ndarray | None = None
@@ -230,15 +226,14 @@ def extract_video(
         count = 0
         for index, frame in enumerate(bar):
             count += 1
-            small = tiles.reduce(frame[None], settings.scale)[0]
-            shot = shot_finder.add(small)
+            shot = shot_finder.add(frame)
             if index % frame_step:
                 continue
-            change = 255.0 if kept is None else np.abs(small.astype(np.int16) - kept).mean()
-            if small.mean() < settings.drop_black or change < settings.drop_same:
+            change = 255.0 if kept is None else np.abs(frame.astype(np.int16) - kept).mean()
+            if frame.mean() < settings.drop_black or change < settings.drop_same:
                 row["dropped"] += 1
                 continue
-            kept = small.astype(np.int16)
+            kept = frame.astype(np.int16)
             seconds = float(source_video.times[min(index, len(source_video.times) - 1)])
             writer.write(
                 shards.Tile(frame, "video", source, index, seconds, shot, os.fspath(path))

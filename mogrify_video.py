@@ -1,4 +1,4 @@
-"""Step 7 of 7: paints videos in a painter's style, frame by frame, with their sound.
+"""Step 7 of 7: paints videos, or pictures, in a painter's style, with their sound.
 
     python mogrify_video.py --videos data/videos/clip.mp4 --style van-gogh --strength 0.75
 
@@ -18,33 +18,26 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
-from cadl import (
-    clips,
-    console,
-    embeddings,
-    files,
-    first_pass,
-    gallery,
-    graphs,
-    latents,
-    second_pass,
-    shards,
-    video,
-)
+from cadl import console, embeddings, files, gallery, graphs, latents, shards
+from cadl.conversion import encode_pass, render_pass
+from cadl.conversion.clip import Clip, Encoding, Geometry, resize
+from cadl.conversion.frame_painter import FramePainter
 from cadl.settings import Amount, Range, Share, read_settings, to_json
-from cadl.tiles import Crop, shape_at
+from cadl.strokes.hand import Hand
+from cadl.strokes.track_files import DamagedTracks, read_tracks
+from cadl.tiles import PICTURE_SUFFIXES, SHAPE, Crop
 from cadl.vae import CODES
+from cadl.video import reader
 
 import numpy as np
 
-VIDEOS: list[Path] = [Path("data/videos")]  # a video, several, or a folder of them
+VIDEOS: list[Path] = [Path("data/videos")]  # a video or picture, several, or a folder of videos
 STYLE: str = ""  # painting source, picture file, or a blend a:0.6,b:0.4; empty: the first painter
 STRENGTH: Share = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "gaussian"  # how codes are moved
 
-STROKES: Literal["fast", "normal", "fine"] = "normal"  # edges: soft, usual, or at 640x360, slow
-
-FOLLOW_CAMERA: bool = True  # strokes move as the whole picture does; if not, they keep their places
+QUALITY: Literal["draft", "full"] = "full"  # draft: strokes at half the size, for a quick look
+HOLD_FRAMES: Annotated[int, Range(1, 24)] = 1  # frames a painted state is held; 2: "on twos"
 
 CROP: str = "auto"  # black borders: auto, or top:left:bottom:right in pixels
 START_SECONDS: Amount = 0.0  # where to begin, from the file's start
@@ -60,9 +53,9 @@ REPLACE: bool = False  # replace a finished output that was made with other sett
 EXPORTED: Path = Path("exported")  # SavedModels and embeddings
 OUT: Path = Path("out")  # where the videos go
 
-STYLIZERS = {"fast": "stylizer-fast", "normal": "stylizer", "fine": "stylizer-fine"}
 FAR = 3.5  # distance from what was trained on that is worth a warning; unseen films have 2 to 3
 LADDER_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+LADDER_WIDTH = 854  # pixels of a frame on it, at most
 
 
 @console.script
@@ -78,12 +71,12 @@ def main(argv: list[str] | None = None) -> int:
     pool.shutdown(wait=False)
     vae_graph, vae_about = graphs.load_graph(settings.exported, "vae")
     stylizer, about = graphs.load_graph(
-        settings.exported, STYLIZERS[settings.strokes], vae_fingerprint=vae_about["vae"]
+        settings.exported, "stylizer", vae_fingerprint=vae_about["vae"]
     )
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
     model = SimpleNamespace(
         vae=vae_graph,
-        stylize=stylizer.stylize,
+        stylizer=stylizer,
         about=about,
         trained=[source for name, source in sources.items() if name in about["sources"]],
     )
@@ -196,7 +189,7 @@ def find_videos(given: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            found += video.find_videos(path)
+            found += reader.find_videos(path)
         elif path.is_file():
             found.append(path)
         else:
@@ -214,50 +207,64 @@ def find_videos(given: list[Path]) -> list[Path]:
 def convert(
     path: Path,
     style: Style,
-    look: Callable[[], tuple[video.Video, Crop]],
+    look: Callable[[], tuple[reader.Video, Crop]],
     size: str | tuple[int, int],
     model: SimpleNamespace,
     settings: SimpleNamespace,
 ) -> tuple[str, int, str]:
     """Converts one video; returns the file written, its frames, and a remark."""
     name = f"{shards.source_name(path.stem)}-{shards.source_name(style.name)}"
-    target = settings.out / f"{name}.mp4"
+    is_picture = path.suffix.lower() in PICTURE_SUFFIXES - reader.SUFFIXES
+    target = settings.out / f"{name}{'.png' if is_picture else '.mp4'}"
     request = request_of(path, style, model.about, settings)
     work = settings.out / "work"
     unrecorded = not target.with_suffix(".json").exists()
     # If it was killed after its video was joined, before its record, joining again costs little.
-    if not (unrecorded and second_pass.was_begun(work / name, request)):
+    if not (unrecorded and render_pass.was_begun(work / name, request)):
         frames = frames_made_before(target, request, settings.replace)
         if frames:
             return str(target), frames, "was finished before"
     with files.only_one(work / name):
         source, own_crop = look()
-        clip, geometry = plan(source, own_crop, size, model.about["scale"], settings)
+        clip, geometry = plan(source, own_crop, size, settings)
         passes = work / "passes" / shards.source_name(path.stem)
+        hand = Hand()
         with ThreadPoolExecutor(1) as pool:
-            prepared = pool.submit(draw_nothing, model)
-            encoded = first_pass.encode_video(clip, model.vae, model.about["vae"], passes)
+            prepared = pool.submit(warm_up, model)
+            analysis = encode_pass.analyse_video(
+                clip, geometry, hand, encode_with(model), model.about["vae"], passes
+            )
             prepared.result()
-        if not settings.follow_camera:
-            encoded = dataclasses.replace(encoded, drift=np.zeros_like(encoded.drift))
+        encoded = analysis.encoded
         distance = tell_distance(path, encoded, model)
         move = encoded.style_move(style.painter, settings.style_map)
         smoothing = settings.smoothing_seconds * float(clip.source.rate)
 
-        def restyle(strength: float) -> first_pass.Recipe:
-            return encoded.restyle(move, strength, smoothing)
+        def render(strength: float) -> render_pass.Rendering:
+            strengths = encoded.strengths(strength)
+            codes = encode_pass.MovedCodes(encoded, smoothing, move, strengths)
+            painter = FramePainter(
+                geometry, hand, change_with(model), codes, strengths, settings.quality == "draft"
+            )
+            encoding = Encoding(geometry, settings.compare, settings.crf, settings.preset)
+            return render_pass.Rendering(
+                clip, encoded, analysis.tracks, painter, encoding, settings.hold_frames
+            )
 
-        draw_ladder(target, encoded, restyle, model.stylize, geometry, settings.style_map)
-        target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
-        encoding = clips.Encoding(geometry, settings.compare, settings.crf, settings.preset)
         try:
-            report = second_pass.write_video(
-                clip, encoded, restyle(settings.strength), model.stylize, encoding, target,
-                work / name, request,
-            )  # fmt: skip
+            draw_ladder(target, render, settings.style_map)
+            target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
+            rendering = render(settings.strength)
+            if is_picture:
+                report = render_pass.write_picture(rendering, target)
+            else:
+                report = render_pass.write_video(rendering, target, work / name, request)
+        except DamagedTracks:
+            encode_pass.forget(analysis.tracks)
+            raise
         except RuntimeError:  # the passes saw different frames: neither may be gone on with
-            first_pass.forget(passes)
-            second_pass.clean_up(work / name)
+            encode_pass.forget(passes)
+            render_pass.clean_up(work / name)
             raise
         report |= {
             "request": request,
@@ -266,20 +273,38 @@ def convert(
             "distance_from_training": distance,
         }
         files.write_json(target.with_suffix(".json"), report)
-        second_pass.clean_up(work / name)
-    console.say(
-        f"{target}: {report['frames']} frames of {geometry.output_size[0]}x"
-        f"{geometry.output_size[1]} at {clip.source.rate} frames/s; sound: {report['sound']}; "
-        f"flicker {report['flicker_output']:.2f}, of the input {report['flicker_input']:.2f}"
-    )
+        render_pass.clean_up(work / name)
+    size_shown = "{}x{}".format(*report["output_size"])
+    if is_picture:
+        console.say(f"{target}: {size_shown}")
+    else:
+        console.say(
+            f"{target}: {report['frames']} frames of {size_shown} at {clip.source.rate} frames/s; "
+            f"sound: {report['sound']}; flicker {report['flicker_output']:.2f}, of the input "
+            f"{report['flicker_input']:.2f}"
+        )
     return str(target), report["frames"], report["sound"]
 
 
-def draw_nothing(model: SimpleNamespace) -> None:
-    """Draws an empty tile: TensorFlow prepares the graph at its first call, for two seconds."""
-    codes, still = np.zeros((1, CODES), np.float32), np.zeros((1, 2), np.float32)
-    tile = np.zeros((1, *shape_at(model.about["scale"])), np.uint8)
-    model.stylize(codes, tile, np.ones(1, np.float32), still)
+def encode_with(model: SimpleNamespace) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the function from tiles to latents."""
+    return lambda tiles: np.asarray(model.vae.encode(tiles)["z_mean"])
+
+
+def change_with(model: SimpleNamespace) -> Callable:
+    """Returns the function that says how frames are moved, as `FramePainter.change`."""
+
+    def change(codes: np.ndarray, tiles: np.ndarray, strengths: np.ndarray) -> tuple:
+        changed = model.stylizer.change(codes, tiles, strengths)
+        return np.asarray(changed["offset"]), np.asarray(changed["matrix"])
+
+    return change
+
+
+def warm_up(model: SimpleNamespace) -> None:
+    """Moves an empty tile: TensorFlow prepares the graph at its first call, for two seconds."""
+    codes, strengths = np.zeros((1, CODES), np.float32), np.ones(1, np.float32)
+    model.stylizer.change(codes, np.zeros((1, *SHAPE), np.uint8), strengths)
 
 
 def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace) -> dict:
@@ -295,25 +320,21 @@ def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace)
         "vae": about["vae"],
         "refiner": about["refiner"],
         "painter": style.key,
-        "segment_frames": second_pass.SEGMENT_FRAMES,
-        "format": second_pass.FORMAT,
+        "segment_frames": render_pass.SEGMENT_FRAMES,
+        "format": render_pass.FORMAT,
     }
 
 
-def look_at(path: Path, crop: Crop | None) -> tuple[video.Video, Crop]:
+def look_at(path: Path, crop: Crop | None) -> tuple[reader.Video, Crop]:
     """Finds out what a video is, and its black borders if no crop is given."""
-    source = video.probe(path)
-    return source, crop or video.find_crop(source)
+    source = reader.probe(path)
+    return source, crop or reader.find_crop(source)
 
 
 def plan(
-    source: video.Video,
-    crop: Crop,
-    size: str | tuple[int, int],
-    scale: int,
-    settings: SimpleNamespace,
-) -> tuple[clips.Clip, clips.Geometry]:
-    """Works out, and says, what will be read, at the scale of the refiner, and written.
+    source: reader.Video, crop: Crop, size: str | tuple[int, int], settings: SimpleNamespace
+) -> tuple[Clip, Geometry]:
+    """Works out, and says, what will be read and written.
 
     Raises:
         ValueError: it begins after the video's end.
@@ -325,22 +346,17 @@ def plan(
         )
     if size != "source":
         crop = source.cover_crop(crop, *([] if isinstance(size, str) else [size]))
-    geometry = clips.Geometry.of(
-        source, crop, size, settings.compare, scale=2 if settings.strokes == "fine" else scale
-    )
+    geometry = Geometry.of(source, crop, size, settings.compare)
     console.say(
         f"{source.path.name}: {source.width}x{source.height}, {len(source.times)} frames at "
         f"{source.rate} frames/s{' (variable)' if source.variable_rate else ''}, crop {crop}, "
         f"sound {'+'.join(source.audio_codecs) or 'none'}; output {geometry.output_size[0]}x"
         f"{geometry.output_size[1]}"
     )
-    clip = clips.Clip(
-        source, crop, geometry.tile_size, scale, settings.start_seconds, settings.length_seconds
-    )
-    return clip, geometry
+    return Clip(source, crop, settings.start_seconds, settings.length_seconds), geometry
 
 
-def tell_distance(path: Path, encoded: first_pass.Encoded, model: SimpleNamespace) -> float | None:
+def tell_distance(path: Path, encoded: encode_pass.Encoded, model: SimpleNamespace) -> float | None:
     """Returns how far a video is from what was trained on, None if unknown; warns if it is far."""
     if not model.trained:
         return None
@@ -383,25 +399,31 @@ def frames_made_before(target: Path, request: dict, replace: bool) -> int:
     )
 
 
-def draw_ladder(target, encoded, restyle, stylize, geometry, style_map) -> None:
+def draw_ladder(
+    target: Path, render: Callable[[float], render_pass.Rendering], style_map: str
+) -> None:
     """Writes a picture of a few frames at several strengths, before the long part begins.
 
     Args:
         target: the video that is made; the picture is named after it.
-        encoded: by the first pass.
-        restyle: returns the recipe for a strength.
-        stylize: draws tiles.
-        geometry: sizes.
+        render: returns what frames of a strength are painted from.
         style_map: as STYLE_MAP.
     """
-    rows = [list(geometry.cut(encoded.samples))]
+    first = render(0.0)
+    geometry = first.encoding.geometry
+    numbers, frames, tracked = first.encoded.sample_indices.tolist(), [], []
+    for number, sample in zip(numbers, first.encoded.samples, strict=True):
+        found = render_pass.read_frames_at(first, number, 1)
+        frames.append(found[0] if found else resize(sample, geometry.picture_size))
+        tracked.append(next(read_tracks(first.tracks, number, number + 1)))
+    rows = [frames]
     for strength in LADDER_STRENGTHS:
-        recipe = restyle(strength).of(encoded.sample_indices)
-        rows.append(list(geometry.cut(recipe.draw(stylize, encoded.samples))))
+        rows.append(render(strength).painter.paint_alone(numbers, frames, tracked))
     sheet = gallery.contact_sheet(
         rows,
         title=f"{target.stem}, map {style_map}",
         row_labels=["original", *(f"strength {strength}" for strength in LADDER_STRENGTHS)],
+        scale=min(1.0, LADDER_WIDTH / geometry.picture_size[0]),
     )
     path = target.with_name(f"{target.stem}-ladder.png")
     gallery.save_picture(path, sheet)

@@ -9,9 +9,10 @@ and prints a table: colours or sizes that look odd here would spoil everything t
 import sys
 from pathlib import Path
 
-from cadl import console, files, gallery, shards, video
+from cadl import console, files, gallery, shards
 from cadl.settings import Count, read_settings
 from cadl.tiles import Crop
+from cadl.video import reader
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -99,10 +100,10 @@ def draw_crop(path: Path, folder: Path, chosen: list[shards.Tile]) -> None:
     try:
         record = files.read_json(folder / f"video-{tile.source}.json")
         crop = Crop.parse(record["result"]["crop"])
-        source = video.probe(Path(tile.path))
+        source = reader.probe(Path(tile.path))
         crop.size(source.width, source.height)
         size = source.display_size(Crop())
-        frames = video.read_frames(
+        frames = reader.read_frames(
             source,
             crop=Crop(),
             size=size,

@@ -5,13 +5,9 @@ Endpoints, each for any batch size:
 - `vae/encode`: uint8 tiles [N, 180, 320, 3] -> `z_mean`, `z_log_var`, float32 [N, 512]
 - `vae/decode`: float32 codes [N, 512] -> float32 tiles [N, 180, 320, 3], not clipped
 - `refiner/refine`: float32 VAE tiles, uint8 original tiles, float32 strength [N] -> float32 tiles
-- `stylizer/stylize`: float32 mapped codes [N, 512], uint8 original tiles, float32 strength [N],
-  float32 drift of the strokes [N, 2], in pixels of 320x180 -> uint8 tiles: decode, refine, clip and
-  round in one graph
-- `stylizer-fast/stylize`: the same with strokes drawn at half the resolution
-- `stylizer-fine/stylize`: the same at twice the resolution, uint8 tiles [N, 360, 640, 3]
-
-A refiner of scale 2 takes original tiles of [N, 360, 640, 3] and returns such.
+- `stylizer/change`: float32 mapped codes [N, 512], uint8 original tiles, float32 strength [N] ->
+  `offset`, float32 tiles, and `matrix`, float32 [N, 3, 3]: how a frame of any size is moved, see
+  `Refining.change`
 """
 
 import shutil
@@ -22,16 +18,13 @@ from cadl import files, tiles, vae
 import keras
 import tensorflow as tf
 
-FORMAT = 5  # of the SavedModels; more when endpoints change
+FORMAT = 6  # of the SavedModels; more when endpoints change
 ABOUT = "about.json"  # in each: what it belongs to, and checksums of its files
-# Pixels between the places of strokes. One SavedModel each: a conversion loads one of them.
-STYLIZERS = {"stylizer": 1.0, "stylizer-fast": 2.0, "stylizer-fine": 0.5}
-NAMES = ("vae", "refiner", *STYLIZERS)
+NAMES = ("vae", "refiner", "stylizer")
 TILE_BYTES = tf.TensorSpec((None, *tiles.SHAPE), tf.uint8)
 TILE_FLOATS = tf.TensorSpec((None, *tiles.SHAPE), tf.float32)
 CODES = tf.TensorSpec((None, vae.CODES), tf.float32)
 STRENGTH = tf.TensorSpec((None,), tf.float32)
-DRIFT = tf.TensorSpec((None, 2), tf.float32)
 
 
 class Graph(tf.Module):
@@ -45,11 +38,6 @@ class Graph(tf.Module):
         """Keeps a network's variables, and returns what gives the network back."""
         self._held = [*getattr(self, "_held", []), *(v.value for v in network.variables)]
         return lambda: network
-
-
-def originals_of(refining: keras.Model) -> tf.TensorSpec:
-    """Returns what original tiles a refiner takes."""
-    return tf.TensorSpec((None, *tiles.shape_at(refining.scale)), tf.uint8)
 
 
 class VaeGraph(Graph):
@@ -79,34 +67,28 @@ class RefinerGraph(Graph):
         """Takes a trained `Refining`."""
         super().__init__()
         self._model = self.hold(model)
-        signature = [TILE_FLOATS, originals_of(model), STRENGTH]
-        self.refine = tf.function(self._refine, signature, autograph=False)
 
-    def _refine(self, pictures: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+    @tf.function(input_signature=[TILE_FLOATS, TILE_BYTES, STRENGTH], autograph=False)
+    def refine(self, pictures: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
         """Returns refined tiles in [0, 1]."""
-        still = tf.zeros((tf.shape(strength)[0], 2))
         originals = tf.cast(tiles, tf.float32) / 255
-        return tf.clip_by_value(self._model()(pictures, originals, strength, drift=still), 0.0, 1.0)
+        return tf.clip_by_value(self._model()(pictures, originals, strength), 0.0, 1.0)
 
 
 class StylizerGraph(Graph):
     """Decoder and refiner in one."""
 
-    def __init__(self, model: keras.Model, refining: keras.Model, spacing: float):
-        """Takes a trained VAE, a trained `Refining`, and the pixels between places of strokes."""
+    def __init__(self, model: keras.Model, refining: keras.Model):
+        """Takes a trained VAE and a trained `Refining`."""
         super().__init__()
         self._decoder, self._refining = self.hold(model.decoder), self.hold(refining)
-        self._spacing = spacing
-        signature = [CODES, originals_of(refining), STRENGTH, DRIFT]
-        self.stylize = tf.function(self._stylize, signature, autograph=False)
 
-    def _stylize(self, codes, tiles, strength, drift) -> tf.Tensor:
-        """Returns stylised tiles, uint8."""
+    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH], autograph=False)
+    def change(self, codes, tiles, strength) -> dict[str, tf.Tensor]:
+        """Returns how frames are moved."""
         originals = tf.cast(tiles, tf.float32) / 255
-        refined = self._refining()(
-            self._decoder()(codes), originals, strength, spacing=self._spacing, drift=drift
-        )
-        return tf.cast(tf.clip_by_value(refined, 0.0, 1.0) * 255 + 0.5, tf.uint8)
+        offset, matrix = self._refining().change(self._decoder()(codes), originals, strength)
+        return {"offset": offset, "matrix": matrix}
 
 
 def save_graph(graph: tf.Module, folder: Path, about: dict) -> None:
@@ -134,27 +116,22 @@ def replace_folder(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load_graph(
-    exported: Path, name: str, *, vae_fingerprint: str | None = None, scale: int | None = None
-) -> tuple:
+def load_graph(exported: Path, name: str, *, vae_fingerprint: str | None = None) -> tuple:
     """Loads a SavedModel and what it says of itself.
 
     Args:
         exported: folder of all SavedModels.
         name: one of NAMES.
         vae_fingerprint: of the VAE that it must belong to; None for any.
-        scale: that it must have; None for any.
 
     Returns:
         The loaded module and the contents of its about.json.
 
     Raises:
         FileNotFoundError: it is not there; the script that makes it is named.
-        ValueError: it is damaged, belongs to another VAE or has another scale.
+        ValueError: it is damaged or belongs to another VAE.
     """
     about = read_about(exported, name)
-    if scale not in (None, about["scale"]):
-        raise ValueError(f"{exported / name} is of SCALE {about['scale']}, not {scale}")
     if vae_fingerprint is not None and about["vae"] != vae_fingerprint:
         raise ValueError(
             f"{exported / name} belongs to VAE {about['vae']}, not {vae_fingerprint}: "

@@ -69,12 +69,11 @@ def load_refiner(folder: Path) -> tuple[refiner.Refining, int, dict]:
     """Loads a trained refiner: the model, its step, its settings.json. Raises as load_averaged."""
 
     def build(architecture: dict) -> refiner.Refining:
-        architecture = {"scale": 1, **architecture}
-        detail_channels, scale = architecture.get("detail_channels", 0), architecture["scale"]
-        wanted = refiner.architecture(detail_channels, scale)
+        detail_channels = architecture.get("detail_channels", 0)
+        wanted = refiner.architecture(detail_channels)
         if architecture != wanted:
             raise ValueError(f"{folder} has architecture {architecture}, not {wanted}: train again")
-        return refiner.Refining(detail_channels, scale=scale)
+        return refiner.Refining(detail_channels)
 
     return load_averaged(folder, "train_refiner.py", build)
 

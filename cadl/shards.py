@@ -29,7 +29,7 @@ class Tile:
     """One record.
 
     Attributes:
-        pixels: uint8 [180, 320, 3], RGB, or at another scale.
+        pixels: uint8 [180, 320, 3], RGB.
         kind: "painting" or "video".
         source: name of the painter or the video.
         index: frame number in the video, or number of the crop of the picture.
@@ -193,7 +193,6 @@ class TileSet:
 
     Attributes:
         pixels: uint8 [N, 180, 320, 3], memory mapped.
-        large: the same at the scale that was asked for; at 1 it is `pixels`.
         kinds: [N] "painting" or "video".
         sources: [N] names.
         groups: [N] names of what must not be split between training and validation: a painting,
@@ -202,7 +201,6 @@ class TileSet:
     """
 
     pixels: np.ndarray
-    large: np.ndarray
     kinds: np.ndarray
     sources: np.ndarray
     groups: np.ndarray
@@ -213,10 +211,8 @@ class TileSet:
 
     def select(self, chosen: np.ndarray) -> "TileSet":
         """Returns the tiles at some indices; their pixels are copied."""
-        pixels = np.asarray(self.pixels[chosen])
         return TileSet(
-            pixels,
-            pixels if self.large is self.pixels else np.asarray(self.large[chosen]),
+            np.asarray(self.pixels[chosen]),
             *(values[chosen] for values in (self.kinds, self.sources, self.groups, self.labels)),
         )
 
@@ -253,51 +249,31 @@ def spread(indices: np.ndarray, at_most: int) -> np.ndarray:
     return indices[np.linspace(0, len(indices) - 1, at_most + 2).astype(int)[1:-1]]
 
 
-def load_tiles(folder: Path, scale: int = 1) -> TileSet:
+def load_tiles(folder: Path) -> TileSet:
     """Decompresses all tiles of a folder once, into a temporary file of 173 kB a tile.
 
-    At scale 2 into another one as well, of 691 kB a tile. Files lie in the folder, or where the
-    system keeps such files if the folder is read-only.
-
-    Args:
-        folder: where the shards are.
-        scale: of `large`; tiles must have been extracted at it or, for 1, at any.
+    The file lies in the folder, or where the system keeps such files if the folder is read-only.
 
     Raises:
         FileNotFoundError: there are no tiles.
-        ValueError: a shard is missing or damaged, or its tiles are too small.
+        ValueError: a shard is missing or damaged.
     """
     columns: list[tuple[str, str, str, str]] = []
     found = list_shards(folder)
-    where = folder if os.access(folder, os.W_OK) else None
-    maps = {size: tempfile.TemporaryFile(prefix=".tiles-", dir=where) for size in {1, scale}}
+    file = tempfile.TemporaryFile(
+        prefix=".tiles-", dir=folder if os.access(folder, os.W_OK) else None
+    )
     for shard in console.progress(found, unit="shard", label="load tiles"):
         for tile in read_shard(shard):
-            for size, file in maps.items():
-                file.write(_at_scale(tile, size, shard).tobytes())
+            file.write(tile.pixels.tobytes())
             place = Path(tile.path).name if tile.kind == "painting" else f"shot {tile.shot}"
             label = f"{tile.source} {Path(tile.path).stem if tile.kind == 'painting' else ''}"
             label += f" frame {tile.index}" if tile.kind == "video" else f" {tile.index}"
             label = label.encode("utf-8", "replace").decode("utf-8")  # whatever the file's name
             columns.append((tile.kind, tile.source, f"{tile.source}/{place}", label))
-    for file in maps.values():
-        file.flush()
-    pixels, large = (
-        np.memmap(maps[size], np.uint8, "r", shape=(len(columns), *tiles.shape_at(size)))
-        for size in (1, scale)
-    )
-    large = pixels if scale == 1 else large
-    return TileSet(pixels, large, *(np.array(values) for values in zip(*columns, strict=True)))
-
-
-def _at_scale(tile: Tile, scale: int, shard: Path) -> np.ndarray:
-    own = len(tile.pixels) // tiles.HEIGHT
-    if own % scale:
-        raise ValueError(
-            f"{shard} holds tiles of {tiles.WIDTH * own}x{tiles.HEIGHT * own}, too small for SCALE "
-            f"{scale}: run extract_tiles.py --scale {scale}"
-        )
-    return tiles.reduce(tile.pixels[None], own // scale)[0]
+    file.flush()
+    pixels = np.memmap(file, np.uint8, "r", shape=(len(columns), *tiles.SHAPE))
+    return TileSet(pixels, *(np.array(values) for values in zip(*columns, strict=True)))
 
 
 def training_batches(
@@ -329,7 +305,7 @@ def training_batches(
         ValueError: a weight is of no source, or less than 1.
 
     Yields (as a dataset):
-        step int64 [], tiles uint8 [batch_size, 180, 320, 3], of `large`; source number int32
+        step int64 [], tiles uint8 [batch_size, 180, 320, 3]; source number int32
         [batch_size] in the order of `source_indices`.
     """
     chosen = np.zeros(len(tile_set), bool)
@@ -346,14 +322,14 @@ def training_batches(
             turn, place = divmod(within_source, len(sources[source]))
             order = np.random.default_rng([seed, source, turn]).permutation(len(sources[source]))
             picked[slot], source_of[slot] = sources[source][order[place]], source
-        batch = tile_set.large[picked]
+        batch = tile_set.pixels[picked]
         mirrored = np.random.default_rng([seed, 1 << 20, int(step)]).random(batch_size) < 0.5
         batch[mirrored] = batch[mirrored, :, ::-1]
         return batch, source_of
 
     def load(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         batch, source_of = tf.numpy_function(draw, [step], (tf.uint8, tf.int32), stateful=False)
-        batch.set_shape((batch_size, *tile_set.large.shape[1:]))
+        batch.set_shape((batch_size, *tile_set.pixels.shape[1:]))
         source_of.set_shape((batch_size,))
         return step, batch, source_of
 
@@ -412,7 +388,7 @@ def full_disk_as_os_error(folder: Path) -> Iterator[None]:
 
 def _serialize(tile: Tile) -> bytes:
     shape = tile.pixels.shape
-    if shape not in map(tiles.shape_at, tiles.SCALES) or tile.pixels.dtype != np.uint8:
+    if shape != tiles.SHAPE or tile.pixels.dtype != np.uint8:
         raise ValueError(f"tile is {tile.pixels.dtype} {shape}, not {tiles.SHAPE}")
     values = {
         "raw": _bytes(np.ascontiguousarray(tile.pixels).tobytes()),
@@ -451,7 +427,7 @@ def _parse(record: bytes) -> Tile:
     height, width = (fields[name].int64_list.value[0] for name in ("height", "width"))
     raw = fields["raw"].bytes_list.value[0]
     shape = (height, width, tiles.CHANNELS)
-    if shape not in map(tiles.shape_at, tiles.SCALES) or len(raw) != math.prod(shape):
+    if shape != tiles.SHAPE or len(raw) != math.prod(shape):
         raise ValueError(
             f"tile of {width}x{height} in {len(raw)} bytes, not {tiles.WIDTH}x{tiles.HEIGHT}"
         )

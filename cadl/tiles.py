@@ -15,8 +15,8 @@ WIDTH = 320
 HEIGHT = 180
 CHANNELS = 3
 SHAPE = (HEIGHT, WIDTH, CHANNELS)
-SCALES = (1, 2)  # sizes that tiles are stored and refined at, over 320x180
 
+PICTURE_SUFFIXES = frozenset(".jpg .jpeg .jpe .png .webp .avif .tif .tiff .bmp .gif".split())
 MAX_PICTURE_PIXELS = 150_000_000
 # What Pillow raises at one damaged file or another.
 PICTURE_ERRORS = (
@@ -129,46 +129,23 @@ def fit_size(width: int, height: int) -> tuple[int, int]:
     return fitted_width, fitted_height
 
 
-def shape_at(scale: int) -> tuple[int, int, int]:
-    """Returns height, width and channels of tiles at a scale."""
-    return scale * HEIGHT, scale * WIDTH, CHANNELS
-
-
-def reduce(pictures: np.ndarray, scale: int) -> np.ndarray:
-    """Averages over squares: [N, scale * h, scale * w, 3] -> [N, h, w, 3], of the same type."""
-    if scale == 1:
-        return pictures
-    whole_numbers = pictures.dtype == np.uint8
-    n, height, width, channels = pictures.shape
-    size = n, height // scale, width // scale, channels
-    total = np.zeros(size, np.uint16 if whole_numbers else pictures.dtype)
-    for y in range(scale):
-        for x in range(scale):
-            total += pictures[:, y::scale, x::scale]
-    if whole_numbers:
-        return ((total + scale**2 // 2) // scale**2).astype(np.uint8)
-    return total / np.asarray(scale**2, pictures.dtype)
-
-
-def mirror_to_tile(pictures: np.ndarray, scale: int = 1) -> np.ndarray:
+def mirror_to_tile(pictures: np.ndarray) -> np.ndarray:
     """Fills tiles round centred pictures with their mirror image.
 
     A frame that is not 16:9 keeps its proportions inside the tile; the mirrored margins look like
     picture to the networks and are cut off again by `crop_from_tile`.
 
     Args:
-        pictures: uint8 [N, h, w, 3] with h <= scale * 180 and w <= scale * 320, both even.
-        scale: of the tiles.
+        pictures: uint8 [N, h, w, 3] with h <= 180 and w <= 320, both even.
 
     Returns:
-        uint8 [N, scale * 180, scale * 320, 3].
+        uint8 [N, 180, 320, 3].
     """
     _, height, width, _ = pictures.shape
-    whole_height, whole_width, _ = shape_at(scale)
-    if height == whole_height and width == whole_width:
+    if height == HEIGHT and width == WIDTH:
         return pictures
-    rows = _mirrored_indices(height, whole_height)
-    columns = _mirrored_indices(width, whole_width)
+    rows = _mirrored_indices(height, HEIGHT)
+    columns = _mirrored_indices(width, WIDTH)
     return pictures[:, rows][:, :, columns]
 
 
@@ -187,7 +164,7 @@ def _mirrored_indices(size: int, target: int) -> np.ndarray:
     return np.where(places < size, places, 2 * size - 1 - places)
 
 
-def picture_tiles(picture: Image.Image, max_tiles: int, scale: int = 1) -> list[np.ndarray]:
+def picture_tiles(picture: Image.Image, max_tiles: int) -> list[np.ndarray]:
     """Cuts a picture into overlapping tiles that cover it, never squashed.
 
     The picture is scaled so that its shorter side, against 16:9, fills a tile; along the other
@@ -196,27 +173,25 @@ def picture_tiles(picture: Image.Image, max_tiles: int, scale: int = 1) -> list[
     Args:
         picture: RGB.
         max_tiles: bound on tiles of one picture.
-        scale: of the tiles.
 
     Returns:
-        uint8 arrays [scale * 180, scale * 320, 3].
+        uint8 arrays [180, 320, 3].
     """
-    tile_height, tile_width, _ = shape_at(scale)
-    enlarged = max(tile_width / picture.width, tile_height / picture.height)
+    enlarged = max(WIDTH / picture.width, HEIGHT / picture.height)
     # What is too long to be covered is cut to its middle first: enlarged it may not fit in memory.
-    kept_width = min(picture.width, math.ceil(max_tiles * tile_width / enlarged))
-    kept_height = min(picture.height, math.ceil(max_tiles * tile_height / enlarged))
+    kept_width = min(picture.width, math.ceil(max_tiles * WIDTH / enlarged))
+    kept_height = min(picture.height, math.ceil(max_tiles * HEIGHT / enlarged))
     left, top = (picture.width - kept_width) // 2, (picture.height - kept_height) // 2
     picture = picture.crop((left, top, left + kept_width, top + kept_height))
-    width = max(tile_width, round(picture.width * enlarged))
-    height = max(tile_height, round(picture.height * enlarged))
+    width = max(WIDTH, round(picture.width * enlarged))
+    height = max(HEIGHT, round(picture.height * enlarged))
     pixels = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3))
     offsets = [
         (top, left)
-        for top in _offsets(height, tile_height, max_tiles)
-        for left in _offsets(width, tile_width, max_tiles)
+        for top in _offsets(height, HEIGHT, max_tiles)
+        for left in _offsets(width, WIDTH, max_tiles)
     ]
-    return [pixels[top : top + tile_height, left : left + tile_width] for top, left in offsets]
+    return [pixels[top : top + HEIGHT, left : left + WIDTH] for top, left in offsets]
 
 
 def _offsets(size: int, window: int, max_windows: int) -> list[int]:

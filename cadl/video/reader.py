@@ -17,11 +17,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cadl import console, ffmpeg, files, tiles
+from cadl import console, files, tiles
 from cadl.tiles import Crop
+from cadl.video import ffmpeg
 
 import imageio_ffmpeg
 import numpy as np
+from PIL import Image
 
 SUFFIXES = frozenset(
     ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .gif".split()
@@ -50,6 +52,7 @@ class Video:
         audio_codecs: ffmpeg's names of the audio tracks' codecs.
         filters: ffmpeg filters that every reading needs (interlaced or HDR sources).
         matrix: name of the YCbCr matrix, where the file leaves it open.
+        is_picture: the file is a picture, a film of one frame.
     """
 
     path: Path
@@ -62,6 +65,7 @@ class Video:
     audio_codecs: tuple[str, ...]
     filters: tuple[str, ...]
     matrix: str | None
+    is_picture: bool = False
 
     @property
     def seconds(self) -> float:
@@ -104,6 +108,8 @@ def probe(path: Path) -> Video:
     """
     if not path.is_file():
         raise FileNotFoundError(2, "no such video file", str(path))
+    if path.suffix.lower() in tiles.PICTURE_SUFFIXES - SUFFIXES:
+        return _picture_as_video(path)
     header, _ = _framehash(path, "-frames:v", "1")
     packets, log = _framehash(path, "-map", "0:a?", "-c", "copy")
     if "dimensions 0" not in header or not packets["times"]:
@@ -138,6 +144,14 @@ def probe(path: Path) -> Video:
     )
 
 
+def _picture_as_video(path: Path) -> Video:
+    width, height = tiles.load_picture(path).size
+    return Video(
+        path, width, height, Fraction(1), Fraction(25), variable_rate=False, times=np.zeros(1),
+        audio_codecs=(), filters=(), matrix=None, is_picture=True,
+    )  # fmt: skip
+
+
 def read_frames(
     video: Video,
     *,
@@ -166,6 +180,11 @@ def read_frames(
             breaks off later simply ends early. Or something killed ffmpeg.
     """
     width, height = size
+    if video.is_picture:
+        if times is not None:
+            times.extend(video.times)
+        yield _read_picture(video.path, crop, size)
+        return
     with tempfile.TemporaryDirectory() as folder:
         stamps = Path(folder, "times")
         command = [
@@ -198,6 +217,13 @@ def read_frames(
             times.extend(float(int(pts) * Fraction(base)) for pts, base in map(str.split, lines))
 
 
+def _read_picture(path: Path, crop: Crop, size: tuple[int, int]) -> np.ndarray:
+    picture = tiles.load_picture(path)
+    crop.size(*picture.size)  # complains if nothing is left
+    window = crop.left, crop.top, picture.width - crop.right, picture.height - crop.bottom
+    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS, window))
+
+
 def _fit(video: Video, crop: Crop, size: tuple[int, int]) -> tuple[str, str]:
     """Returns ffmpeg's filters that cut a window out of a video's frames and scale it."""
     width, height = size
@@ -213,8 +239,11 @@ def _fit(video: Video, crop: Crop, size: tuple[int, int]) -> tuple[str, str]:
 def find_crop(video: Video, num_frames: int = 24) -> Crop:
     """Finds a video's black borders from frames spread over its length.
 
-    Frames that can't be decoded count as black; of a video without any there are no borders.
+    Frames that can't be decoded count as black; of a video without any, and of a picture, there are
+    no borders.
     """
+    if video.is_picture:
+        return Crop()
 
     def brightness_at(seconds: float) -> np.ndarray:
         for only_key_frames in (("-skip_frame", "nokey"), ()):  # quick, but some files have none

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from cadl import movie, tiles, video
+from cadl import tiles
+from cadl.strokes.hand import TRACKED
+from cadl.video import reader, writer
 
+import cv2
 import numpy as np
-from PIL import Image
 
 BATCH = 8  # frames
 PREFETCHED_BATCHES = 3  # by each stage of a pass
 INSET = 4  # the original's side in the corner is the picture's over this
+NARROWEST = 16  # pixels of a tracked frame: optical flow needs so many
 
 
 @dataclass(frozen=True)
@@ -21,49 +24,51 @@ class Geometry:
 
     Attributes:
         tile_size: of the frame inside its tile of 320x180; the rest of the tile mirrors it.
-        picture_size: of what is handed to the encoder.
-        output_size: of the video.
-        scale: how many times larger than 320x180 tiles are drawn.
+        tracked_size: of the frame that strokes are followed on; its longer side is TRACKED.
+        picture_size: of the frame that is painted.
+        output_size: of the video, which may show the original beside the painted frame.
     """
 
     tile_size: tuple[int, int]
+    tracked_size: tuple[int, int]
     picture_size: tuple[int, int]
     output_size: tuple[int, int]
-    scale: int
 
     @classmethod
     def of(
-        cls, source: video.Video, crop: tiles.Crop, size: str | tuple[int, int], compare: str,
-        scale: int,
-    ) -> "Geometry":  # fmt: skip
+        cls, source: reader.Video, crop: tiles.Crop, size: str | tuple[int, int], compare: str
+    ) -> "Geometry":
         """Works out all sizes; `size` as OUTPUT_SIZE, `compare` as COMPARE."""
         shown = source.display_size(crop)
-        fitted = tiles.fit_size(*shown)
-        output = shown if size == "source" else (tiles.WIDTH, tiles.HEIGHT)
+        picture = shown if size == "source" else (tiles.WIDTH, tiles.HEIGHT)
         if not isinstance(size, str):
-            output = size
-        picture = scale * fitted[0], scale * fitted[1]
-        if compare == "side":
-            picture, output = (2 * picture[0], picture[1]), (2 * output[0], output[1])
-        return cls(fitted, picture, output, scale)
+            picture = size
+        scale = TRACKED / max(shown)
+        tracked = max(NARROWEST, round(scale * shown[0])), max(NARROWEST, round(scale * shown[1]))
+        output = (2 * picture[0], picture[1]) if compare == "side" else picture
+        return cls(tiles.fit_size(*shown), tracked, picture, output)
 
-    def cut(self, whole: np.ndarray) -> np.ndarray:
-        """Cuts the frames out of tiles, uint8 [N, h, w, 3], as seen or as drawn.
+    def tile(self, frame: np.ndarray) -> np.ndarray:
+        """Fits a frame of any size into a tile: uint8 [h, w, 3] -> [180, 320, 3]."""
+        return tiles.mirror_to_tile(resize(frame, self.tile_size)[None])[0]
 
-        Returns frames at the scale that is drawn at, enlarged if the tiles were not.
-        """
-        whole = np.asarray(whole)
-        height, width, _ = tiles.shape_at(self.scale)
-        if whole.shape[2] < width:
-            whole = np.stack([
-                np.asarray(Image.fromarray(tile).resize((width, height))) for tile in whole
-            ])  # fmt: skip
-        return tiles.crop_from_tile(whole, *(self.scale * side for side in self.tile_size))
+    def from_tile(self, tile: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Cuts the frame out of a tile, [180, 320, c], and gives it a size."""
+        return resize(tiles.crop_from_tile(tile[None], *self.tile_size)[0], size)
+
+
+def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Gives a picture another size, by means where it shrinks: [h, w, c], size as (w, h)."""
+    height, width = picture.shape[:2]
+    if (width, height) == size:
+        return picture
+    shrinks = size[0] <= width and size[1] <= height
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How drawn frames become a video.
+    """How painted frames become a video.
 
     Attributes:
         geometry: sizes.
@@ -79,23 +84,23 @@ class Encoding:
 
     def writer(
         self, path: Path, rate: Fraction, times: np.ndarray | None = None
-    ) -> movie.FrameWriter:
+    ) -> writer.FrameWriter:
         """Returns what writes frames to a file; `times` as `FrameWriter`'s."""
-        return movie.FrameWriter(
-            path, rate=rate, size=self.geometry.picture_size,
-            output_size=self.geometry.output_size, crf=self.crf, preset=self.preset, times=times,
+        size = self.geometry.output_size
+        return writer.FrameWriter(
+            path, rate=rate, size=size, output_size=size, crf=self.crf, preset=self.preset,
+            times=times,
         )  # fmt: skip
 
-    def compose(self, originals: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """Puts originals beside or into drawn frames, uint8 [N, h, w, 3], if they are compared."""
+    def compose(self, original: np.ndarray, painted: np.ndarray) -> np.ndarray:
+        """Puts the original beside or into a painted frame, uint8 [h, w, 3] each, if asked to."""
         if self.compare == "side":
-            return np.concatenate([originals, drawn], axis=2)
+            return np.concatenate([original, painted], axis=1)
         if self.compare == "inset":
-            _, height, width, _ = drawn.shape
-            small = originals[:, : height // INSET * INSET, : width // INSET * INSET]
-            drawn = drawn.copy()
-            drawn[:, : height // INSET, : width // INSET] = tiles.reduce(small, INSET)
-        return drawn
+            height, width = painted.shape[0] // INSET, painted.shape[1] // INSET
+            painted = painted.copy()
+            painted[:height, :width] = resize(original, (width, height))
+        return painted
 
 
 @dataclass(frozen=True)
@@ -105,16 +110,12 @@ class Clip:
     Attributes:
         source: the video.
         crop: its black borders.
-        tile_size: width and height of a frame inside its tile of 320x180.
-        scale: how many times larger than that frames are read.
         start_seconds: where to begin, from the file's start.
         length_seconds: how much to convert; 0 is all.
     """
 
-    source: video.Video
+    source: reader.Video
     crop: tiles.Crop
-    tile_size: tuple[int, int]
-    scale: int
     start_seconds: float
     length_seconds: float
 
@@ -135,13 +136,12 @@ class Clip:
             left = min(left, self.num_frames)
         return max(1, left)
 
-    def read(self, times: list[float] | None = None) -> Iterator[np.ndarray]:
-        """Yields the frames, uint8, at their size within the tile at its scale."""
-        width, height = self.tile_size
-        return video.read_frames(
+    def read(self, size: tuple[int, int], times: list[float] | None = None) -> Iterator[np.ndarray]:
+        """Yields the frames at a size, width and height: uint8 [h, w, 3]."""
+        return reader.read_frames(
             self.source,
             crop=self.crop,
-            size=(self.scale * width, self.scale * height),
+            size=size,
             start_seconds=self.start_seconds,
             num_frames=self.num_frames,
             times=times,

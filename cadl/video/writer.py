@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from cadl import ffmpeg
-from cadl.video import Video
+from cadl.video import ffmpeg
+from cadl.video.reader import Video
 
 import numpy as np
 

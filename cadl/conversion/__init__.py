@@ -1,0 +1,1 @@
+"""A video converted: frames analysed, then painted, in passes that can be interrupted."""

@@ -1,0 +1,208 @@
+"""Strokes drawn: polygons with furrows of bristles and lit relief, at any size.
+
+A frame is drawn from what is known of its strokes alone. Each stroke has a colour and a height;
+when all are laid, the heights are lit from the top left.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cadl.strokes.hand import TRACKED, Hand, Layer
+from cadl.strokes.looks import Looks
+from cadl.strokes.points import hashed
+from cadl.strokes.tracks import wanted_need
+
+import cv2
+import numpy as np
+
+SUBPIXEL = 4  # bits of the coordinates that OpenCV draws at
+CORNERS = ((9.0, 16), (4.0, 12), (0.0, 8))  # half width in drawn pixels, from which: corners
+WARM = np.array((0.9, 0.2, -1.1), np.float32)  # strokes differ in hue from blue to orange
+SMALLEST = 0.22  # of its size, below which a stroke is not drawn
+MAX_TURN = 0.9  # radians that a stroke may turn over half its length
+FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
+FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be seen
+CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
+CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
+EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """The strokes of one layer in one frame; n strokes.
+
+    Attributes:
+        places: float32 [n, 2], in pixels of the tracked frame.
+        identities: int64 [n].
+        growth: float32 [n], 0 to 1: smaller when just born or about to be crowded out.
+        looks: how they look.
+    """
+
+    places: np.ndarray
+    identities: np.ndarray
+    growth: np.ndarray
+    looks: Looks
+
+
+def draw_strokes(
+    canvas: np.ndarray,
+    strokes: Sequence[Strokes],
+    hand: Hand,
+    *,
+    strength: float = 1.0,
+    size: float = 1.0,
+    furrows: bool = True,
+) -> np.ndarray:
+    """Draws all layers over a picture.
+
+    Args:
+        canvas: uint8 [h, w, 3], RGB; what is seen between strokes.
+        strokes: of each layer, from broad to fine.
+        hand: the recipe.
+        strength: 0 draws nothing, 1 strokes of full size.
+        size: what widths and lengths are multiplied by.
+        furrows: draw those of bristles.
+
+    Returns:
+        As the canvas.
+    """
+    height, width = canvas.shape[:2]
+    scale = max(height, width) / TRACKED
+    board = np.empty((height, width, 4), np.uint8)
+    board[..., :3] = canvas
+    board[..., 3] = 128
+    for number, (layer, own) in enumerate(zip(hand.layers(), strokes, strict=True)):
+        _draw_layer(board, layer, own, hand, number, strength, size, scale, furrows)
+    return _light(board, hand.relief, scale)
+
+
+def _draw_layer(
+    board, layer: Layer, own: Strokes, hand: Hand, number, strength, size, scale, furrows
+):
+    chance = CHANCES[(own.identities + 389 * number) % len(CHANCES)]
+    grown = own.growth * size * np.sqrt(np.float32(strength))
+    if layer.coarser:
+        wanted = wanted_need(own.identities, number)
+        grown = grown * np.clip(2.5 * (own.looks.need / wanted - 0.6), 0.0, 1.0)
+    kept = np.flatnonzero(grown > SMALLEST)
+    kept = kept[np.argsort(chance[kept, 0], kind="stable")]
+    if not len(kept):
+        return
+    geometry = _geometry(layer, own, hand, chance, kept, grown)
+    polygons, lines = _outlines(geometry, hand, scale, furrows and number < 2)
+    colours = _colours(own.looks.colours[kept], hand, chance[kept], strength * CALMER**number)
+    low, high = polygons.min(axis=1), polygons.max(axis=1)
+    edge = (np.array(board.shape[1::-1])) << SUBPIXEL
+    seen = ((high > 0) & (low < edge)).all(axis=1).tolist()
+    fill, trace = cv2.fillPoly, cv2.polylines
+    if lines is None:
+        for polygon, colour, there in zip(polygons, colours.tolist(), seen, strict=True):
+            if there:
+                fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
+        return
+    thickness = max(1, round(0.22 * layer.width * scale * size / 2))
+    tones = 255 * hand.bristles * 0.09 * (chance[kept, 8 : 8 + len(FURROWS)] - 0.5)[..., None]
+    bristles = np.clip(colours[:, None] + tones * np.array((1, 1, 1, 5), np.float32), 0, 255)
+    for polygon, colour, there, own_lines, own_tones in zip(
+        polygons, colours.tolist(), seen, lines, bristles.tolist(), strict=True
+    ):
+        if there:
+            fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
+            for pair, tone in zip(own_lines, own_tones, strict=False):
+                trace(board, pair, False, tone, thickness, cv2.LINE_AA, SUBPIXEL)
+
+
+def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown) -> tuple:
+    """Works out angle, half length and width, ends and bend of the strokes that are drawn.
+
+    Returns:
+        Places, float32 [n, 2]; angle, reach forward and back, half width and bend, float32 [n]
+        each, in pixels of the tracked frame; and chances, float32 [n, 20].
+    """
+    looks, chance, grown = own.looks, chance[kept], grown[kept]
+    axis = looks.axis[kept]
+    angle = 0.5 * np.arctan2(axis[:, 1], axis[:, 0])
+    along = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    # Half a turn must leave a stroke as it is: what is odd changes its sign with the direction.
+    odd = along[:, 0] - along[:, 1]
+    angle = angle + np.pi * hand.tilt * (chance[:, 1] - 0.5)
+    spread = np.exp(hand.sizes * 1.7 * (2.0 * chance[:, 2] - 1.0))
+    longer = np.exp(0.6 * hand.sizes * 1.7 * (2.0 * chance[:, 3] - 1.0))
+    length = layer.length * spread * longer * grown
+    width = layer.width * spread * grown
+    lean = (looks.lean[kept] * along).sum(axis=1)
+    forward, back = (
+        length * np.clip(looks.reach[kept] + side * lean, 0.15, 1.0) for side in (1, -1)
+    )
+    turn = (looks.bend[kept] * along).sum(axis=1) * length
+    turn = turn + hand.bend * (chance[:, 4] - 0.5) * 2.0 * odd
+    bend = np.clip(turn, -MAX_TURN, MAX_TURN) / np.maximum(length, 1e-3)
+    return own.places[kept], angle, forward, back, width, bend, chance
+
+
+def _outlines(geometry: tuple, hand: Hand, scale: float, furrows: bool) -> tuple:
+    """Returns outlines and furrows in OpenCV's fixed-point pixels.
+
+    Returns:
+        int32 [n, corners, 2]; and pairs of lines, int32 [n, pairs, 2, 4, 2], or None if no furrow
+        could be seen.
+    """
+    places, angle, forward, back, width, bend, chance = geometry
+    typical = float(np.median(width)) * scale
+    corners = next(count for least, count in CORNERS if typical >= least)
+    around = (np.arange(corners) + 0.5) * (2 * np.pi / corners)
+    power = 0.45 + 0.75 * hand.taper
+    along = np.sign(np.cos(around)) * np.abs(np.cos(around)) ** (0.4 + 0.6 * hand.taper)
+    across = np.sign(np.sin(around)) * np.abs(np.sin(around)) ** power
+    # The outline is the same after half a turn, as the direction's sign means nothing.
+    half = corners // 2
+    rough = chance[:, 12 : 12 + half] - 0.5
+    rough = 1.0 + hand.ragged * 2.0 * np.concatenate([rough, rough], axis=1)
+    a = along.astype(np.float32) * rough
+    a = np.where(a > 0, forward[:, None], back[:, None]) * a
+    c = width[:, None] * across.astype(np.float32) * (2.0 - rough)
+    outlines = _placed(a, c, places, angle, bend, scale)
+    if not furrows or hand.bristles <= 0 or typical < FURROW_WIDTH:
+        return outlines, None
+    steps = np.array((-0.8, -0.3, 0.3, 0.8), np.float32)
+    a = np.where(steps > 0, forward[:, None], back[:, None]) * steps
+    pairs = [
+        [
+            _placed(a, side * place * width[:, None] + 0 * a, places, angle, bend, scale)
+            for side in (1, -1)
+        ]
+        for place in (FURROWS if typical >= 3 * FURROW_WIDTH else FURROWS[:1])
+    ]
+    return outlines, np.array(pairs).transpose(2, 0, 1, 3, 4)
+
+
+def _placed(a, c, places, angle, bend, scale: float) -> np.ndarray:
+    """Puts points along and across strokes where they belong in the picture: int32 [n, m, 2]."""
+    c = c + 0.5 * bend[:, None] * np.square(a)
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x = places[:, :1] + a * cos - c * sin
+    y = places[:, 1:] + a * sin + c * cos
+    points = (np.stack([x, y], axis=-1) + 0.5) * scale - 0.5
+    return np.round(points * (1 << SUBPIXEL)).astype(np.int32)
+
+
+def _colours(colours, hand: Hand, chance, strength: float) -> np.ndarray:
+    """Returns colour and height of strokes: float32 [n, 3] in [0, 1] -> [n, 4] in [0, 255]."""
+    spread = np.float32(strength * 1.73 * 2.0)  # to a standard deviation of 1
+    light = hand.light * spread * (chance[:, 6:7] - 0.5)
+    hue = hand.hue * spread * (chance[:, 7:8] - 0.5) * WARM
+    height = np.float32(128) + 90.0 * (chance[:, 5:6] - 0.5)
+    return np.concatenate([np.clip(255 * (colours + light + hue), 0, 255), height], axis=1)
+
+
+def _light(board: np.ndarray, relief: float, scale: float) -> np.ndarray:
+    """Lights the heights of a board from the top left: uint8 [h, w, 4] -> [h, w, 3]."""
+    picture = cv2.cvtColor(board, cv2.COLOR_RGBA2RGB)
+    if relief <= 0:
+        return picture
+    height = cv2.extractChannel(board, 3)
+    slope = cv2.filter2D(
+        height, cv2.CV_16S, EMBOSS * (0.55 * relief), borderType=cv2.BORDER_REPLICATE
+    )
+    slope = cv2.blur(slope, (2, 2)) if scale > 3 else slope
+    return cv2.add(picture, cv2.merge([slope] * 3), dtype=cv2.CV_8U)

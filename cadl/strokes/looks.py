@@ -1,0 +1,224 @@
+"""How strokes look before they have a shape: direction, bend, reach, need and colour of each.
+
+Everything is measured at the strokes' places in one frame, and then averaged along their tracks, to
+both sides alike, so that nothing lags and nothing flickers.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cadl.strokes.hand import Layer
+from cadl.strokes.points import sample
+from cadl.strokes.tracks import LIVES, blur, needs, odd
+
+import cv2
+import numpy as np
+
+REACH_STEPS = (0.3, 0.6, 0.9)  # of half a stroke's length, where it may end
+EDGE = 0.11  # change of colour, of 1, at which a stroke has ended
+DEVIATION, WINDOW = 5.0, 12  # frames: of the average along tracks, and its reach to each side
+# Radii in pixels, and weights, of the surroundings that directions come from.
+SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
+SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What strokes of one layer look like in one frame; n strokes.
+
+    Quantities that change their sign with the direction's are kept as vectors along it, so that
+    half a turn of a stroke changes nothing.
+
+    Attributes:
+        axis: float32 [n, 2], cosine and sine of twice the angle, clockwise from the right.
+        bend: float32 [n, 2], radians per pixel that the direction turns, along the direction.
+        reach: float32 [n], how much of its length a stroke may have, 0 to 1.
+        lean: float32 [n, 2], how much further it reaches forward than back, along the direction.
+        need: float32 [n], contrast that it adds over what it must; above 1 it is whole.
+        colours: float32 [n, 3], RGB in [0, 1].
+    """
+
+    axis: np.ndarray
+    bend: np.ndarray
+    reach: np.ndarray
+    lean: np.ndarray
+    need: np.ndarray
+    colours: np.ndarray
+
+    def table(self) -> np.ndarray:
+        """Returns all as columns, float32 [n, 11]."""
+        columns = (self.axis, self.bend, self.reach[:, None], self.lean, self.need[:, None])
+        return np.concatenate([*columns, self.colours], axis=1)
+
+    @classmethod
+    def of_table(cls, table: np.ndarray) -> "Looks":
+        """Takes the columns apart again."""
+        axis, bend, reach, lean, need, colours = np.split(table, (2, 4, 5, 7, 8), axis=1)
+        return cls(axis, bend, reach[:, 0], lean, need[:, 0], colours)
+
+
+class Directions:
+    """The orientation field of a frame: along its forms, everywhere."""
+
+    def __init__(self, frame: np.ndarray):
+        """Takes a frame, uint8 [h, w, 3].
+
+        The field is the structure tensor's (Bigun & Granlund 1987), from near and wider
+        surroundings; where all is even, slow swirls lead.
+        """
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        light = cv2.GaussianBlur(grey.astype(np.float32) / np.float32(255), (0, 0), 1.2)
+        across, down = (cv2.Sobel(light, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
+        # The gradient's doubled angle turned by half a turn: a quarter turn of the angle.
+        tensor = cv2.merge([down * down - across * across, -2.0 * across * down])
+        field = SWIRLS * swirls(*light.shape)
+        for radius, weight in SURROUNDINGS:
+            field += np.float32(weight) * _wide_blur(tensor, radius)
+        self._field = field
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """Returns cosine and sine of the doubled angles at places: float32 [n, 2] -> [n, 2]."""
+        read = sample(self._field, places)
+        return read / (np.sqrt(np.square(read).sum(axis=1, keepdims=True)) + np.float32(1e-12))
+
+
+def _wide_blur(maps: np.ndarray, radius: float) -> np.ndarray:
+    """Blurs by a Gaussian; a wide one at a fraction of the size."""
+    factor = max(1, int(radius / 3))
+    height, width = maps.shape[:2]
+    small = (max(1, width // factor), max(1, height // factor))
+    shrunk = cv2.resize(maps, small, interpolation=cv2.INTER_AREA) if factor > 1 else maps
+    blurred = cv2.GaussianBlur(shrunk, (0, 0), radius / factor)
+    return cv2.resize(blurred, (width, height)) if factor > 1 else blurred
+
+
+@functools.lru_cache(2)
+def swirls(height: int, width: int) -> np.ndarray:
+    """Returns slowly turning directions, as doubled angles: float32 [h, w, 2] of length 1."""
+    rng = np.random.default_rng(6)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / np.float32(max(height, width))
+    phase = np.zeros((height, width), np.float32)
+    for fx, fy, shift in rng.uniform((-2, -2, 0), (2, 2, 2 * np.pi), (6, 3)):
+        phase += np.float32(2.0 / np.hypot(fx, fy)) * np.sin(2 * np.pi * (fx * x + fy * y) + shift)
+    return np.stack([np.cos(phase), np.sin(phase)], axis=-1)
+
+
+def unit_vectors(axis: np.ndarray) -> np.ndarray:
+    """Returns the direction of doubled angles: float32 [n, 2] -> [n, 2], pointing right."""
+    angle = 0.5 * np.arctan2(axis[:, 1], axis[:, 0])
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def measure_looks(
+    frame: np.ndarray,
+    colours: np.ndarray,
+    layers: Sequence[Layer],
+    places: Sequence[np.ndarray],
+    detail: float,
+) -> list[Looks]:
+    """Measures how the strokes of each layer look in one frame.
+
+    Args:
+        frame: uint8 [h, w, 3], as the strokes were followed on.
+        colours: uint8 [h, w, 3], the same in the painter's colours.
+        layers: from broad to fine.
+        places: float32 [n, 2] a layer.
+        detail: as `Hand.detail`.
+    """
+    directions = Directions(frame)
+    looks = []
+    for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
+        axis = directions.at(own)
+        along = unit_vectors(axis)
+        forward, back = (directions.at(own + side * 0.5 * layer.length * along) for side in (1, -1))
+        turn = 0.5 * np.arctan2(
+            forward[:, 1] * back[:, 0] - forward[:, 0] * back[:, 1],
+            (forward * back).sum(axis=1),
+        )
+        smooth = blur(frame, layer.width)
+        ends = [_reach(smooth, own, side * layer.length * along) for side in (1, -1)]
+        painted = cv2.blur(colours, (odd(1.8 * layer.width),) * 2)
+        looks.append(
+            Looks(
+                axis,
+                (turn / np.float32(layer.length))[:, None] * along,
+                0.5 * (ends[0] + ends[1]),
+                (0.5 * (ends[0] - ends[1]))[:, None] * along,
+                np.full(len(own), 9.0, np.float32) if need is None else sample(need, own)[:, 0],
+                sample(painted, own).astype(np.float32) / np.float32(255),
+            )
+        )
+    return looks
+
+
+def _reach(frame: np.ndarray, places: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """Returns how far strokes may go before the picture's colour changes: float32 [n], 0 to 1."""
+    own = sample(frame, places).astype(np.float32)
+    open_so_far = np.ones(len(places), np.float32)
+    reach = np.full(len(places), 0.15, np.float32)
+    for step in REACH_STEPS:
+        there = sample(frame, places + np.float32(step) * way).astype(np.float32)
+        change = np.abs(there - own).max(axis=1) / np.float32(255 * EDGE)
+        open_so_far = np.minimum(open_so_far, np.clip(1.75 - 1.5 * change, 0.0, 1.0))
+        reach += np.float32(0.85 / len(REACH_STEPS)) * open_so_far
+    return reach
+
+
+class TrackAverager:
+    """Averages tables of a layer along its tracks with a Gaussian window, to both sides alike.
+
+    What it returns for a frame depends on the frames within WINDOW alone.
+    """
+
+    def __init__(self) -> None:
+        self._weights = np.exp(-0.5 * (np.arange(WINDOW + 1) / DEVIATION) ** 2).astype(np.float32)
+        self._tables: list[np.ndarray] = []
+        self._links: list[np.ndarray] = []  # rows of one table in the next, -1 where gone
+        self._centre = 0
+
+    def add(self, table: np.ndarray, fates: np.ndarray) -> np.ndarray | None:
+        """Adds the next frame's table.
+
+        Args:
+            table: float32 [n, c].
+            fates: uint8 [m], what became of each row of the frame before; those that live on come
+                first in the new table, in the same order.
+
+        Returns:
+            The averaged table of the frame WINDOW before, None at the beginning.
+        """
+        if self._tables:
+            lives = fates == LIVES
+            self._links.append(np.where(lives, np.cumsum(lives) - 1, -1))
+        self._tables.append(table)
+        return self._average() if len(self._tables) - 1 - self._centre >= WINDOW else None
+
+    def finish(self) -> Iterator[np.ndarray]:
+        """Yields the averaged tables of the last frames."""
+        while self._centre < len(self._tables):
+            yield self._average()
+
+    def _average(self) -> np.ndarray:
+        centre, tables, links, weights = self._centre, self._tables, self._links, self._weights
+        own = tables[centre]
+        total = own * weights[0]
+        weight = np.full((len(own), 1), weights[0])
+        rows = who = np.arange(len(own))
+        for step in range(1, min(WINDOW, len(tables) - 1 - centre) + 1):
+            rows = links[centre + step - 1][rows]
+            who, rows = who[rows >= 0], rows[rows >= 0]
+            total[who] += weights[step] * tables[centre + step][rows]
+            weight[who] += weights[step]
+        rows = who = np.arange(len(own))
+        for step in range(1, min(WINDOW, centre) + 1):
+            carried = np.flatnonzero(links[centre - step] >= 0)
+            old = rows < len(carried)
+            who, rows = who[old], carried[rows[old]]
+            total[who] += weights[step] * tables[centre - step][rows]
+            weight[who] += weights[step]
+        if centre < WINDOW:
+            self._centre += 1
+        else:
+            del tables[0], links[0]
+        return total / weight

@@ -1,0 +1,108 @@
+"""Points in the plane: those nearer than a distance, random ones evenly spread, maps read there."""
+
+import cv2
+import numpy as np
+
+
+def sample(maps: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Reads maps between their pixels, linearly; beyond the edges they repeat.
+
+    Args:
+        maps: float32 or uint8 [h, w, c], c at most 4.
+        places: float32 [n, 2], x and y in pixels, 0 the middle of the first.
+
+    Returns:
+        As the maps, [n, c].
+    """
+    channels = maps.shape[2]
+    if not len(places):
+        return np.zeros((0, channels), maps.dtype)
+    rows = -(-len(places) // 1024)  # remap takes tables of less than 32768 columns
+    padded = np.zeros((rows * 1024, 2), np.float32)
+    padded[: len(places)] = places
+    x, y = np.moveaxis(padded.reshape(rows, 1024, 2), 2, 0)
+    read = cv2.remap(maps, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return read.reshape(-1, channels)[: len(places)]
+
+
+def hashed(identities: np.ndarray, count: int, salt: int = 0) -> np.ndarray:
+    """Returns numbers that look random and depend on identities alone.
+
+    Args:
+        identities: int64 [n].
+        count: numbers of each.
+        salt: another one gives other numbers.
+
+    Returns:
+        float32 [n, count], uniform in [0, 1) (splitmix64: Steele et al. 2014, doi
+        10.1145/2660193.2660195).
+    """
+    steps = np.arange(1, count + 1, dtype=np.uint64) + np.uint64(1000 * salt)
+    x = identities.astype(np.uint64)[:, None] * np.uint64(0x9E3779B97F4A7C15)
+    x = x + steps * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x = x ^ (x >> np.uint64(31))
+    return (x >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
+
+
+def close_pairs(places: np.ndarray, distance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Finds all pairs of points nearer to each other than a distance.
+
+    Args:
+        places: float32 [n, 2].
+        distance: in the same unit.
+
+    Returns:
+        Indices of both, int [pairs] each; each pair once.
+    """
+    if len(places) < 2:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    cells = np.floor((places - places.min(axis=0)) / distance).astype(np.int64) + 1
+    columns = int(cells[:, 0].max()) + 2
+    numbers = cells[:, 1] * columns + cells[:, 0]
+    order = np.argsort(numbers, kind="stable")
+    numbers = numbers[order]
+    # Partners in the same cell come later in the order; others lie right, or in the row below.
+    own = np.arange(len(order))
+    rows = [(own + 1, np.searchsorted(numbers, numbers, "right"))]
+    for first, last in ((1, 1), (columns - 1, columns + 1)):
+        ends = (("left", first), ("right", last))
+        start, stop = (np.searchsorted(numbers, numbers + step, side) for side, step in ends)
+        rows.append((start, stop))
+    pairs = []
+    for start, stop in rows:
+        counts = stop - start
+        left = np.repeat(own, counts)
+        right = np.arange(counts.sum()) + np.repeat(start - np.cumsum(counts) + counts, counts)
+        pairs.append((left, right))
+    left, right = (order[np.concatenate(side)] for side in zip(*pairs, strict=True))
+    near = np.square(places[left] - places[right]).sum(axis=1) < distance**2
+    return left[near], right[near]
+
+
+def free_places(
+    taken: np.ndarray, size: tuple[int, int], margin: float, distance: float
+) -> tuple[np.ndarray, float]:
+    """Finds where a canvas is free: cells of a raster far enough from all points.
+
+    Args:
+        taken: float32 [n, 2], points.
+        size: width and height of the canvas.
+        margin: how far the raster reaches beyond it.
+        distance: what is to be kept from points.
+
+    Returns:
+        Top left corners of free cells, float32 [m, 2], and the side of a cell.
+    """
+    cell = distance / 2.6
+    columns, rows = (int(np.ceil((side + 2 * margin) / cell)) for side in size)
+    raster = np.full((rows, columns), 255, np.uint8)
+    x, y = np.clip(((taken + margin) / cell).astype(int), 0, (columns - 1, rows - 1)).T
+    raster[y, x] = 0
+    if len(taken):
+        far = cv2.distanceTransform(raster, cv2.DIST_L2, 3) > distance / cell + 0.3
+    else:
+        far = raster > 0
+    y, x = np.nonzero(far)
+    return np.stack([x, y], axis=1).astype(np.float32) * np.float32(cell) - np.float32(margin), cell

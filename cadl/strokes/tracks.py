@@ -1,0 +1,265 @@
+"""Where strokes lie in every frame: a list that lives through a shot and is carried by the flow.
+
+Strokes are born where the picture is uncovered or stretches, and are gone where it is covered or
+crowds, so that their density stays even (the list, not a grid, is what keeps strokes on what they
+lie on: Meier 1996, doi 10.1145/237170.237288; Hays & Essa 2004, doi 10.1145/987657.987676). Finer
+layers lie only where the coarser ones can't show what is there (Hertzmann 1998, doi
+10.1145/280814.280951). At a cut all begin anew.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cadl.strokes.hand import Hand, Layer
+from cadl.strokes.points import close_pairs, free_places, hashed, sample
+
+import cv2
+import numpy as np
+
+Flow = tuple[np.ndarray, np.ndarray]  # forward and backward, as `video.flow.Flow`
+
+BIRTH, CROWDED = 0.83, 0.42  # spacings: nothing nearer, a birth; two in such a cell, one goes
+FILL_ROUNDS, BIRTH_ROUNDS = 12, 1  # of darts, in a new shot and in each frame
+MARGIN = 2.0  # spacings round the frame where strokes live, too
+NEIGHBOURHOOD, FEW = 1.6, 4  # of the spacing; fewer older strokes than FEW there, and all is new
+DOUBT = (0.01, 0.5)  # of both flows' squares, and in square pixels: both ways should cancel
+JUMP = 15.0  # of 255, by which a doubtful stroke's colour must change for it to go
+LOST = 4.0  # pixels by which both ways may differ at most, whatever the colour
+CROWD_OUT, SUDDEN, LIVES = 2, 0, 1  # what becomes of a stroke in the next frame
+LOOSE = 0.6  # of the contrast that a finer stroke needs: born above it, gone below two thirds of it
+
+
+class Carried(NamedTuple):
+    """The strokes of one layer in one frame, those carried on first, older before younger.
+
+    Attributes:
+        places: float32 [n, 2], x and y in pixels of the tracked frame.
+        identities: int64 [n], never used twice.
+        fates: uint8 [m], what became of each stroke of the frame before.
+        growing: bool [n], born among older strokes: to grow, not to be there at once.
+    """
+
+    places: np.ndarray
+    identities: np.ndarray
+    fates: np.ndarray
+    growing: np.ndarray
+
+
+@dataclass
+class LayerTracker:
+    """Follows the strokes of one layer.
+
+    Attributes:
+        layer: sizes.
+        size: width and height of the frames.
+        salt: of the random numbers.
+        places: float32 [n, 2].
+        identities: int64 [n].
+    """
+
+    layer: Layer
+    size: tuple[int, int]
+    salt: int
+    places: np.ndarray
+    identities: np.ndarray
+    next_identity: int = 0
+
+    @classmethod
+    def of(cls, layer: Layer, size: tuple[int, int], salt: int) -> "LayerTracker":
+        """Returns one without strokes."""
+        return cls(layer, size, salt, np.zeros((0, 2), np.float32), np.zeros(0, np.int64))
+
+    @property
+    def margin(self) -> float:
+        """How far beyond the frame strokes live, in pixels."""
+        return MARGIN * self.layer.spacing
+
+    def begin(self, number: int, need: np.ndarray | None) -> Carried:
+        """Lays all strokes anew, in frame `number`; `need` as in `follow`."""
+        fates = np.full(len(self.places), SUDDEN, np.uint8)
+        self._keep(np.zeros(len(self.places), bool))
+        self._fill(number, need, FILL_ROUNDS)
+        return self._carried(fates, np.zeros(len(self.places), bool))
+
+    def follow(self, number: int, flow: Flow, colours: tuple, need: np.ndarray | None) -> Carried:
+        """Carries all strokes into the next frame.
+
+        Args:
+            number: of the frame.
+            flow: to it.
+            colours: the frame before and this one, blurred, uint8 [h, w, 3] each.
+            need: contrast that a stroke of this layer would add, float32 [h, w, 1], over what it
+                must at least add; None in the broadest layer.
+        """
+        fates = np.full(len(self.places), LIVES, np.uint8)
+        moved = self.places + sample(flow[0], self.places)
+        gone = self._covered(moved, flow, colours) | self._outside(moved)
+        if need is not None:
+            gone |= sample(need, moved)[:, 0] < 0.67 * LOOSE * wanted_need(
+                self.identities, self.salt
+            )
+        fates[gone] = SUDDEN
+        self.places = moved
+        crowded = np.flatnonzero(~gone)[self._crowded(moved[~gone])]
+        fates[crowded] = CROWD_OUT
+        self._keep(fates == LIVES)
+        older = self.places
+        self._fill(number, need, BIRTH_ROUNDS)
+        growing = np.zeros(len(self.places), bool)
+        growing[len(older) :] = self._crowds_round(older, self.places[len(older) :])
+        return self._carried(fates, growing)
+
+    def _carried(self, fates: np.ndarray, growing: np.ndarray) -> Carried:
+        return Carried(self.places, self.identities, fates, growing)
+
+    def _keep(self, kept: np.ndarray) -> None:
+        self.places, self.identities = self.places[kept], self.identities[kept]
+
+    def _outside(self, places: np.ndarray) -> np.ndarray:
+        low, high = -self.margin, np.array(self.size) + self.margin
+        return ((places < low) | (places > high)).any(axis=1)
+
+    def _covered(self, moved: np.ndarray, flow: Flow, colours: tuple) -> np.ndarray:
+        """Says which strokes are hidden in the next frame: flow doubtful, and another colour.
+
+        Doubt alone would take strokes everywhere in blurred or even places.
+        """
+        forward, back = sample(flow[0], self.places), sample(flow[1], moved)
+        error = np.square(forward + back).sum(axis=1)
+        motion = np.square(forward).sum(axis=1) + np.square(back).sum(axis=1)
+        inside = ((moved >= 0) & (moved < np.array(self.size))).all(axis=1)
+        doubt = inside & (error > DOUBT[0] * motion + DOUBT[1])
+        if not doubt.any():
+            return doubt
+        before, after = colours
+        jump = sample(after, moved).astype(np.float32) - sample(before, self.places)
+        jump -= np.median(jump, axis=0)
+        return doubt & ((np.abs(jump).mean(axis=1) > JUMP) | (error > LOST**2))
+
+    def _crowded(self, places: np.ndarray) -> np.ndarray:
+        """Says which strokes share a small cell with an older one: bool [n]."""
+        cells = np.floor((places + self.margin) / (CROWDED * self.layer.spacing)).astype(np.int64)
+        _, first = np.unique(cells[:, 1] * 100_000 + cells[:, 0], return_index=True)
+        crowded = np.ones(len(places), bool)
+        crowded[first] = False
+        return crowded
+
+    def _fill(self, number: int, need: np.ndarray | None, rounds: int) -> None:
+        """Throws darts at what is free; of two too near each other one stays."""
+        rng = np.random.default_rng([self.salt, number])
+        distance = BIRTH * self.layer.spacing
+        for _ in range(rounds):
+            free, side = free_places(self.places, self.size, self.margin, distance)
+            if need is not None:  # no darts where no stroke can be wanted
+                free = free[sample(need, free + 0.5 * side)[:, 0] > LOOSE * WANTED[0]]
+            if not len(free):
+                return
+            count = min(len(free), 8 + int(4.0 * side**2 * len(free) / distance**2))
+            darts = free[rng.integers(0, len(free), count)]
+            darts = darts + np.float32(side) * rng.random((count, 2), np.float32)
+            bad = np.zeros(count, bool)
+            bad[np.maximum(*close_pairs(darts, distance))] = True
+            darts = darts[~bad]
+            identities = self.next_identity + np.arange(len(darts))
+            self.next_identity += len(darts)
+            if need is not None:
+                lie = sample(need, darts)[:, 0] > LOOSE * wanted_need(identities, self.salt)
+                darts, identities = darts[lie], identities[lie]
+            self.places = np.concatenate([self.places, darts])
+            self.identities = np.concatenate([self.identities, identities])
+
+    def _crowds_round(self, older: np.ndarray, born: np.ndarray) -> np.ndarray:
+        """Says which new strokes have older ones round them, bool [n]."""
+        if not len(born):
+            return np.zeros(0, bool)
+        cell = 0.4 * self.layer.spacing
+        corner = born.min(axis=0) - 3 * self.layer.spacing
+        size = tuple(((born.max(axis=0) + 3 * self.layer.spacing - corner) / cell).astype(int) + 1)
+        old = ((older - corner) / cell).astype(int)
+        old = old[((old >= 0) & (old < size)).all(axis=1)]
+        raster = np.zeros(size[::-1], np.float32)
+        np.add.at(raster, (old[:, 1], old[:, 0]), 1.0)
+        side = odd(2 * NEIGHBOURHOOD / 0.4)
+        round_it = cv2.boxFilter(raster, -1, (side, side), normalize=False)
+        x, y = ((born - corner) / cell).astype(int).T
+        return round_it[y, x] >= FEW
+
+
+WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
+
+
+def wanted_need(identities: np.ndarray, salt: int) -> np.ndarray:
+    """Returns the contrast that each stroke of a finer layer needs, over the mean: float32 [n]."""
+    low, high = WANTED
+    return low + (high - low) * hashed(identities, 1, 500 + salt)[:, 0]
+
+
+def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[np.ndarray | None]:
+    """Works out where each layer adds what the one below can't show.
+
+    Args:
+        frame: uint8 [h, w, 3].
+        layers: from broad to fine.
+        detail: contrast in [0, 1] that counts as 1.
+
+    Returns:
+        float32 [h, w, 1] a layer; None for the broadest.
+    """
+    found: list[np.ndarray | None] = []
+    for layer in layers:
+        if not layer.coarser:
+            found.append(None)
+            continue
+        fine, coarse = (blur(frame, 1.6 * width) for width in (layer.width, layer.coarser))
+        lost = cv2.absdiff(fine, coarse).max(axis=2)
+        around = cv2.blur(lost.astype(np.float32), (odd(4 * layer.width),) * 2)
+        found.append(around[..., None] / np.float32(255 * detail))
+    return found
+
+
+def blur(frame: np.ndarray, radius: float) -> np.ndarray:
+    """Blurs by the mean over squares, twice; edges are mirrored."""
+    side = odd(radius)
+    once = cv2.blur(frame, (side, side), borderType=cv2.BORDER_REFLECT_101)
+    return cv2.blur(once, (side, side), borderType=cv2.BORDER_REFLECT_101)
+
+
+def odd(length: float) -> int:
+    """Returns the odd whole number next to a length, at least 1."""
+    return 2 * int(length / 2) + 1
+
+
+class StrokeTracker:
+    """Follows all strokes of a video while its frames go by."""
+
+    def __init__(self, hand: Hand, size: tuple[int, int]):
+        """Takes the hand and the width and height of the frames."""
+        self._hand, self._layers = hand, hand.layers()
+        self.layers = [LayerTracker.of(layer, size, i) for i, layer in enumerate(self._layers)]
+        self._before: list[np.ndarray] = []
+
+    def see(self, frame: np.ndarray) -> None:
+        """Remembers a frame that strokes were followed into before."""
+        self._before = [blur(frame, layer.width) for layer in self._layers]
+
+    def add(self, number: int, frame: np.ndarray, flow: Flow | None) -> list[Carried]:
+        """Returns each layer's strokes in the next frame.
+
+        Args:
+            number: of the frame.
+            frame: uint8 [h, w, 3].
+            flow: from the frame before; None where a shot begins.
+        """
+        before = self._before
+        self.see(frame)
+        wanted = needs(frame, self._layers, self._hand.detail)
+        if flow is None:
+            return [
+                layer.begin(number, need) for layer, need in zip(self.layers, wanted, strict=True)
+            ]
+        return [
+            layer.follow(number, flow, colours, need)
+            for layer, colours, need in zip(
+                self.layers, zip(before, self._before, strict=True), wanted, strict=True
+            )
+        ]
