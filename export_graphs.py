@@ -8,7 +8,7 @@ Each is loaded again and compared with its checkpoint on real tiles.
 import sys
 from pathlib import Path
 
-from cadl import console, files, graphs, metrics, networks, refiner, shards, tiles
+from cadl import colour_transfer, console, files, graphs, metrics, networks, refiner, shards, tiles
 from cadl.settings import Count, read_settings
 
 import numpy as np
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, graph in (
             ("vae", graphs.VaeGraph(vae_model)),
             ("refiner", graphs.RefinerGraph(refining)),
-            ("stylizer", graphs.StylizerGraph(vae_model, refining)),
+            ("stylizer", graphs.StylizerGraph(vae_model)),
         ):
             graphs.save_graph(graph, staged / name, about)
         chosen = shards.spread(np.arange(len(tile_set)), settings.compared_tiles)
@@ -94,7 +94,7 @@ def compare(saved: dict, vae_model, refining: refiner.Refining, tile_set: shards
         refined = np.clip(refining(pictures, originals, strengths), 0, 1)
         note("refine", refiner_graph.refine(pictures, part, strengths), refined)
         changed = stylizer.change(z_mean, part, strengths)
-        offset, matrix = refining.change(pictures, originals, strengths)
+        offset, matrix = colour_transfer.frame_change(pictures, originals, strengths)
         note("change", changed["offset"], offset)
         note("change", changed["matrix"], matrix)
     words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())

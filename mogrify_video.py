@@ -21,13 +21,14 @@ from typing import Annotated, Any, Literal
 from cadl import console, embeddings, files, gallery, graphs, latents, shards
 from cadl.conversion import encode_pass, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry, resize
-from cadl.conversion.frame_painter import FramePainter
+from cadl.conversion.frame_painter import Brushwork, FramePainter
 from cadl.settings import Amount, Range, Share, read_settings, to_json
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import DamagedTracks, read_tracks
 from cadl.tiles import PICTURE_SUFFIXES, SHAPE, Crop
 from cadl.vae import CODES
 from cadl.video import reader
+from cadl.workers import WorkerPool
 
 import numpy as np
 
@@ -87,7 +88,8 @@ def main(argv: list[str] | None = None) -> int:
     for path in paths:
         started = time.monotonic()
         try:
-            row = convert(path, style, looks[path], size, model, settings)
+            with WorkerPool() as workers:
+                row = convert(path, style, looks[path], size, model, workers, settings)
         except (ValueError, OSError, RuntimeError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
@@ -210,6 +212,7 @@ def convert(
     look: Callable[[], tuple[reader.Video, Crop]],
     size: str | tuple[int, int],
     model: SimpleNamespace,
+    workers: WorkerPool,
     settings: SimpleNamespace,
 ) -> tuple[str, int, str]:
     """Converts one video; returns the file written, its frames, and a remark."""
@@ -229,6 +232,7 @@ def convert(
         clip, geometry = plan(source, own_crop, size, settings)
         passes = work / "passes" / shards.source_name(path.stem)
         hand = Hand()
+        brushwork = Brushwork(geometry, hand, draft=settings.quality == "draft")
         with ThreadPoolExecutor(1) as pool:
             prepared = pool.submit(warm_up, model)
             analysis = encode_pass.analyse_video(
@@ -243,12 +247,10 @@ def convert(
         def render(strength: float) -> render_pass.Rendering:
             strengths = encoded.strengths(strength)
             codes = encode_pass.MovedCodes(encoded, smoothing, move, strengths)
-            painter = FramePainter(
-                geometry, hand, change_with(model), codes, strengths, settings.quality == "draft"
-            )
+            painter = FramePainter(brushwork, change_with(model), codes, strengths)
             encoding = Encoding(geometry, settings.compare, settings.crf, settings.preset)
             return render_pass.Rendering(
-                clip, encoded, analysis.tracks, painter, encoding, settings.hold_frames
+                clip, encoded, analysis.tracks, painter, encoding, settings.hold_frames, workers
             )
 
         try:
@@ -416,9 +418,11 @@ def draw_ladder(
         found = render_pass.read_frames_at(first, number, 1)
         frames.append(found[0] if found else resize(sample, geometry.picture_size))
         tracked.append(next(read_tracks(first.tracks, number, number + 1)))
-    rows = [frames]
-    for strength in LADDER_STRENGTHS:
-        rows.append(render(strength).painter.paint_alone(numbers, frames, tracked))
+    painted = [
+        render_pass.paint_alone(render(strength), numbers, frames, tracked)
+        for strength in LADDER_STRENGTHS
+    ]
+    rows = [frames, *([future.result() for future in row] for row in painted)]
     sheet = gallery.contact_sheet(
         rows,
         title=f"{target.stem}, map {style_map}",

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Annotated, Literal
 
 from cadl import (
+    _startup,  # noqa: F401
     blocks,
     console,
     devices,

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Annotated
 
 from cadl import (
+    _startup,  # noqa: F401
     adversary,
     console,
     devices,

@@ -5,6 +5,8 @@ Miyato & Koyama 2018, arXiv 1802.05637), with the hinge loss (Lim & Ye 2017, arX
 penalty on its gradient at real tiles (R1: Mescheder et al. 2018, arXiv 1801.04406).
 """
 
+from cadl import _startup  # noqa: F401
+
 import keras
 from keras import layers, ops
 

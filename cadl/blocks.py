@@ -1,5 +1,7 @@
 """Layers that both networks are built from."""
 
+from cadl import _startup  # noqa: F401
+
 import keras
 import numpy as np
 from keras import layers, ops

@@ -1,6 +1,7 @@
 """Colour transfer: light and colours of a frame's large forms become those of the VAE's picture."""
 
-from cadl.blocks import grow, shrink
+from cadl import _startup  # noqa: F401
+from cadl.blocks import filter_by, grow, shrink
 from cadl.metrics import LUMINANCE
 
 import numpy as np
@@ -10,7 +11,8 @@ from keras import ops
 # unseen videos turned to mud.
 GAINS = np.array([[1.0, 1.0, 1.0], [1.6, 3.0, 3.0]], np.float32)
 KEPT = 0.3  # share of the tile's own large forms of light and colour that is kept
-BLOCK = 5  # places of a thumbnail; large forms are means over some three such blocks
+BLOCK = 4  # pixels of a tile that are one place of a thumbnail
+LARGE = 5  # places of a thumbnail; large forms are means over some three such blocks
 MIN_SPREAD = 0.01  # of light or chroma, below which it is even or grey
 # Light, red less light, blue less light: columns of what RGB is multiplied by.
 TO_LIGHT_AND_CHROMA = np.stack(
@@ -50,11 +52,41 @@ def transfer(thumbnails, pictures, strength):
 
 def _large_forms(maps):
     _, height, width, _ = maps.shape
-    blurred = _blur(_blur(shrink(maps, BLOCK)))
-    return grow(blurred, BLOCK, (height, width))
+    blurred = _blur(_blur(shrink(maps, LARGE)))
+    return grow(blurred, LARGE, (height, width))
 
 
 def _blur(maps):
     """Averages over squares of three, edges mirrored: [N, h, w, c]."""
     padded = ops.pad(maps, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="reflect")
     return ops.average_pool(padded, 3, 1)
+
+
+def frame_change(pictures, tiles_in, strength):
+    """Works out how a frame of any size is moved: `frame @ matrix` plus the offset, enlarged.
+
+    The offset is the moved thumbnail less the frame's own, sharpened and enlarged. To restore both
+    by the refiner first, so that its errors cancel, changes a tenth of a level of 255
+    (`benchmarks/bench_picture.py`) and takes five times as long.
+
+    Args:
+        pictures: the VAE's, float32 [N, 180, 320, 3], of codes moved by the strength.
+        tiles_in: float32 [N, 180, 320, 3].
+        strength: float32 [N] in [0, 1]; at 0 nothing changes.
+
+    Returns:
+        Offsets, float32 [N, 45, 80, 3], and matrices, float32 [N, 3, 3].
+    """
+    thumbnails, goal = (shrink(x, BLOCK) for x in (tiles_in, pictures))
+    moved, matrices = transfer(thumbnails, goal, ops.reshape(strength, (-1, 1)))
+    same = ops.reshape(ahead(thumbnails), (ops.shape(thumbnails)[0], -1, 3)) @ matrices
+    return ahead(moved) - ops.reshape(same, ops.shape(moved)), matrices
+
+
+def ahead(small):
+    """Sharpens a thumbnail by what interpolation will blur, so that blocks nearly keep their means.
+
+    Upsampling by an even factor and averaging again equals a [1, 6, 1] / 8 blur; this inverts it
+    to first order.
+    """
+    return 2.0 * small - filter_by(small, (0.75, 0.125), "symmetric")

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 
-from cadl import console
+from cadl import _startup, console  # noqa: F401
 
 import keras
 import tensorflow as tf

@@ -6,14 +6,15 @@ Endpoints, each for any batch size:
 - `vae/decode`: float32 codes [N, 512] -> float32 tiles [N, 180, 320, 3], not clipped
 - `refiner/refine`: float32 VAE tiles, uint8 original tiles, float32 strength [N] -> float32 tiles
 - `stylizer/change`: float32 mapped codes [N, 512], uint8 original tiles, float32 strength [N] ->
-  `offset`, float32 tiles, and `matrix`, float32 [N, 3, 3]: how a frame of any size is moved, see
-  `Refining.change`
+  `offset`, float32 [N, 45, 80, 3], and `matrix`, float32 [N, 3, 3]: how a frame of any size is
+  moved, see `colour_transfer.frame_change`
 """
 
 import shutil
 from pathlib import Path
 
-from cadl import files, tiles, vae
+from cadl import _startup, files, tiles, vae  # noqa: F401
+from cadl.colour_transfer import frame_change
 
 import keras
 import tensorflow as tf
@@ -76,18 +77,18 @@ class RefinerGraph(Graph):
 
 
 class StylizerGraph(Graph):
-    """Decoder and refiner in one."""
+    """How frames are moved toward a painter."""
 
-    def __init__(self, model: keras.Model, refining: keras.Model):
-        """Takes a trained VAE and a trained `Refining`."""
+    def __init__(self, model: keras.Model):
+        """Takes a trained VAE."""
         super().__init__()
-        self._decoder, self._refining = self.hold(model.decoder), self.hold(refining)
+        self._decoder = self.hold(model.decoder)
 
     @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH], autograph=False)
     def change(self, codes, tiles, strength) -> dict[str, tf.Tensor]:
         """Returns how frames are moved."""
         originals = tf.cast(tiles, tf.float32) / 255
-        offset, matrix = self._refining().change(self._decoder()(codes), originals, strength)
+        offset, matrix = frame_change(self._decoder()(codes), originals, strength)
         return {"offset": offset, "matrix": matrix}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cadl import console, files, refiner, training, vae
+from cadl import _startup, console, files, refiner, training, vae  # noqa: F401
 
 import keras
 import numpy as np

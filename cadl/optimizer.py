@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 
+from cadl import _startup  # noqa: F401
+
 import keras
 import tensorflow as tf
 

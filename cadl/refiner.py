@@ -11,22 +11,20 @@ come from the tile.
 
 from typing import Any
 
+from cadl import _startup  # noqa: F401
 from cadl.blocks import (
     SpaceToDepth,
     blur_121,
-    filter_by,
     shrink,
     smooth_depth_to_space,
 )
-from cadl.colour_transfer import transfer
+from cadl.colour_transfer import BLOCK, ahead, transfer
 from cadl.metrics import LUMINANCE
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 FORM = 3  # of the networks; more when weights would still fit and mean something else
-BLOCK = 4  # the refiner works at a quarter of the resolution
 FEATURES = 40
 HALF_FEATURES = 24  # at half of it, on the way up
 BLOCKS = 3
@@ -97,34 +95,6 @@ class Refining(keras.Model):
         moved, _ = transfer(thumbnails, small, ops.reshape(strength, (-1, 1)))
         return self.restore(moved, self.detail_encoder(tiles_in))
 
-    def change(self, pictures, tiles_in, strength):
-        """Works out how a frame of any size becomes a moved one.
-
-        It is `frame @ matrix`, plus the offset enlarged to the frame's size. The offset is what is
-        refined of the moved tile, less what is refined of the tile as it is. So errors of restoring
-        cancel, and at strength 0 nothing changes.
-
-        Args:
-            pictures: as in `call`.
-            tiles_in: as in `call`.
-            strength: as in `call`.
-
-        Returns:
-            Offsets, float32 [N, h, w, 3]; matrices, float32 [N, 3, 3].
-        """
-        pictures, tiles_in = map(ops.convert_to_tensor, (pictures, tiles_in))
-        if not self.detail_encoder:
-            same = ops.zeros_like(tiles_in[:, :3, 0]) + np.eye(3, dtype=np.float32)
-            return self.restore(pictures) - tiles_in, same
-        thumbnails, small = shrink(tiles_in, BLOCK), shrink(pictures, BLOCK)
-        moved, matrices = transfer(thumbnails, small, ops.reshape(strength, (-1, 1)))
-        detail = self.detail_encoder(tiles_in)
-        both = self.restore(ops.concatenate([moved, thumbnails]), ops.concatenate([detail, detail]))
-        count = ops.shape(tiles_in)[0]
-        moved, own = both[:count], both[count:]
-        flat = ops.reshape(own, (count, -1, 3)) @ matrices
-        return moved - ops.reshape(flat, ops.shape(moved)), matrices
-
 
 def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
     """Builds the network from tiles to their detail code.
@@ -190,14 +160,6 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
         x = layers.Subtract(name="finer")([x, enlarged_thumbnail(x, BLOCK, "large_forms")])
     x = layers.Add(dtype="float32", name="refined")([base, x])
     return keras.Model(inputs, x, name="refiner")
-
-
-def ahead(small):
-    """Sharpens a thumbnail by what interpolation will blur, so that blocks nearly keep their means.
-
-    An interpolated thumbnail's own thumbnail is it filtered by 1, 6, 1 over 8, if blocks are even.
-    """
-    return 2.0 * small - filter_by(small, (0.75, 0.125), "symmetric")
 
 
 def enlarged_thumbnail(x: keras.KerasTensor, block: int, name: str) -> keras.KerasTensor:

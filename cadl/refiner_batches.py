@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from cadl import blocks, refiner, shards, tiles
+from cadl import _startup, blocks, refiner, shards, tiles  # noqa: F401
 
 import numpy as np
 import tensorflow as tf

@@ -1,6 +1,6 @@
 """What the refiner is trained on. Pure functions: each returns terms by their names."""
 
-from cadl import tiles
+from cadl import _startup, tiles  # noqa: F401
 from cadl.blocks import shift, shrink, window
 from cadl.refiner import detail_kl
 

@@ -1,6 +1,6 @@
 """A discriminator in training: it learns alone first, then counts, and is backed off if it wins."""
 
-from cadl import adversary, console, optimizer
+from cadl import _startup, adversary, console, optimizer  # noqa: F401
 
 import numpy as np
 import tensorflow as tf

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cadl import console, tiles
+from cadl import _startup, console, tiles  # noqa: F401
 
 import numpy as np
 import tensorflow as tf

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cadl import console, devices, files, gallery, optimizer, shards
+from cadl import _startup, console, devices, files, gallery, optimizer, shards  # noqa: F401
 from cadl.settings import to_json
 
 import imageio.v2 as imageio

@@ -52,9 +52,25 @@ class Geometry:
         """Fits a frame of any size into a tile: uint8 [h, w, 3] -> [180, 320, 3]."""
         return tiles.mirror_to_tile(resize(frame, self.tile_size)[None])[0]
 
-    def from_tile(self, tile: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Cuts the frame out of a tile, [180, 320, c], and gives it a size."""
-        return resize(tiles.crop_from_tile(tile[None], *self.tile_size)[0], size)
+    def enlarge_from_tile(self, small: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Cuts the frame's part out of a small tile, and enlarges it, linearly.
+
+        Args:
+            small: float32 [h, w, c], a whole tile at any size.
+            size: width and height wanted.
+        """
+        scale = small.shape[1] / tiles.WIDTH
+        ratio = [scale * own / wanted for own, wanted in zip(self.tile_size, size, strict=True)]
+        left, top = (
+            0.5 * (whole - scale * own)
+            for whole, own in zip(small.shape[1::-1], self.tile_size, strict=True)
+        )
+        way = np.array([
+            [ratio[0], 0.0, left + 0.5 * ratio[0] - 0.5],
+            [0.0, ratio[1], top + 0.5 * ratio[1] - 0.5],
+        ])  # fmt: skip
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(small, way, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -6,22 +6,22 @@ read again where a segment begins, so that an interrupted conversion ends in the
 
 import dataclasses
 import itertools
-import os
 import shutil
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 from cadl import console, files, gallery
 from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Encoding, batches
 from cadl.conversion.encode_pass import Encoded
-from cadl.conversion.frame_painter import FramePainter, Moved
+from cadl.conversion.frame_painter import FramePainter, Moved, measure, measure_and_paint, paint
 from cadl.strokes.looks import WINDOW, Looks, TrackAverager
 from cadl.strokes.track_files import Tracked, read_tracks
 from cadl.video.reader import prefetch
 from cadl.video.writer import FrameWriter, join_segments
+from cadl.workers import WorkerPool
 
 import cv2
 import numpy as np
@@ -29,7 +29,7 @@ from PIL import Image
 
 SEGMENT_FRAMES = 240  # a multiple of BATCH
 FORMAT = 4  # raise when segments of before would not fit beside those of now
-WAITING = 2  # frames that wait for each drawing thread
+WAITING = 2  # frames that wait for each process that draws
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Rendering:
         painter: paints frames.
         encoding: how they are written.
         hold_frames: how many frames each painted state is held.
+        workers: processes that draw.
     """
 
     clip: Clip
@@ -51,6 +52,7 @@ class Rendering:
     painter: FramePainter
     encoding: Encoding
     hold_frames: int
+    workers: WorkerPool
 
     @property
     def total(self) -> int:
@@ -185,21 +187,45 @@ def paint_frames(
     Raises:
         RuntimeError: there are more or fewer frames than in the first pass.
     """
-    strengths, painter = rendering.painter.strengths, rendering.painter
+    painter, workers = rendering.painter, rendering.workers
     waiting: deque[tuple[int, np.ndarray, Future]] = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        measured = prefetch(_measured_frames(rendering, segments), PREFETCHED_BATCHES)
-        shown: Future | None = None
-        for number, wanted, moved, tracked, looks in measured:
-            if rendering.held(number) == number:
-                shown = pool.submit(painter.paint, moved, tracked, looks, float(strengths[number]))
-            if wanted and shown is not None:
-                waiting.append((number, moved.frame, shown))
-            while len(waiting) > WAITING * (os.cpu_count() or 1):
-                number, frame, future = waiting.popleft()
-                yield number, frame, future.result()
-        for number, frame, future in waiting:
+    shown: Future | None = None
+    for number, wanted, moved, tracked, looks in _measured_frames(rendering, segments):
+        if rendering.held(number) == number:
+            strength = float(painter.strengths[number])
+            shown = workers.submit(paint, painter.brushwork, moved, tracked, looks, strength)
+        if wanted and shown is not None:
+            waiting.append((number, moved.frame, shown))
+        while len(waiting) > WAITING * workers.count:
+            number, frame, future = waiting.popleft()
             yield number, frame, future.result()
+    for number, frame, future in waiting:
+        yield number, frame, future.result()
+
+
+def paint_alone(
+    rendering: Rendering, numbers: list[int], frames: list, tracked: list
+) -> list[Future]:
+    """Paints single frames, whose strokes' looks are not averaged along their tracks.
+
+    Args:
+        rendering: what is painted.
+        numbers: of the frames.
+        frames: uint8 [h, w, 3] each.
+        tracked: the strokes of each frame, a layer each.
+
+    Returns:
+        Futures of the painted frames.
+    """
+    painter = rendering.painter
+    futures = []
+    for number, frame, strokes in zip(numbers, frames, tracked, strict=True):
+        (moved,) = painter.move(number, [frame])
+        strength = float(painter.strengths[number])
+        futures.append(
+            rendering.workers.submit(measure_and_paint, painter.brushwork, moved, strokes, strength)
+        )
+    return futures
 
 
 def _measured_frames(
@@ -223,7 +249,7 @@ def _measured_frames(
         strokes = read_tracks(rendering.tracks, lead, stop)
         for number, moved in stream.frames(lead, stop):
             tracked = next(strokes)
-            looks = rendering.painter.measure(moved, tracked)
+            looks = measure(rendering.painter.brushwork, moved, tracked)
             averagers = averagers or [TrackAverager() for _ in tracked]
             tables = [
                 averager.add(own.table(), layer.fates)
@@ -328,7 +354,8 @@ def _say_estimate(rendering: Rendering, folder: Path, left: int) -> None:
     numbers = range(middle, middle + len(frames))
     started = time.monotonic()
     tracked = list(read_tracks(rendering.tracks, numbers[0], numbers[-1] + 1))
-    painted = rendering.painter.paint_alone(numbers, frames, tracked)
+    futures = paint_alone(rendering, list(numbers), frames, tracked)
+    painted = [future.result() for future in futures]
     painting = time.monotonic() - started
     composed = [rendering.encoding.compose(*both) for both in zip(frames, painted, strict=True)]
     sizes = []
@@ -340,7 +367,7 @@ def _say_estimate(rendering: Rendering, folder: Path, left: int) -> None:
                     writer.write(frame)
             sizes.append(temporary.stat().st_size)
     (folder / "estimate.mp4").unlink()
-    seconds = (painting / (os.cpu_count() or 1) + time.monotonic() - started) / len(frames) * left
+    seconds = (painting + time.monotonic() - started) / len(frames) * left
     each = (sizes[1] - sizes[0]) / max(1, len(frames) - 1)  # what a frame adds to a first one
     megabytes = (each * total + (sizes[0] - each) * -(-total // SEGMENT_FRAMES)) / 1e6
     kept = sum(path.stat().st_size for path in rendering.tracks.glob("tracks-*")) / 1e6

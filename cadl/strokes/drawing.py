@@ -69,8 +69,8 @@ def draw_strokes(
     height, width = canvas.shape[:2]
     scale = max(height, width) / TRACKED
     board = np.empty((height, width, 4), np.uint8)
-    board[..., :3] = canvas
-    board[..., 3] = 128
+    ground = np.full((height, width), 128, np.uint8)
+    cv2.mixChannels([canvas, ground], [board], [0, 0, 1, 1, 2, 2, 3, 3])
     for number, (layer, own) in enumerate(zip(hand.layers(), strokes, strict=True)):
         _draw_layer(board, layer, own, hand, number, strength, size, scale, furrows)
     return _light(board, hand.relief, scale)

@@ -159,7 +159,8 @@ def _reach(frame: np.ndarray, places: np.ndarray, way: np.ndarray) -> np.ndarray
     reach = np.full(len(places), 0.15, np.float32)
     for step in REACH_STEPS:
         there = sample(frame, places + np.float32(step) * way).astype(np.float32)
-        change = np.abs(there - own).max(axis=1) / np.float32(255 * EDGE)
+        red, green, blue = np.abs(there - own).T
+        change = np.maximum(np.maximum(red, green), blue) / np.float32(255 * EDGE)
         open_so_far = np.minimum(open_so_far, np.clip(1.75 - 1.5 * change, 0.0, 1.0))
         reach += np.float32(0.85 / len(REACH_STEPS)) * open_so_far
     return reach

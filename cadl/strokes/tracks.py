@@ -211,8 +211,9 @@ def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[n
             found.append(None)
             continue
         fine, coarse = (blur(frame, 1.6 * width) for width in (layer.width, layer.coarser))
-        lost = cv2.absdiff(fine, coarse).max(axis=2)
-        around = cv2.blur(lost.astype(np.float32), (odd(4 * layer.width),) * 2)
+        red, green, blue = cv2.split(cv2.absdiff(fine, coarse))
+        lost = cv2.max(cv2.max(red, green), blue).astype(np.float32)
+        around = cv2.blur(lost, (odd(4 * layer.width),) * 2)
         found.append(around[..., None] / np.float32(255 * detail))
     return found
 
