@@ -37,7 +37,7 @@ STYLE: str = ""  # painting source, picture file, or a blend a:0.6,b:0.4; empty:
 STRENGTH: Share = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "gaussian"  # how codes are moved
 
-QUALITY: Literal["draft", "full"] = "full"  # draft: strokes at half the size, for a quick look
+QUALITY: Literal["draft", "full"] = "full"  # draft: at half the size, enlarged: a quick look
 HOLD_FRAMES: Annotated[int, Range(1, 24)] = 1  # frames a painted state is held; 2: "on twos"
 
 CROP: str = "auto"  # black borders: auto, or top:left:bottom:right in pixels
@@ -248,7 +248,8 @@ def convert(
             strengths = encoded.strengths(strength)
             codes = encode_pass.MovedCodes(encoded, smoothing, move, strengths)
             painter = FramePainter(brushwork, change_with(model), codes, strengths)
-            encoding = Encoding(geometry, settings.compare, settings.crf, settings.preset)
+            preset = "ultrafast" if brushwork.draft else settings.preset
+            encoding = Encoding(geometry, settings.compare, settings.crf, preset)
             return render_pass.Rendering(
                 clip, encoded, analysis.tracks, painter, encoding, settings.hold_frames, workers
             )
@@ -348,7 +349,8 @@ def plan(
         )
     if size != "source":
         crop = source.cover_crop(crop, *([] if isinstance(size, str) else [size]))
-    geometry = Geometry.of(source, crop, size, settings.compare)
+    draft = settings.quality == "draft"
+    geometry = Geometry.of(source, crop, size, settings.compare, draft)
     console.say(
         f"{source.path.name}: {source.width}x{source.height}, {len(source.times)} frames at "
         f"{source.rate} frames/s{' (variable)' if source.variable_rate else ''}, crop {crop}, "

@@ -14,6 +14,7 @@ import numpy as np
 
 BATCH = 8  # frames
 PREFETCHED_BATCHES = 3  # by each stage of a pass
+DRAFT = 2  # times that a draft is painted smaller, both ways
 INSET = 4  # the original's side in the corner is the picture's over this
 NARROWEST = 16  # pixels of a tracked frame: optical flow needs so many
 
@@ -25,7 +26,7 @@ class Geometry:
     Attributes:
         tile_size: of the frame inside its tile of 320x180; the rest of the tile mirrors it.
         tracked_size: of the frame that strokes are followed on; its longer side is TRACKED.
-        picture_size: of the frame that is painted.
+        picture_size: of the frame that is painted; half of what is shown in a draft.
         output_size: of the video, which may show the original beside the painted frame.
     """
 
@@ -36,7 +37,12 @@ class Geometry:
 
     @classmethod
     def of(
-        cls, source: reader.Video, crop: tiles.Crop, size: str | tuple[int, int], compare: str
+        cls,
+        source: reader.Video,
+        crop: tiles.Crop,
+        size: str | tuple[int, int],
+        compare: str,
+        draft: bool = False,
     ) -> "Geometry":
         """Works out all sizes; `size` as OUTPUT_SIZE, `compare` as COMPARE."""
         shown = source.display_size(crop)
@@ -46,6 +52,8 @@ class Geometry:
         scale = TRACKED / max(shown)
         tracked = max(NARROWEST, round(scale * shown[0])), max(NARROWEST, round(scale * shown[1]))
         output = (2 * picture[0], picture[1]) if compare == "side" else picture
+        if draft:
+            picture = max(2, picture[0] // DRAFT), max(2, picture[1] // DRAFT)
         return cls(tiles.fit_size(*shown), tracked, picture, output)
 
     def tile(self, frame: np.ndarray) -> np.ndarray:
@@ -102,10 +110,10 @@ class Encoding:
         self, path: Path, rate: Fraction, times: np.ndarray | None = None
     ) -> writer.FrameWriter:
         """Returns what writes frames to a file; `times` as `FrameWriter`'s."""
-        size = self.geometry.output_size
+        width, height = self.geometry.picture_size
         return writer.FrameWriter(
-            path, rate=rate, size=size, output_size=size, crf=self.crf, preset=self.preset,
-            times=times,
+            path, rate=rate, size=(width * (1 + (self.compare == "side")), height),
+            output_size=self.geometry.output_size, crf=self.crf, preset=self.preset, times=times,
         )  # fmt: skip
 
     def compose(self, original: np.ndarray, painted: np.ndarray) -> np.ndarray:

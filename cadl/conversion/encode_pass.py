@@ -22,10 +22,11 @@ from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import CHUNK_FRAMES as TRACK_CHUNK
 from cadl.strokes.track_files import TrackWriter, chunk_path
 from cadl.strokes.tracks import StrokeTracker
-from cadl.video.flow import OpticalFlow
+from cadl.video.flow import Flow, OpticalFlow
 from cadl.video.reader import prefetch
 from cadl.video.shots import ShotFinder
 
+import cv2
 import numpy as np
 
 PASS_FORMAT = 8  # of what is kept; raise when its contents change
@@ -247,7 +248,7 @@ class Observed:
                 if len(self) in self._wanted:
                     self._samples[len(self)] = frame
                 self._shots.append(self._shot_finder.add(frame))
-            self._light += list(metrics.luminance(batch).mean(axis=(1, 2)) / 255)
+                self._light.append(float(metrics.LUMINANCE @ cv2.mean(frame)[:3]) / 255)
             yield first, batch, self._shots[first:]
 
     def arrays(self) -> dict[str, Any]:
@@ -268,8 +269,12 @@ def _go_through(
 ) -> None:
     """Reads all frames once; encodes them unless `encode` is None, and follows the strokes."""
     observed = Observed(clip, geometry)
+    tracker = StrokeTracker(hand, geometry.tracked_size)
+    writer = TrackWriter(tracks, tracker)
+    # Each stage runs in a thread of its own.
     seen = prefetch(observed.go_by(), PREFETCHED_BATCHES)
-    followed = prefetch(_follow(seen, tracks, hand, geometry), PREFETCHED_BATCHES)
+    moving = prefetch(_add_flow(seen, writer.frames_done), 1)
+    followed = prefetch(_follow(moving, writer, tracker), PREFETCHED_BATCHES)
     chunk: list[np.ndarray] = []
     path = encoded
     with console.progress(total=observed.expected, unit="frame", label="pass 1") as bar:
@@ -298,23 +303,35 @@ def _go_through(
         path.unlink()
 
 
+def _add_flow(
+    seen: Iterator[tuple[int, np.ndarray, list[int]]], done: int
+) -> Iterator[tuple[int, np.ndarray, list[Flow | None]]]:
+    """Adds to frames that go by the flow to each, None where a shot begins; not to those done."""
+    flow, shot = OpticalFlow(), -1
+    for first, batch, shots in seen:
+        motions = []
+        for number, (frame, own_shot) in enumerate(zip(batch, shots, strict=True), first):
+            cut = own_shot != shot or number < done
+            motions.append(flow.add(frame, cut=cut) if number >= done - 1 else None)
+            shot = own_shot
+        yield first, batch, motions
+
+
 def _follow(
-    seen: Iterator[tuple[int, np.ndarray, list[int]]], folder: Path, hand: Hand, geometry: Geometry
+    moving: Iterator[tuple[int, np.ndarray, list[Flow | None]]],
+    writer: TrackWriter,
+    tracker: StrokeTracker,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Follows the strokes through frames that go by, and passes these on."""
-    tracker, flow = StrokeTracker(hand, geometry.tracked_size), OpticalFlow()
-    tracks = TrackWriter(folder, tracker)
-    done, shot = tracks.frames_done, -1
-    for first, batch, shots in seen:
-        for number, (frame, own_shot) in enumerate(zip(batch, shots, strict=True), first):
-            motion = flow.add(frame, cut=own_shot != shot) if number >= done - 1 else None
-            shot = own_shot
+    done = writer.frames_done
+    for first, batch, motions in moving:
+        for number, (frame, motion) in enumerate(zip(batch, motions, strict=True), first):
             if number >= done:
-                tracks.add(tracker.add(number, frame, motion))
+                writer.add(tracker.add(number, frame, motion))
             elif number == done - 1:
                 tracker.see(frame)
         yield first, batch
-    tracks.write()
+    writer.write()
 
 
 def _join_chunks(chunks: list[Path], count: int, joined: Path) -> None:

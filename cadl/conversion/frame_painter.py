@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 STRIP = 32  # rows that are recoloured at a time
-DRAFT = 2  # how many times smaller a draft is drawn, both ways
 
 
 class Moved(NamedTuple):
@@ -41,7 +40,7 @@ class Brushwork:
     Attributes:
         geometry: sizes.
         hand: the recipe of the strokes.
-        draft: draw at half the width and height, without furrows of bristles.
+        draft: draw without furrows of bristles.
     """
 
     geometry: Geometry
@@ -65,11 +64,7 @@ def paint(
         looks: by `FramePainter.measure`, averaged along the tracks.
         strength: of the strokes, 0 to 1.
     """
-    height, width = moved.frame.shape[:2]
-    frame = moved.frame
-    if brushwork.draft:
-        frame = resize(frame, (max(2, width // DRAFT), max(2, height // DRAFT)))
-    canvas = recolour(brushwork.geometry, moved, frame)
+    canvas = recolour(brushwork.geometry, moved, moved.frame)
     if strength > 0:
         strokes = [
             Strokes(layer.places, layer.identities, layer.growth, own)
@@ -78,7 +73,7 @@ def paint(
         canvas = draw_strokes(
             canvas, strokes, brushwork.hand, strength=strength, furrows=not brushwork.draft
         )
-    return resize(canvas, (width, height))
+    return canvas
 
 
 def measure_and_paint(
@@ -88,10 +83,17 @@ def measure_and_paint(
     return paint(brushwork, moved, tracked, measure(brushwork, moved, tracked), strength)
 
 
-def measure(brushwork: Brushwork, moved: Moved, tracked: Sequence[Tracked]) -> list[Looks]:
-    """Measures how the strokes of each layer look in a frame."""
+def measure(
+    brushwork: Brushwork,
+    moved: Moved,
+    tracked: Sequence[Tracked],
+    rows: Sequence[np.ndarray] | None = None,
+) -> list[Looks]:
+    """Measures how the strokes of each layer look in a frame, all or some rows of them."""
     colours = recolour(brushwork.geometry, moved, moved.tracked)
     places = [layer.places for layer in tracked]
+    if rows is not None:
+        places = [own[some] for own, some in zip(places, rows, strict=True)]
     hand = brushwork.hand
     return measure_looks(moved.tracked, colours, hand.layers(), places, hand.detail)
 

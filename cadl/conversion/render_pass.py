@@ -17,8 +17,9 @@ from cadl import console, files, gallery
 from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Encoding, batches
 from cadl.conversion.encode_pass import Encoded
 from cadl.conversion.frame_painter import FramePainter, Moved, measure, measure_and_paint, paint
-from cadl.strokes.looks import WINDOW, Looks, TrackAverager
+from cadl.strokes.looks import MEASURED_EVERY, WINDOW, Looks, TrackAverager
 from cadl.strokes.track_files import Tracked, read_tracks
+from cadl.strokes.tracks import LIVES
 from cadl.video.reader import prefetch
 from cadl.video.writer import FrameWriter, join_segments
 from cadl.workers import WorkerPool
@@ -249,11 +250,14 @@ def _measured_frames(
         strokes = read_tracks(rendering.tracks, lead, stop)
         for number, moved in stream.frames(lead, stop):
             tracked = next(strokes)
-            looks = measure(rendering.painter.brushwork, moved, tracked)
             averagers = averagers or [TrackAverager() for _ in tracked]
+            new = None
+            if number % MEASURED_EVERY:
+                new = [np.arange((own.fates == LIVES).sum(), len(own.places)) for own in tracked]
+            looks = measure(rendering.painter.brushwork, moved, tracked, new)
             tables = [
-                averager.add(own.table(), layer.fates)
-                for averager, own, layer in zip(averagers, looks, tracked, strict=True)
+                averager.add(own.table(), new and new[i], tracked[i].fates, len(tracked[i].places))
+                for i, (averager, own) in enumerate(zip(averagers, looks, strict=True))
             ]
             waiting.append((number, moved, tracked))
             if tables[0] is not None:

@@ -89,8 +89,10 @@ def _draw_layer(
     if not len(kept):
         return
     geometry = _geometry(layer, own, hand, chance, kept, grown)
-    polygons, lines = _outlines(geometry, hand, scale, furrows and number < 2)
-    colours = _colours(own.looks.colours[kept], hand, chance[kept], strength * CALMER**number)
+    polygons, lines = _outlines(geometry, hand, scale, furrows and number < 3)
+    colours = _colours(
+        own.looks.colours[kept], hand, chance[kept], strength * CALMER ** max(0, number - 1)
+    )
     low, high = polygons.min(axis=1), polygons.max(axis=1)
     edge = (np.array(board.shape[1::-1])) << SUBPIXEL
     seen = ((high > 0) & (low < edge)).all(axis=1).tolist()
@@ -132,7 +134,7 @@ def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown) -> tu
     width = layer.width * spread * grown
     lean = (looks.lean[kept] * along).sum(axis=1)
     forward, back = (
-        length * np.clip(looks.reach[kept] + side * lean, 0.15, 1.0) for side in (1, -1)
+        length * np.clip(looks.reach[kept] + side * lean, layer.kept, 1.0) for side in (1, -1)
     )
     turn = (looks.bend[kept] * along).sum(axis=1) * length
     turn = turn + hand.bend * (chance[:, 4] - 0.5) * 2.0 * odd

@@ -5,6 +5,7 @@ both sides alike, so that nothing lags and nothing flickers.
 """
 
 import functools
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ import numpy as np
 
 REACH_STEPS = (0.3, 0.6, 0.9)  # of half a stroke's length, where it may end
 EDGE = 0.11  # change of colour, of 1, at which a stroke has ended
-DEVIATION, WINDOW = 5.0, 12  # frames: of the average along tracks, and its reach to each side
+DEVIATION, WINDOW = 6.0, 14  # frames: of the average along tracks, and its reach to each side
+MEASURED_EVERY = 2  # frames; between these only new strokes are measured
 # Radii in pixels, and weights, of the surroundings that directions come from.
 SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
@@ -131,13 +133,13 @@ def measure_looks(
     for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
         axis = directions.at(own)
         along = unit_vectors(axis)
-        forward, back = (directions.at(own + side * 0.5 * layer.length * along) for side in (1, -1))
+        step = 0.5 * layer.length * along
+        forward, back = np.split(directions.at(np.concatenate([own + step, own - step])), 2)
         turn = 0.5 * np.arctan2(
             forward[:, 1] * back[:, 0] - forward[:, 0] * back[:, 1],
-            (forward * back).sum(axis=1),
+            np.einsum("nc,nc->n", forward, back),
         )
-        smooth = blur(frame, layer.width)
-        ends = [_reach(smooth, own, side * layer.length * along) for side in (1, -1)]
+        ends = _reach(blur(frame, layer.width), own, layer.length * along)
         painted = cv2.blur(colours, (odd(1.8 * layer.width),) * 2)
         looks.append(
             Looks(
@@ -152,18 +154,22 @@ def measure_looks(
     return looks
 
 
-def _reach(frame: np.ndarray, places: np.ndarray, way: np.ndarray) -> np.ndarray:
-    """Returns how far strokes may go before the picture's colour changes: float32 [n], 0 to 1."""
-    own = sample(frame, places).astype(np.float32)
-    open_so_far = np.ones(len(places), np.float32)
-    reach = np.full(len(places), 0.15, np.float32)
-    for step in REACH_STEPS:
-        there = sample(frame, places + np.float32(step) * way).astype(np.float32)
-        red, green, blue = np.abs(there - own).T
-        change = np.maximum(np.maximum(red, green), blue) / np.float32(255 * EDGE)
-        open_so_far = np.minimum(open_so_far, np.clip(1.75 - 1.5 * change, 0.0, 1.0))
-        reach += np.float32(0.85 / len(REACH_STEPS)) * open_so_far
-    return reach
+def _reach(frame: np.ndarray, places: np.ndarray, way: np.ndarray) -> tuple:
+    """Returns how far strokes may go before the picture's colour changes, forward and back.
+
+    Each is float32 [n], 0 to 1.
+    """
+    steps = [side * step for side in (1, -1) for step in REACH_STEPS]
+    spots = [places, *(places + np.float32(step) * way for step in steps)]
+    own, *there = np.split(sample(frame, np.concatenate(spots)).astype(np.float32), len(spots))
+    ends = []
+    for side in np.split(np.array(there), 2):
+        change = np.abs(side - own)
+        change = np.maximum(np.maximum(change[..., 0], change[..., 1]), change[..., 2])
+        still_open = np.clip(1.75 - 1.5 / np.float32(255 * EDGE) * change, 0.0, 1.0)
+        shares = np.minimum.accumulate(still_open, axis=0).mean(axis=0)
+        ends.append(np.float32(0.15) + np.float32(0.85) * shares)
+    return tuple(ends)
 
 
 class TrackAverager:
@@ -174,25 +180,33 @@ class TrackAverager:
 
     def __init__(self) -> None:
         self._weights = np.exp(-0.5 * (np.arange(WINDOW + 1) / DEVIATION) ** 2).astype(np.float32)
-        self._tables: list[np.ndarray] = []
-        self._links: list[np.ndarray] = []  # rows of one table in the next, -1 where gone
+        self._tables: list[np.ndarray | None] = []
+        self._links: list[np.ndarray] = []  # rows of one frame in the next, -1 where gone
+        self._own: deque[tuple[np.ndarray, np.ndarray]] = deque()  # of frames yet to be averaged
         self._centre = 0
 
-    def add(self, table: np.ndarray, fates: np.ndarray) -> np.ndarray | None:
+    def add(
+        self, table: np.ndarray, rows: np.ndarray | None, fates: np.ndarray, count: int
+    ) -> np.ndarray | None:
         """Adds the next frame's table.
 
         Args:
-            table: float32 [n, c].
-            fates: uint8 [m], what became of each row of the frame before; those that live on come
-                first in the new table, in the same order.
+            table: float32 [m, c], of some strokes.
+            rows: int [m], which these are; None for all.
+            fates: uint8 [k], what became of each stroke of the frame before; those that live on
+                come first in the new frame, in the same order.
+            count: n, how many strokes the frame has.
 
         Returns:
-            The averaged table of the frame WINDOW before, None at the beginning.
+            The averaged table of the frame WINDOW before, float32 [n, c]; None at the beginning.
         """
         if self._tables:
             lives = fates == LIVES
             self._links.append(np.where(lives, np.cumsum(lives) - 1, -1))
-        self._tables.append(table)
+        own = np.zeros((count, table.shape[1] + 1), np.float32)
+        own[slice(None) if rows is None else rows] = np.column_stack([table, np.ones(len(table))])
+        self._own.append((own, np.arange(count)))
+        self._tables.append(own if rows is None else None)
         return self._average() if len(self._tables) - 1 - self._centre >= WINDOW else None
 
     def finish(self) -> Iterator[np.ndarray]:
@@ -202,24 +216,25 @@ class TrackAverager:
 
     def _average(self) -> np.ndarray:
         centre, tables, links, weights = self._centre, self._tables, self._links, self._weights
-        own = tables[centre]
+        own, everyone = self._own.popleft()
         total = own * weights[0]
-        weight = np.full((len(own), 1), weights[0])
-        rows = who = np.arange(len(own))
+        rows = who = everyone
         for step in range(1, min(WINDOW, len(tables) - 1 - centre) + 1):
             rows = links[centre + step - 1][rows]
             who, rows = who[rows >= 0], rows[rows >= 0]
-            total[who] += weights[step] * tables[centre + step][rows]
-            weight[who] += weights[step]
-        rows = who = np.arange(len(own))
+            table = tables[centre + step]
+            if table is not None:
+                total[who] += weights[step] * table[rows]
+        rows = who = everyone
         for step in range(1, min(WINDOW, centre) + 1):
             carried = np.flatnonzero(links[centre - step] >= 0)
             old = rows < len(carried)
             who, rows = who[old], carried[rows[old]]
-            total[who] += weights[step] * tables[centre - step][rows]
-            weight[who] += weights[step]
+            table = tables[centre - step]
+            if table is not None:
+                total[who] += weights[step] * table[rows]
         if centre < WINDOW:
             self._centre += 1
         else:
             del tables[0], links[0]
-        return total / weight
+        return total[:, :-1] / total[:, -1:]

@@ -116,8 +116,7 @@ class LayerTracker:
         self.places, self.identities = self.places[kept], self.identities[kept]
 
     def _outside(self, places: np.ndarray) -> np.ndarray:
-        low, high = -self.margin, np.array(self.size) + self.margin
-        return ((places < low) | (places > high)).any(axis=1)
+        return ~_within(places, -self.margin, np.add(self.size, self.margin))
 
     def _covered(self, moved: np.ndarray, flow: Flow, colours: tuple) -> np.ndarray:
         """Says which strokes are hidden in the next frame: flow doubtful, and another colour.
@@ -125,16 +124,15 @@ class LayerTracker:
         Doubt alone would take strokes everywhere in blurred or even places.
         """
         forward, back = sample(flow[0], self.places), sample(flow[1], moved)
-        error = np.square(forward + back).sum(axis=1)
-        motion = np.square(forward).sum(axis=1) + np.square(back).sum(axis=1)
-        inside = ((moved >= 0) & (moved < np.array(self.size))).all(axis=1)
+        error, motion = _squares(forward + back), _squares(forward) + _squares(back)
+        inside = _within(moved, 0.0, self.size)
         doubt = inside & (error > DOUBT[0] * motion + DOUBT[1])
         if not doubt.any():
             return doubt
         before, after = colours
         jump = sample(after, moved).astype(np.float32) - sample(before, self.places)
-        jump -= np.median(jump, axis=0)
-        return doubt & ((np.abs(jump).mean(axis=1) > JUMP) | (error > LOST**2))
+        jump = np.abs(jump - np.median(jump, axis=0)) @ np.full(3, 1 / 3, np.float32)
+        return doubt & ((jump > JUMP) | (error > LOST**2))
 
     def _crowded(self, places: np.ndarray) -> np.ndarray:
         """Says which strokes share a small cell with an older one: bool [n]."""
@@ -154,7 +152,7 @@ class LayerTracker:
                 free = free[sample(need, free + 0.5 * side)[:, 0] > LOOSE * WANTED[0]]
             if not len(free):
                 return
-            count = min(len(free), 8 + int(4.0 * side**2 * len(free) / distance**2))
+            count = min(len(free), 8 + int(2.5 * side**2 * len(free) / distance**2))
             darts = free[rng.integers(0, len(free), count)]
             darts = darts + np.float32(side) * rng.random((count, 2), np.float32)
             bad = np.zeros(count, bool)
@@ -185,6 +183,17 @@ class LayerTracker:
         return round_it[y, x] >= FEW
 
 
+def _within(places: np.ndarray, low: float, high) -> np.ndarray:
+    """Says which places lie in a rectangle, bool [n]; faster than a reduction over two columns."""
+    x, y = places.T
+    return (x >= low) & (x <= high[0]) & (y >= low) & (y <= high[1])
+
+
+def _squares(vectors: np.ndarray) -> np.ndarray:
+    return np.einsum("nc,nc->n", vectors, vectors)
+
+
+SHADOW = 60.0  # of 255: light below which contrast counts almost alike
 WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
 
 
@@ -200,12 +209,13 @@ def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[n
     Args:
         frame: uint8 [h, w, 3].
         layers: from broad to fine.
-        detail: contrast in [0, 1] that counts as 1.
+        detail: contrast in [0, 1] that counts as 1; in the dark less is enough.
 
     Returns:
         float32 [h, w, 1] a layer; None for the broadest.
     """
     found: list[np.ndarray | None] = []
+    light = blur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 12.0).astype(np.float32)
     for layer in layers:
         if not layer.coarser:
             found.append(None)
@@ -214,7 +224,7 @@ def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[n
         red, green, blue = cv2.split(cv2.absdiff(fine, coarse))
         lost = cv2.max(cv2.max(red, green), blue).astype(np.float32)
         around = cv2.blur(lost, (odd(4 * layer.width),) * 2)
-        found.append(around[..., None] / np.float32(255 * detail))
+        found.append((around / (detail * (SHADOW + light)))[..., None])
     return found
 
 
