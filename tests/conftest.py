@@ -11,7 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
-from cadl import latents, movie
+from cadl import latents
+from cadl.video import writer
 from data import make_samples
 
 import imageio_ffmpeg
@@ -26,7 +27,6 @@ LONGEST = (
     "test_training.py",
     "test_devices.py",
     "test_mogrify.py",
-    "test_scale.py",
     "test_extraction.py",
 )
 
@@ -87,7 +87,7 @@ def make_clip(path: Path, ffmpeg, *, frames: int = FRAMES, bars: int = 16, cut: 
     size = (320, 176)
     rng = np.random.default_rng(5)
     worlds = rng.integers(60, 255, (2, 15, 60, 3)).astype(np.uint8)
-    with movie.FrameWriter(silent, rate=RATE, size=size, output_size=size, crf=12) as writer:
+    with writer.FrameWriter(silent, rate=RATE, size=size, output_size=size, crf=12) as film:
         for number in range(frames):
             world = worlds[int(number >= cut)].repeat(12, 0).repeat(12, 1)
             frame = np.zeros((176, 320, 3), np.uint8)

@@ -73,7 +73,7 @@ def test_colour_bars_come_through_both_passes_as_they_are(tmp_path, ffmpeg, made
     clip = tmp_path / "bars.mp4"
     ffmpeg("-f", "lavfi", "-i", "smptebars=s=320x180:r=24:d=0.5", "-vf", made_as, "-c:v", "libx264",
            "-crf", 4, clip)  # fmt: skip
-    source = video.probe(clip)
+    source = reader.probe(clip)
     geometry = clips.Geometry.of(source, tiles.Crop(), "source", "none", scale=1)
     part = clips.Clip(source, tiles.Crop(), geometry.tile_size, 1, 0.0, 0.0)
     nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.zeros((len(whole), 4))})
@@ -85,8 +85,8 @@ def test_colour_bars_come_through_both_passes_as_they_are(tmp_path, ffmpeg, made
         clips.Encoding(geometry, "none", 4, "superfast"), target, tmp_path / "segments", {},
     )  # fmt: skip
     before, after = (
-        np.stack(list(video.read_frames(x, crop=tiles.Crop(), size=(320, 180)))).astype(float)
-        for x in (source, video.probe(target))
+        np.stack(list(reader.read_frames(x, crop=tiles.Crop(), size=(320, 180)))).astype(float)
+        for x in (source, reader.probe(target))
     )
     assert before.shape == after.shape and before.std() > 40
     middles = np.s_[:, 8:110:8, 20::45]  # of bars; at their edges chroma is halved in size
@@ -100,7 +100,7 @@ def late(tmp_path, media, ffmpeg):
     clip = tmp_path / "late.mkv"
     ffmpeg("-itsoffset", 1, "-i", f"file:{media.clip}", "-i", f"file:{media.clip}", "-map", "0:v",
            "-map", "1:a", "-c", "copy", clip)  # fmt: skip
-    return video.probe(clip)
+    return reader.probe(clip)
 
 
 def convert_nothing(part, folder):
@@ -114,7 +114,7 @@ def convert_nothing(part, folder):
         clips.Encoding(geometry, "none", 20, "ultrafast"), folder / "out.mp4",
         folder / "segments", {},
     )  # fmt: skip
-    return video.probe(folder / "out.mp4")
+    return reader.probe(folder / "out.mp4")
 
 
 def test_a_part_of_a_video_that_starts_late_is_cut_by_the_files_clock(late, tmp_path):
@@ -139,7 +139,7 @@ def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
 @pytest.mark.parametrize("damaged", [first_pass.OBSERVED, first_pass.LATENTS])
 @pytest.mark.parametrize("fault", ["cut", "blank", "gone"])
 def test_a_first_pass_that_was_damaged_is_made_again(media, tmp_path, capsys, damaged, fault):
-    part = clips.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    part = clips.Clip(reader.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
     nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.ones((len(whole), 4))})
     found = first_pass.encode_video(part, nothing, "none", tmp_path)
     path = next(tmp_path.rglob(damaged))
@@ -162,7 +162,7 @@ def test_other_frames_in_the_second_pass_than_in_the_first_are_noticed(
 ):
     """Also if they end with a segment."""
     monkeypatch.setattr(second_pass, "SEGMENT_FRAMES", 48)
-    part = clips.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    part = clips.Clip(reader.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
     read = clips.Clip.read
 
     def other(self, times=None):
@@ -177,7 +177,7 @@ def test_other_frames_in_the_second_pass_than_in_the_first_are_noticed(
 
 @pytest.mark.parametrize("fault", ["cut", "short"])
 def test_parts_of_a_first_pass_that_were_damaged_are_made_again(media, tmp_path, fault):
-    part = clips.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    part = clips.Clip(reader.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
     nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.ones((len(whole), 4))})
     first_pass.encode_video(part, nothing, "none", tmp_path)
     observed = next(tmp_path.rglob(first_pass.OBSERVED))
@@ -193,7 +193,7 @@ def test_parts_of_a_first_pass_that_were_damaged_are_made_again(media, tmp_path,
 
 
 def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):
-    part = clips.Clip(video.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    part = clips.Clip(reader.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
     running = []
     popen = subprocess.Popen
     monkeypatch.setattr(
@@ -208,7 +208,7 @@ def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):
 
 def test_a_frame_of_a_few_rows_goes_through(tmp_path, ffmpeg):
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=960x20:r=24:d=0.5", tmp_path / "flat.mp4")
-    source = video.probe(tmp_path / "flat.mp4")
+    source = reader.probe(tmp_path / "flat.mp4")
     size = tiles.fit_size(*source.display_size(tiles.Crop()))
     made = convert_nothing(clips.Clip(source, tiles.Crop(), size, 1, 0.0, 0.0), tmp_path)
     assert len(made.times) == 12 and (made.width, made.height) == (960, 20)

@@ -123,7 +123,7 @@ def test_a_video_whose_ffmpeg_was_killed_is_extracted_again(
     assert scripts.extract_tiles.main(arguments) == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "tiles").glob("*.gz")}
     capsys.readouterr()
-    read_frames = video.read_frames
+    read_frames = reader.read_frames
 
     def killed(*given, **options):
         yield from itertools.islice(read_frames(*given, **options), 30)

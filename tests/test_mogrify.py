@@ -23,7 +23,7 @@ from conftest import FRAMES, RATE, ROOT
 
 def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpeg):
     path = project.out / "my-clip-é-night-streets.mp4"
-    made = video.probe(path)
+    made = reader.probe(path)
     assert made.rate == RATE and len(made.times) == FRAMES and not made.variable_rate
     assert (made.width, made.height) == (320, 144)
 
@@ -31,7 +31,7 @@ def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpe
         return ffmpeg("-i", f"file:{of}", "-map", "0:a", "-c", "copy", "-f", "md5", "-")
 
     assert sound(path) == sound(project.media.clip)
-    frames = np.stack(list(video.read_frames(made, crop=Crop(), size=(320, 144))))
+    frames = np.stack(list(reader.read_frames(made, crop=Crop(), size=(320, 144))))
     assert frames[:, 0].mean() > 20
     record = json.loads(path.with_suffix(".json").read_text())
     assert record["frames"] == FRAMES and record["sound"] == "aac copied"
@@ -97,7 +97,7 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     assert "going on after frame" in said and "first pass was done before" in said
     made, undisturbed = (folder / f"{name}.mp4" for folder in (out, tmp_path / "whole"))
     assert frame_hashes(ffmpeg, made) == frame_hashes(ffmpeg, undisturbed)
-    assert video.probe(made).width == 320 and video.probe(made).height == 180
+    assert reader.probe(made).width == 320 and reader.probe(made).height == 180
 
 
 def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
@@ -115,7 +115,7 @@ def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
         assert not list(small.glob("*.mp4")) and not list(small.rglob(".part-*"))
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         assert scripts.mogrify_video.main(mogrify(project, out=small)) == 0
-        assert len(video.probe(next(small.glob("*.mp4"))).times) == FRAMES
+        assert len(reader.probe(next(small.glob("*.mp4"))).times) == FRAMES
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -132,7 +132,7 @@ def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, mo
         "fast",
     )
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
-    made = video.probe(tmp_path / "my-clip-é-night-streets.mp4")
+    made = reader.probe(tmp_path / "my-clip-é-night-streets.mp4")
     assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
     assert made.audio_codecs == ("aac",)
     monkeypatch.setattr(first_pass, "KEPT_PASSES", 1)
@@ -149,7 +149,7 @@ def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
                  "--strength", 0.5]  # fmt: skip
     assert scripts.mogrify_video.main(list(map(str, arguments))) == 0
     made = next((tmp_path / "out").glob("*.mp4"))
-    assert video.probe(made).audio_codecs == () and len(video.probe(made).times) == FRAMES
+    assert reader.probe(made).audio_codecs == () and len(reader.probe(made).times) == FRAMES
 
 
 def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):

@@ -111,7 +111,7 @@ def test_a_contact_sheet_shows_tiles_as_they_are():
 
 
 def source_video(width, height, aspect=1):
-    return video.Video(
+    return reader.Video(
         "x", width, height, aspect, 24, False, np.arange(4) / 24, (), (), None
     )  # fmt: skip
 

@@ -1,8 +1,9 @@
 from fractions import Fraction
 from pathlib import Path
 
-from cadl import metrics, movie, tiles, video
-from cadl.shots import ShotFinder
+from cadl import metrics, tiles
+from cadl.video import reader, writer
+from cadl.video.shots import ShotFinder
 from cadl.tiles import Crop
 
 import numpy as np
@@ -12,13 +13,13 @@ from conftest import FRAMES, RATE, make_clip
 
 @pytest.fixture(scope="module")
 def clip(media):
-    return video.probe(media.clip)
+    return reader.probe(media.clip)
 
 
 def read_all(source, **options):
     times = []
     options = {"crop": Crop(), "size": (source.width, source.height), **options}
-    return np.stack(list(video.read_frames(source, times=times, **options))), times
+    return np.stack(list(reader.read_frames(source, times=times, **options))), times
 
 
 def test_a_clip_is_what_it_was_made_as(clip):
@@ -42,7 +43,7 @@ def test_reading_starts_at_the_frame_of_a_time(clip):
 
 
 def test_borders_and_the_cut_are_found(clip):
-    assert video.find_crop(clip) == Crop(16, 0, 16, 0)
+    assert reader.find_crop(clip) == Crop(16, 0, 16, 0)
     finder = ShotFinder()
     frames, _ = read_all(clip)
     shots = [finder.add(frame) for frame in frames]
@@ -54,10 +55,10 @@ def test_frames_keep_their_colours(tmp_path):
     frame = colours.astype(np.uint8).repeat(64, 0)[None].repeat(64, 0)
     path = tmp_path / "bars.mp4"
     size = (320, 64)
-    with movie.FrameWriter(path, rate=Fraction(25), size=size, output_size=size, crf=1) as writer:
+    with writer.FrameWriter(path, rate=Fraction(25), size=size, output_size=size, crf=1) as writer:
         for _ in range(5):
             writer.write(frame)
-    back, _ = read_all(video.probe(path))
+    back, _ = read_all(reader.probe(path))
     middles = back[2][32, 32::64].astype(int)
     assert np.abs(middles - colours).max() <= 4
 
@@ -72,11 +73,11 @@ def test_frames_beside_a_cut_are_as_good_as_others(tmp_path):
     frames = np.stack([np.roll(pictures[i >= 17], i, axis=1) for i in range(34)])
     path = tmp_path / "cut.mp4"
     size = (320, 176)
-    with movie.FrameWriter(
+    with writer.FrameWriter(
         path, rate=Fraction(25), size=size, output_size=size, preset="superfast"
     ) as writer:
         writer.write(frames)
-    back, _ = read_all(video.probe(path))
+    back, _ = read_all(reader.probe(path))
     found = metrics.psnr(tiles.to_float(frames), tiles.to_float(np.stack(back)))
     assert found.shape == (34,)
     assert found[15:19].min() > np.median(found) - 2
@@ -86,11 +87,11 @@ def test_variable_times_are_kept(tmp_path):
     times = np.array([0.0, 0.04, 0.2, 0.25, 0.9])
     path = tmp_path / "variable.mp4"
     frames = np.random.default_rng(0).integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
-    with movie.FrameWriter(
+    with writer.FrameWriter(
         path, rate=Fraction(25), size=(64, 64), output_size=(64, 64), times=times
     ) as writer:
         writer.write(frames)
-    source = video.probe(path)
+    source = reader.probe(path)
     assert source.variable_rate
     _, found = read_all(source)
     np.testing.assert_allclose(found, times, atol=1e-4)
@@ -103,14 +104,14 @@ def test_variable_times_are_kept_over_long_segments(tmp_path):
     for number, (first, last) in enumerate(((0, 130), (130, 250))):
         segments.append(tmp_path / f"segment-{number:05d}.mp4")
         durations.append(float(np.append(times, times[-1] + 0.04)[last] - times[first]))
-        with movie.FrameWriter(
+        with writer.FrameWriter(
             segments[-1], rate=Fraction(25), size=(64, 64), output_size=(64, 64),
             times=times[first:last] - times[first],
         ) as writer:  # fmt: skip
             writer.write(np.full((last - first, 64, 64, 3), 90, np.uint8))
     joined = tmp_path / "joined.mp4"
-    movie.join_segments(segments, joined, durations=durations)
-    _, found = read_all(video.probe(joined))
+    writer.join_segments(segments, joined, durations=durations)
+    _, found = read_all(reader.probe(joined))
     np.testing.assert_allclose(found, times, atol=1e-4)
 
 
@@ -119,14 +120,14 @@ def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(tmp_path, cl
     segments = []
     for number, start in enumerate(range(0, FRAMES, 25)):
         segments.append(tmp_path / f"segment-{number:05d}.mp4")
-        with movie.FrameWriter(
+        with writer.FrameWriter(
             segments[-1], rate=RATE, size=(320, 176), output_size=(320, 176)
         ) as writer:
             writer.write(frames[start : start + 25])
     durations = [float(n / RATE) for n in (25, 25, FRAMES - 50)]
     joined = tmp_path / "it's joined.mp4"
-    assert movie.join_segments(segments, joined, durations=durations, sound=clip) == "aac copied"
-    found = video.probe(joined)
+    assert writer.join_segments(segments, joined, durations=durations, sound=clip) == "aac copied"
+    found = reader.probe(joined)
     assert found.rate == RATE and len(found.times) == FRAMES and not found.variable_rate
 
     def sound(path):
@@ -169,13 +170,13 @@ def variants(tmp_path_factory, ffmpeg):
 
 
 def test_a_rotated_video_is_read_upright(variants):
-    source = video.probe(variants / "rotated.mp4")
+    source = reader.probe(variants / "rotated.mp4")
     assert (source.width, source.height) == (176, 320)
     assert read_all(source)[0].shape == (24, 320, 176, 3)
 
 
 def test_wide_pixels_are_shown_wide(variants):
-    source = video.probe(variants / "wide-pixels.mp4")
+    source = reader.probe(variants / "wide-pixels.mp4")
     assert source.pixel_aspect == 2 and source.display_size(Crop()) == (640, 176)
     left, rows = source.cover_crop(Crop()).size(320, 176)
     assert abs(2 * left / rows - 16 / 9) < 0.02
@@ -198,21 +199,21 @@ def test_hdr_is_brought_to_a_plausible_brightness(tmp_path, ffmpeg, transfer, gr
         "yuv420p10le", "-x264-params",
         f"transfer={transfer}:colorprim=bt2020:colormatrix=bt2020nc", path,
     )  # fmt: skip
-    source = video.probe(path)
-    frame = next(video.read_frames(source, crop=Crop(), size=(64, 36)))
+    source = reader.probe(path)
+    frame = next(reader.read_frames(source, crop=Crop(), size=(64, 36)))
     assert any("tonemap" in part for part in source.filters)
     assert low < frame.mean() < high and np.ptp(frame.mean((0, 1))) < 4  # grey stays grey
 
 
 @pytest.mark.parametrize("name", ["silent.mp4", "ten-bit.mkv", "yuv444.mkv", "interlaced.mkv"])
 def test_awkward_videos_give_all_their_frames(variants, name):
-    source = video.probe(variants / name)
+    source = reader.probe(variants / name)
     frames, _ = read_all(source, size=(tiles.WIDTH, tiles.HEIGHT))
     assert len(frames) == 24 and frames.std() > 20 and source.audio_codecs == ()
 
 
 def test_frames_without_presentation_times_are_timed(variants):
-    source = video.probe(variants / "b-frames.avi")
+    source = reader.probe(variants / "b-frames.avi")
     frames, times = read_all(source)
     assert source.rate == 25 and not source.variable_rate
     assert len(source.times) == len(frames) == len(times)
@@ -233,14 +234,14 @@ def first_times(ffmpeg, path):
 
 
 def test_sound_keeps_its_distance_to_the_picture(variants, tmp_path, ffmpeg):
-    source = video.probe(variants / "late-sound.ts")
+    source = reader.probe(variants / "late-sound.ts")
     segment = tmp_path / "segment-00000.mp4"
-    with movie.FrameWriter(
+    with writer.FrameWriter(
         segment, rate=source.rate, size=(320, 176), output_size=(320, 176)
     ) as writer:
         writer.write(read_all(source)[0])
     target = tmp_path / "out.mp4"
-    movie.join_segments(
+    writer.join_segments(
         [segment], target, durations=[24 / float(RATE)], sound=source,
         delay_seconds=max(0.0, float(source.times[0])),
     )  # fmt: skip
@@ -249,26 +250,26 @@ def test_sound_keeps_its_distance_to_the_picture(variants, tmp_path, ffmpeg):
 
 
 def test_odd_sizes_become_even(variants):
-    source = video.probe(variants / "odd.mkv")
+    source = reader.probe(variants / "odd.mkv")
     assert (source.width, source.height) == (161, 121)
     assert source.display_size(Crop()) == (160, 120)
 
 
 def test_all_tracks_are_counted(variants):
-    assert video.probe(variants / "two-tracks.mkv").audio_codecs == ("aac", "aac")
+    assert reader.probe(variants / "two-tracks.mkv").audio_codecs == ("aac", "aac")
 
 
 def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
-    source = video.probe(variants / "pcm.mkv")
+    source = reader.probe(variants / "pcm.mkv")
     segment = tmp_path / "segment-00000.mp4"
-    with movie.FrameWriter(
+    with writer.FrameWriter(
         segment, rate=source.rate, size=(320, 176), output_size=(320, 176)
     ) as writer:
         writer.write(read_all(source)[0])
     target = tmp_path / "out.mp4"
-    said = movie.join_segments([segment], target, durations=[24 / float(RATE)], sound=source)
+    said = writer.join_segments([segment], target, durations=[24 / float(RATE)], sound=source)
     assert said == "pcm_s16le re-encoded to AAC"
-    assert video.probe(target).audio_codecs == ("aac",)
+    assert reader.probe(target).audio_codecs == ("aac",)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,7 @@ def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
 )
 def test_what_is_no_video_is_refused_in_one_line(variants, name, reason):
     with pytest.raises(ValueError, match=reason) as error:
-        video.probe(variants / name)
+        reader.probe(variants / name)
     assert "\n" not in str(error.value) and name in str(error.value)
 
 
@@ -290,15 +291,15 @@ def test_a_file_that_was_half_downloaded_is_told_of(tmp_path, ffmpeg, capsys):
     whole, half = tmp_path / "whole.mp4", tmp_path / "half.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=20", "-movflags", "+faststart", whole)
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert video.probe(whole).seconds == pytest.approx(20)
+    assert reader.probe(whole).seconds == pytest.approx(20)
     assert not capsys.readouterr().err
-    assert video.probe(half).seconds < 15
+    assert reader.probe(half).seconds < 15
     assert "by its header it lasts 20.0 s: is it whole?" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.mp4"):
-        video.probe(tmp_path / "gone.mp4")
+        reader.probe(tmp_path / "gone.mp4")
 
 
 def test_prefetch_keeps_order_and_passes_errors_on():
@@ -308,7 +309,7 @@ def test_prefetch_keeps_order_and_passes_errors_on():
 
     seen = []
     with pytest.raises(ValueError, match="the fifth"):
-        for number in video.prefetch(numbers(), 2):
+        for number in reader.prefetch(numbers(), 2):
             seen.append(number)
     assert seen == [0, 1, 2, 3, 4]
 
@@ -322,7 +323,7 @@ def test_prefetch_closes_its_source():
         finally:
             closed.append(True)
 
-    stream = video.prefetch(numbers(), 2)
+    stream = reader.prefetch(numbers(), 2)
     assert next(stream) == 0
     stream.close()
     assert closed == [True]
@@ -361,21 +362,21 @@ def test_real_awkward_files(name):
     path, expected = SHARED / "nasty" / name, EXPECTED[name]
     if isinstance(expected, str):
         with pytest.raises(ValueError, match=expected):
-            list(video.read_frames(video.probe(path), crop=Crop(), size=(320, 180)))
+            list(reader.read_frames(reader.probe(path), crop=Crop(), size=(320, 180)))
         return
-    source = video.probe(path)
-    count = sum(1 for _ in video.read_frames(source, crop=Crop(), size=(320, 180)))
+    source = reader.probe(path)
+    count = sum(1 for _ in reader.read_frames(source, crop=Crop(), size=(320, 180)))
     assert (source.width, source.height, count) == expected
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data with real videos")
 def test_the_borders_of_a_real_trailer_are_exact():
-    source = video.probe(SHARED / "videos" / "sintel-trailer-720p.mp4")
-    assert str(video.find_crop(source)) == "88:0:88:0"
+    source = reader.probe(SHARED / "videos" / "sintel-trailer-720p.mp4")
+    assert str(reader.find_crop(source)) == "88:0:88:0"
 
 
 def test_no_ffmpeg_is_left_running(clip):
-    stream = video.read_frames(clip, crop=Crop(), size=(64, 36))
+    stream = reader.read_frames(clip, crop=Crop(), size=(64, 36))
     next(stream)
     process = stream.gi_frame.f_locals["process"]
     stream.close()
