@@ -7,6 +7,7 @@ from typing import NamedTuple
 from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.encode_pass import MovedCodes
 from cadl.strokes.drawing import Strokes, draw_strokes
+from cadl.strokes.flat import draw_areas
 from cadl.strokes.hand import Hand
 from cadl.strokes.looks import Looks, measure_looks
 from cadl.strokes.track_files import Tracked
@@ -41,11 +42,13 @@ class Brushwork:
         geometry: sizes.
         hand: the recipe of the strokes.
         draft: draw without furrows of bristles.
+        palette: colours of flat areas, float32 [n, 3]; None for other hands.
     """
 
     geometry: Geometry
     hand: Hand
     draft: bool = False
+    palette: np.ndarray | None = None
 
 
 def paint(
@@ -65,15 +68,18 @@ def paint(
         strength: of the strokes, 0 to 1.
     """
     canvas = recolour(brushwork.geometry, moved, moved.frame)
-    if strength > 0:
-        strokes = [
-            Strokes(layer.places, layer.identities, layer.growth, own)
-            for layer, own in zip(tracked, looks, strict=True)
-        ]
-        canvas = draw_strokes(
-            canvas, strokes, brushwork.hand, strength=strength, furrows=not brushwork.draft
-        )
-    return canvas
+    if strength <= 0:
+        return canvas
+    if brushwork.hand.kind == "flat":
+        ((points, own),) = zip(tracked, looks, strict=True)
+        palette = brushwork.palette
+        return draw_areas(canvas, points.places, own.colours, palette, brushwork.hand, strength)
+    strokes = [
+        Strokes(layer.places, layer.identities, layer.growth, own)
+        for layer, own in zip(tracked, looks, strict=True)
+    ]
+    furrows = not brushwork.draft
+    return draw_strokes(canvas, strokes, brushwork.hand, strength=strength, furrows=furrows)
 
 
 def measure_and_paint(
@@ -94,8 +100,7 @@ def measure(
     places = [layer.places for layer in tracked]
     if rows is not None:
         places = [own[some] for own, some in zip(places, rows, strict=True)]
-    hand = brushwork.hand
-    return measure_looks(moved.tracked, colours, hand.layers(), places, hand.detail)
+    return measure_looks(moved.tracked, colours, brushwork.hand, places)
 
 
 def recolour(geometry: Geometry, moved: Moved, picture: np.ndarray) -> np.ndarray:

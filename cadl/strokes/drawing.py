@@ -7,7 +7,7 @@ when all are laid, the heights are lit from the top left.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cadl.strokes.hand import TRACKED, Hand, Layer
+from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.looks import Looks
 from cadl.strokes.points import hashed
 from cadl.strokes.tracks import wanted_need
@@ -18,8 +18,10 @@ import numpy as np
 SUBPIXEL = 4  # bits of the coordinates that OpenCV draws at
 CORNERS = ((9.0, 16), (4.0, 12), (0.0, 8))  # half width in drawn pixels, from which: corners
 WARM = np.array((0.9, 0.2, -1.1), np.float32)  # strokes differ in hue from blue to orange
+GREEN = np.array((-0.5, 0.6, -0.4), np.float32)  # and from magenta to green
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
+TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
 FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
 FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be seen
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
@@ -68,12 +70,25 @@ def draw_strokes(
     """
     height, width = canvas.shape[:2]
     scale = max(height, width) / TRACKED
+    canvas = _lay_ground(canvas, hand, strength)
     board = np.empty((height, width, 4), np.uint8)
     ground = np.full((height, width), 128, np.uint8)
     cv2.mixChannels([canvas, ground], [board], [0, 0, 1, 1, 2, 2, 3, 3])
     for number, (layer, own) in enumerate(zip(hand.layers(), strokes, strict=True)):
         _draw_layer(board, layer, own, hand, number, strength, size, scale, furrows)
+    if hand.soft > 0:
+        radius = hand.soft * strength * max(height, width) / CANVAS
+        board = cv2.GaussianBlur(board, (0, 0), max(0.1, radius))
     return _light(board, hand.relief, scale)
+
+
+def _lay_ground(canvas: np.ndarray, hand: Hand, strength: float) -> np.ndarray:
+    """Puts the ground in place of the picture between strokes: uint8 [h, w, 3] -> [h, w, 3]."""
+    share = strength * (1.0 if hand.kind == "hatching" else hand.bare)
+    if share <= 0:
+        return canvas
+    ground = np.full_like(canvas, 255 * np.array(hand.ground))
+    return cv2.addWeighted(ground, share, canvas, 1 - share, 0)
 
 
 def _draw_layer(
@@ -81,7 +96,11 @@ def _draw_layer(
 ):
     chance = CHANCES[(own.identities + 389 * number) % len(CHANCES)]
     grown = own.growth * size * np.sqrt(np.float32(strength))
-    if layer.coarser:
+    if layer.tones:
+        begin, end = layer.tones
+        wanted = begin + (end - begin) * chance[:, 9]
+        grown = grown * np.clip(TONE_STEP * (own.looks.need - wanted), 0.0, 1.0)
+    elif layer.coarser:
         wanted = wanted_need(own.identities, number)
         grown = grown * np.clip(2.5 * (own.looks.need / wanted - 0.6), 0.0, 1.0)
     kept = np.flatnonzero(grown > SMALLEST)
@@ -90,9 +109,11 @@ def _draw_layer(
         return
     geometry = _geometry(layer, own, hand, chance, kept, grown)
     polygons, lines = _outlines(geometry, hand, scale, furrows and number < 3)
-    colours = _colours(
-        own.looks.colours[kept], hand, chance[kept], strength * CALMER ** max(0, number - 1)
-    )
+    base = own.looks.colours[kept]
+    if layer.tones:
+        base = hand.tint * base + (1 - hand.tint) * np.array(hand.ink, np.float32)
+    differing = strength if layer.tones else strength * CALMER ** max(0, number - 1)
+    colours = _colours(base, hand, chance[kept], differing)
     low, high = polygons.min(axis=1), polygons.max(axis=1)
     edge = (np.array(board.shape[1::-1])) << SUBPIXEL
     seen = ((high > 0) & (low < edge)).all(axis=1).tolist()
@@ -192,7 +213,8 @@ def _colours(colours, hand: Hand, chance, strength: float) -> np.ndarray:
     """Returns colour and height of strokes: float32 [n, 3] in [0, 1] -> [n, 4] in [0, 255]."""
     spread = np.float32(strength * 1.73 * 2.0)  # to a standard deviation of 1
     light = hand.light * spread * (chance[:, 6:7] - 0.5)
-    hue = hand.hue * spread * (chance[:, 7:8] - 0.5) * WARM
+    hue = (chance[:, 7:8] - 0.5) * WARM + (chance[:, 10:11] - 0.5) * GREEN
+    hue = hand.hue * spread * hue
     height = np.float32(128) + 90.0 * (chance[:, 5:6] - 0.5)
     return np.concatenate([np.clip(255 * (colours + light + hue), 0, 255), height], axis=1)
 

@@ -1,17 +1,22 @@
-"""The hand: a recipe of how a painter's strokes look.
+"""The hand: a recipe of how a painter paints, with strokes, with hatching or with flat areas.
 
 All lengths are in pixels of a canvas whose longer side is 640, whatever the size that is painted.
 """
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CANVAS = 640  # pixels of the longer side that lengths of a hand are measured on
 TRACKED = 320  # pixels of the longer side of frames that strokes are followed on
 AREA = 0.8  # of a stroke's rectangle that the stroke fills
 PACKING = 0.9  # squared spacings that one stroke has on a canvas filled with them
 MAX_LAYERS = 5
+MAX_DIRECTIONS = 4
+KINDS = ("brush", "hatching", "flat")
+Colour = tuple[float, float, float]
 
 
 class Layer(NamedTuple):
@@ -24,6 +29,9 @@ class Layer(NamedTuple):
         coarser: half the width of the strokes below, which these refine; 0 where they lie
             everywhere.
         kept: share of a stroke's length that no edge in the picture takes away.
+        angle: direction of all strokes in radians, clockwise from the right; None: along the forms.
+        tones: darkness at which the first strokes appear, and at which all are there.
+        stretch: how many times closer strokes lie across their direction than along it.
     """
 
     spacing: float
@@ -31,48 +39,90 @@ class Layer(NamedTuple):
     width: float
     coarser: float
     kept: float = 0.15
+    angle: float | None = None
+    tones: tuple[float, float] | None = None
+    stretch: float = 1.0
+
+
+def _field(default: Any, low: float, high: float, logarithmic: bool = False) -> Any:
+    """A number of a recipe: its default, its range, and whether it is searched in logarithms."""
+    return dataclasses.field(default=default, metadata={"range": (low, high, logarithmic)})
 
 
 @dataclass(frozen=True)
 class Hand:
-    """How a painter's strokes look.
+    """How a painter paints.
 
     Attributes:
-        width: of the broadest strokes, in pixels of the canvas, 1 to 60.
-        aspect: length of a stroke over its width, 1 to 20.
-        under: how much wider the strokes of the underpainting are, 1 to 3; 0 for none.
-        finest: width of the finest strokes, which lie where broader ones can't show what is there.
-        cover: how many times strokes of a layer cover what they lie on, 0.3 to 5.
-        sizes: spread of the strokes' sizes, 0 (all alike) to 0.6.
-        tilt: how far strokes turn from the forms, 0 to 1 (any direction).
-        bend: how much strokes are bent at random, 0 to 1.
+        kind: brush, hatching or flat.
+        width: of the broadest strokes, in pixels of the canvas.
+        aspect: length of a stroke over its width.
+        under: how much wider the strokes of the underpainting are; 0 for none.
+        finest: width of the finest strokes, which lie where broader ones can't show what is there;
+            as wide as `width` or wider: there are no finer ones.
+        cover: how many times strokes of a layer cover what they lie on.
+        sizes: spread of the strokes' sizes, 0 all alike.
+        tilt: how far strokes turn from the forms, 1 any direction.
+        bend: how much strokes are bent at random.
         taper: 0 for blunt ends, 1 for pointed ones.
-        ragged: unevenness of the outline, 0 to 0.5.
-        bristles: depth of the furrows of bristles, 0 to 1.
-        relief: how strongly light from the top left models the paint, 0 to 1.
-        light: spread of the strokes' light, 0 to 0.3 of white.
-        hue: spread of the strokes' hue between warm and cold, 0 to 0.3.
-        detail: contrast over local light from which on finer strokes are needed, 0 to 1.
+        ragged: unevenness of the outline.
+        bristles: depth of the furrows of bristles.
+        relief: how strongly light from the top left models the paint.
+        soft: blur of the paint, in pixels of the canvas: washes.
+        light: spread of the strokes' light, of white.
+        hue: spread of the strokes' hue.
+        detail: contrast over local light from which on finer strokes are needed.
+        bare: share of the ground that is seen between strokes, in place of the moved picture.
+        ground: colour of paper or canvas, RGB in [0, 1].
+        ink: colour of hatching and of contours.
+        tint: how much of the picture's colour the ink of hatching has: coloured pencils.
+        directions: of hatching, in radians; the first one for light tones, all for dark ones.
+        first_tone: darkness at which the first direction begins, 0 white.
+        last_tone: darkness at which the last direction begins.
+        contour: how opaque contours round flat areas are; 0 for none.
+        contour_width: their width in pixels of the canvas.
+        colours: number of colours of flat areas.
+        smooth: how smooth the outlines of flat areas are, in pixels of the canvas.
     """
 
-    width: float = 15.0
-    aspect: float = 3.6
-    under: float = 1.6
-    finest: float = 3.6
-    cover: float = 2.2
-    sizes: float = 0.25
-    tilt: float = 0.08
-    bend: float = 0.35
-    taper: float = 0.35
-    ragged: float = 0.12
-    bristles: float = 0.5
-    relief: float = 0.5
-    light: float = 0.032
-    hue: float = 0.022
-    detail: float = 0.055
+    kind: str = "brush"
+    width: float = _field(15.0, 1.0, 60.0, True)
+    aspect: float = _field(3.6, 1.0, 40.0, True)
+    under: float = _field(1.6, 0.0, 3.0)
+    finest: float = _field(3.6, 1.0, 60.0, True)
+    cover: float = _field(2.2, 0.3, 5.0, True)
+    sizes: float = _field(0.25, 0.0, 0.6)
+    tilt: float = _field(0.08, 0.0, 1.0)
+    bend: float = _field(0.35, 0.0, 1.0)
+    taper: float = _field(0.35, 0.0, 1.0)
+    ragged: float = _field(0.12, 0.0, 0.5)
+    bristles: float = _field(0.5, 0.0, 1.0)
+    relief: float = _field(0.5, 0.0, 1.0)
+    soft: float = _field(0.0, 0.0, 12.0)
+    light: float = _field(0.032, 0.0, 0.3)
+    hue: float = _field(0.022, 0.0, 0.3)
+    detail: float = _field(0.055, 0.02, 0.4, True)
+    bare: float = _field(0.0, 0.0, 1.0)
+    ground: Colour = (0.95, 0.92, 0.85)
+    ink: Colour = (0.1, 0.1, 0.12)
+    tint: float = _field(0.0, 0.0, 1.0)
+    directions: tuple[float, ...] = (0.7, 2.2, 1.5)
+    first_tone: float = _field(0.08, 0.0, 0.6)
+    last_tone: float = _field(0.75, 0.2, 1.0)
+    contour: float = _field(0.0, 0.0, 1.0)
+    contour_width: float = _field(2.5, 0.8, 8.0, True)
+    colours: int = _field(10, 3, 24)
+    smooth: float = _field(3.0, 0.5, 12.0, True)
 
     def layers(self) -> tuple[Layer, ...]:
-        """Returns the layers from broad to fine: underpainting, strokes, and ever finer ones."""
+        """Returns the layers, from broad to fine: underpainting, strokes, and ever finer ones.
+
+        Of hatching one for each direction; of flat areas one of points that carry their colours.
+        """
+        if self.kind == "hatching":
+            return self._hatching()
+        if self.kind == "flat":
+            return (Layer(0.5 * TRACKED / CANVAS * 8.0, 2.0, 2.0, 0.0),)
         layers = [self._layer(self.under * self.width, 0.0, kept=0.3)] if self.under else []
         layers.append(self._layer(self.width, 0.0))
         width = self.width / 2
@@ -88,6 +138,82 @@ class Hand:
         spacing = scale * math.sqrt(AREA * width * length / (PACKING * self.cover))
         return Layer(spacing, 0.5 * scale * length, 0.5 * scale * width, coarser, kept)
 
-    def layout(self) -> list[float]:
-        """Returns the numbers that places of strokes depend on: tracks of others don't fit."""
+    def _hatching(self) -> tuple[Layer, ...]:
+        layers = []
+        count = len(self.directions)
+        for number, angle in enumerate(self.directions):
+            share = number / max(1, count - 1)
+            begin = self.first_tone + share * (self.last_tone - self.first_tone)
+            tones = begin, begin + 0.25
+            plain = self._layer(self.width, 0.0, kept=0.8)
+            stretch = max(1.0, 0.35 * self.aspect)
+            layers.append(plain._replace(angle=angle, tones=tones, stretch=stretch))
+        return tuple(layers)
+
+    def layout(self) -> list[Any]:
+        """Returns what places of strokes depend on: tracks of other layouts don't fit."""
         return [self.detail, *(value for layer in self.layers() for value in layer)]
+
+    def scaled(self, size: float) -> "Hand":
+        """Returns the hand with strokes of another size, within the ranges."""
+        names = ("width", "finest", "contour_width", "smooth", "soft")
+        changed = {}
+        for name in names:
+            low, high, _ = RANGES[name]
+            changed[name] = min(high, max(low, size * getattr(self, name)))
+        return dataclasses.replace(self, **changed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `from_json` takes."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], where: str) -> "Hand":
+        """Reads a hand that an artist may have edited.
+
+        Args:
+            values: by the names of the attributes; those left out have their defaults.
+            where: the file, for the error.
+
+        Raises:
+            ValueError: a name is unknown, or a value is out of its range; both are named.
+        """
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        for name in values:
+            if name not in known:
+                raise ValueError(f"{where}: {name} is no attribute of a hand")
+        given = dict(values)
+        for name, value in values.items():
+            if name == "kind":
+                if value not in KINDS:
+                    raise ValueError(f"{where}: kind {value!r} is not one of {', '.join(KINDS)}")
+            elif name in ("ground", "ink", "directions"):
+                given[name] = _numbers(value, name, where)
+            else:
+                low, high, _ = RANGES[name]
+                if isinstance(value, bool) or not isinstance(value, (int, float)):
+                    raise ValueError(f"{where}: {name} {value!r} is not a number")
+                if not low <= value <= high:
+                    raise ValueError(f"{where}: {name} {value:g} is not from {low:g} to {high:g}")
+        return cls(**given)
+
+
+RANGES = {
+    field.name: field.metadata["range"]
+    for field in dataclasses.fields(Hand)
+    if "range" in field.metadata
+}
+
+
+def _numbers(value: Any, name: str, where: str) -> tuple[float, ...]:
+    """Checks a colour, or a list of directions."""
+    counts = range(1, MAX_DIRECTIONS + 1) if name == "directions" else (3,)
+    most = math.pi if name == "directions" else 1.0
+    if (
+        not isinstance(value, (list, tuple))
+        or len(value) not in counts
+        or not all(isinstance(x, (int, float)) and 0 <= x <= most for x in value)
+    ):
+        count = "one to four angles" if name == "directions" else "three numbers"
+        raise ValueError(f"{where}: {name} {value!r} is not {count} from 0 to {most:g}")
+    return tuple(float(x) for x in value)

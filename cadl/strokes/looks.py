@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cadl.strokes.hand import Layer
+from cadl.metrics import LUMINANCE
+from cadl.strokes.hand import Hand, Layer
 from cadl.strokes.points import sample
 from cadl.strokes.tracks import LIVES, blur, needs, odd
 
@@ -115,19 +116,20 @@ def unit_vectors(axis: np.ndarray) -> np.ndarray:
 def measure_looks(
     frame: np.ndarray,
     colours: np.ndarray,
-    layers: Sequence[Layer],
+    hand: Hand,
     places: Sequence[np.ndarray],
-    detail: float,
 ) -> list[Looks]:
     """Measures how the strokes of each layer look in one frame.
 
     Args:
         frame: uint8 [h, w, 3], as the strokes were followed on.
         colours: uint8 [h, w, 3], the same in the painter's colours.
-        layers: from broad to fine.
+        hand: whose strokes they are.
         places: float32 [n, 2] a layer.
-        detail: as `Hand.detail`.
     """
+    layers, detail = hand.layers(), hand.detail
+    if hand.kind != "brush":
+        return [_measure_plain(colours, hand, *own) for own in zip(layers, places, strict=True)]
     directions = Directions(frame)
     looks = []
     for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
@@ -152,6 +154,34 @@ def measure_looks(
             )
         )
     return looks
+
+
+def _measure_plain(colours: np.ndarray, hand: Hand, layer: Layer, places: np.ndarray) -> Looks:
+    """Measures strokes that don't follow the forms; what they need is darkness."""
+    count = len(places)
+    painted = sample(cv2.blur(colours, (odd(2 * layer.width) + 2,) * 2), places)
+    painted = painted.astype(np.float32) / np.float32(255)
+    angle = np.float32(layer.angle or 0.0)
+    axis = np.repeat(np.array([[np.cos(2 * angle), np.sin(2 * angle)]], np.float32), count, axis=0)
+    nothing = np.zeros((count, 2), np.float32)
+    need = np.interp(painted @ LUMINANCE, *_tones(hand)) if layer.tones else np.ones(count)
+    return Looks(
+        axis, nothing, np.ones(count, np.float32), nothing, need.astype(np.float32), painted
+    )
+
+
+@functools.lru_cache(8)
+def _tones(hand: Hand) -> tuple[np.ndarray, np.ndarray]:
+    """Returns lights, growing, and the darkness for which hatching has about that light."""
+    darkness = np.linspace(1.3, 0.0, 66)
+    open_ground = np.ones_like(darkness)
+    for layer in hand.layers():
+        if layer.tones:
+            begin, end = layer.tones
+            share = np.clip((darkness - begin) / (end - begin), 0.0, 1.0)
+            open_ground *= np.exp(-0.8 * hand.cover * share)
+    paper, ink = (float(np.dot(LUMINANCE, colour)) for colour in (hand.ground, hand.ink))
+    return ink + (paper - ink) * open_ground + 1e-6 * np.arange(66), darkness
 
 
 def _reach(frame: np.ndarray, places: np.ndarray, way: np.ndarray) -> tuple:

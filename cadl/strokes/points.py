@@ -82,7 +82,11 @@ def close_pairs(places: np.ndarray, distance: float) -> tuple[np.ndarray, np.nda
 
 
 def free_places(
-    taken: np.ndarray, size: tuple[int, int], margin: float, distance: float
+    taken: np.ndarray,
+    size: tuple[int, int],
+    margin: float,
+    distance: float,
+    metric: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float]:
     """Finds where a canvas is free: cells of a raster far enough from all points.
 
@@ -91,18 +95,29 @@ def free_places(
         size: width and height of the canvas.
         margin: how far the raster reaches beyond it.
         distance: what is to be kept from points.
+        metric: float32 [2, 2], what places are multiplied by before distances count; None: nothing.
 
     Returns:
-        Top left corners of free cells, float32 [m, 2], and the side of a cell.
+        Top left corners of free cells, float32 [m, 2], and the side of a cell, after the metric.
     """
     cell = distance / 2.6
-    columns, rows = (int(np.ceil((side + 2 * margin) / cell)) for side in size)
+    low, high = -margin, np.add(size, margin)
+    corners = np.array([[low, low], [high[0], low], [low, high[1]], high], np.float32)
+    if metric is not None:
+        corners, taken = corners @ metric, taken @ metric
+    origin = corners.min(axis=0)
+    columns, rows = np.ceil((corners.max(axis=0) - origin) / cell).astype(int)
     raster = np.full((rows, columns), 255, np.uint8)
-    x, y = np.clip(((taken + margin) / cell).astype(int), 0, (columns - 1, rows - 1)).T
+    x, y = np.clip(((taken - origin) / cell).astype(int), 0, (columns - 1, rows - 1)).T
     raster[y, x] = 0
     if len(taken):
         far = cv2.distanceTransform(raster, cv2.DIST_L2, 3) > distance / cell + 0.3
     else:
         far = raster > 0
     y, x = np.nonzero(far)
-    return np.stack([x, y], axis=1).astype(np.float32) * np.float32(cell) - np.float32(margin), cell
+    free = np.stack([x, y], axis=1).astype(np.float32) * np.float32(cell) + origin
+    if metric is not None:
+        free = free @ np.linalg.inv(metric)
+        x, y = free.T
+        free = free[(x >= low) & (y >= low) & (x <= high[0]) & (y <= high[1])]
+    return free.astype(np.float32), cell

@@ -70,9 +70,19 @@ class LayerTracker:
         return cls(layer, size, salt, np.zeros((0, 2), np.float32), np.zeros(0, np.int64))
 
     @property
+    def metric(self) -> np.ndarray | None:
+        """What places are multiplied by, from the right, before distances count: [2, 2]."""
+        if self.layer.stretch == 1.0 or self.layer.angle is None:
+            return None
+        cos, sin = np.cos(self.layer.angle), np.sin(self.layer.angle)
+        along, across = self.layer.stretch**-0.5, self.layer.stretch**0.5
+        turn = np.array([[cos, -sin], [sin, cos]])
+        return (turn * (along, across)).astype(np.float32)
+
+    @property
     def margin(self) -> float:
         """How far beyond the frame strokes live, in pixels."""
-        return MARGIN * self.layer.spacing
+        return max(MARGIN * self.layer.spacing, 0.6 * self.layer.length)
 
     def begin(self, number: int, need: np.ndarray | None) -> Carried:
         """Lays all strokes anew, in frame `number`; `need` as in `follow`."""
@@ -136,8 +146,10 @@ class LayerTracker:
 
     def _crowded(self, places: np.ndarray) -> np.ndarray:
         """Says which strokes share a small cell with an older one: bool [n]."""
-        cells = np.floor((places + self.margin) / (CROWDED * self.layer.spacing)).astype(np.int64)
-        _, first = np.unique(cells[:, 1] * 100_000 + cells[:, 0], return_index=True)
+        metric = self.metric
+        places = places if metric is None else places @ metric
+        cells = np.floor(places / (CROWDED * self.layer.spacing)).astype(np.int64)
+        _, first = np.unique(cells[:, 1] * 1_000_000 + cells[:, 0], return_index=True)
         crowded = np.ones(len(places), bool)
         crowded[first] = False
         return crowded
@@ -147,17 +159,20 @@ class LayerTracker:
         rng = np.random.default_rng([self.salt, number])
         distance = BIRTH * self.layer.spacing
         for _ in range(rounds):
-            free, side = free_places(self.places, self.size, self.margin, distance)
+            free, side = free_places(self.places, self.size, self.margin, distance, self.metric)
             if need is not None:  # no darts where no stroke can be wanted
                 free = free[sample(need, free + 0.5 * side)[:, 0] > LOOSE * WANTED[0]]
             if not len(free):
                 return
             count = min(len(free), 8 + int(2.5 * side**2 * len(free) / distance**2))
             darts = free[rng.integers(0, len(free), count)]
-            darts = darts + np.float32(side) * rng.random((count, 2), np.float32)
+            jitter = np.float32(side) * rng.random((count, 2), np.float32)
+            metric = self.metric
+            darts = darts + (jitter if metric is None else jitter @ np.linalg.inv(metric))
             bad = np.zeros(count, bool)
-            bad[np.maximum(*close_pairs(darts, distance))] = True
-            darts = darts[~bad]
+            measured = darts if metric is None else darts @ metric
+            bad[np.maximum(*close_pairs(measured, distance))] = True
+            darts = darts[~bad].astype(np.float32)
             identities = self.next_identity + np.arange(len(darts))
             self.next_identity += len(darts)
             if need is not None:
