@@ -8,7 +8,18 @@ Each is loaded again and compared with its checkpoint on real tiles.
 import sys
 from pathlib import Path
 
-from cadl import colour_transfer, console, files, graphs, metrics, networks, refiner, shards, tiles
+from cadl import (
+    colour_transfer,
+    console,
+    files,
+    graphs,
+    hands,
+    metrics,
+    networks,
+    refiner,
+    shards,
+    tiles,
+)
 from cadl.settings import Count, read_settings
 
 import numpy as np
@@ -61,11 +72,23 @@ def main(argv: list[str] | None = None) -> int:
             graphs.replace_folder(staged / name, settings.exported / name)
             console.say(f"wrote {settings.exported / name}")
         staged.rmdir()
+        export_hands(settings.refiner_run / "hands", settings.exported / "hands")
     judge_refiner(saved["vae"], saved["refiner"], tile_set, about)
     console.finish(
         f"Wrote {len(graphs.NAMES)} SavedModels to {settings.exported}", "evaluate_embeddings.py"
     )
     return 0
+
+
+def export_hands(fitted: Path, exported: Path) -> None:
+    """Copies the hands that were fitted to where the conversion looks for them."""
+    found = sorted(fitted.glob("*.json"))
+    for path in found:
+        values = files.read_json(path)
+        hands.load_hand(path)
+        files.write_json(exported / path.name, values)
+    names = ", ".join(path.stem for path in found)
+    console.say(f"wrote hands of {names} to {exported}" if found else "no hands were fitted")
 
 
 def compare(saved: dict, vae_model, refining: refiner.Refining, tile_set: shards.TileSet) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cadl import console, files, shards, tiles
+from cadl import closeups, console, files, shards, tiles
 from cadl.settings import Amount, Count, read_settings
 from cadl.video import reader
 from cadl.video.shots import ShotFinder
@@ -86,7 +86,7 @@ def extract_source(
     The manifest goes first and comes last, so that what is half done is done again.
     """
     step = settings.frame_steps.get(name, settings.frame_step)
-    options = [1, settings.tiles_per_picture]
+    options = [1, settings.tiles_per_picture, closeups.FORMAT]
     if kind == "video":
         options = [1, str(crop), step, settings.drop_black, settings.drop_same]
     request = {"options": options, "files": [files.identity(path) for path in paths]}
@@ -161,6 +161,7 @@ def extract_paintings(
 ) -> dict:
     """Writes the tiles of a painter's pictures; unreadable ones are skipped with a warning."""
     skipped = small = 0
+    crops: list[tuple[str, int, np.ndarray]] = []
     for path in console.progress(paths, unit="picture", label=source):
         try:
             picture = tiles.load_picture(path)
@@ -172,18 +173,28 @@ def extract_paintings(
             size = f"{picture.width}x{picture.height}"
             console.warn(f"{path}: only {size}, enlarged to {tiles.WIDTH}x{tiles.HEIGHT}")
             small += 1
+        crops += [
+            (path.name, max(picture.size), crop)
+            for crop in closeups.cut(picture, path.name, closeups.count_for(len(paths)))
+        ]
         cut = tiles.picture_tiles(picture, settings.tiles_per_picture)
         for index, pixels in enumerate(cut):
             writer.write(
                 shards.Tile(pixels, "painting", source, index, 0.0, 0, os.fspath(path))
             )  # fmt: skip
+    note = f"{len(crops)} close-ups" + (f", {small} enlarged" if small else "")
+    if crops:
+        path = closeups.path_of(settings.tiles, source)
+        closeups.save(path, crops)
+        if remark := closeups.remarks(closeups.load(settings.tiles, source)):
+            console.warn(f"{source}: {remark}: its hand is learnt with less certainty")
     return {
         "files": len(paths),
         "skipped": skipped,
         "tiles": writer.count,
         "dropped": 0,
         "crop": "",
-        "note": f"{small} enlarged" if small else "",
+        "note": note,
     }
 
 
@@ -282,6 +293,7 @@ def remove_gone(folder: Path, known: set[tuple[str, str]], remove: bool) -> None
         manifest_path(folder, kind, name).unlink(missing_ok=True)
         for shard in shards.shards_of(folder, f"{kind}-{name}"):
             shard.unlink()
+        closeups.path_of(folder, name).unlink(missing_ok=True)
         console.say(f"removed the tiles of {kind} {name}, which is gone")
 
 

@@ -10,6 +10,7 @@ it again. Stopped at any moment, the same command goes on where it was.
 import dataclasses
 import errno
 import functools
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
-from cadl import console, embeddings, files, gallery, graphs, latents, shards
+from cadl import console, embeddings, files, gallery, graphs, hands, latents, shards
 from cadl.conversion import encode_pass, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry, resize
 from cadl.conversion.frame_painter import Brushwork, FramePainter
@@ -37,6 +38,8 @@ STYLE: str = ""  # painting source, picture file, or a blend a:0.6,b:0.4; empty:
 STRENGTH: Share = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "gaussian"  # how codes are moved
 
+HAND: str = ""  # another painter's strokes, or a hand's file; empty: those of STYLE
+STROKE_SIZE: Annotated[float, Range(0.25, 4)] = 1.0  # how many times larger strokes are
 QUALITY: Literal["draft", "full"] = "full"  # draft: at half the size, enlarged: a quick look
 HOLD_FRAMES: Annotated[int, Range(1, 24)] = 1  # frames a painted state is held; 2: "on twos"
 
@@ -118,11 +121,13 @@ class Style:
         name: as STYLE, pictures by their names.
         painter: moments of the painter, picture or blend.
         key: of what these were made from.
+        weights: of the painters that it blends, by name.
     """
 
     name: str
     painter: latents.Statistics
     key: str
+    weights: dict[str, float]
 
 
 def find_style(wanted: str, sources: dict, vae_graph) -> Style:
@@ -163,7 +168,35 @@ def find_style(wanted: str, sources: dict, vae_graph) -> Style:
     name = ",".join(parts)
     weights = latents.parse_style(name, list(painters))
     made_of = [keys[name] for name in weights]
-    return Style(name, latents.blend(painters, weights), files.hash_of([*made_of, name]))
+    key = files.hash_of([*made_of, name])
+    return Style(name, latents.blend(painters, weights), key, weights)
+
+
+def find_hand(style: "Style", settings: SimpleNamespace) -> Hand:
+    """Returns the hand that paints: HAND's, else the style's.
+
+    Raises:
+        ValueError: HAND is no painter with a hand, or a file that can't be read.
+    """
+    folder = settings.exported / "hands"
+
+    def load(name: str) -> Hand | None:
+        path = folder / f"{name}.json"
+        return hands.load_hand(path) if path.exists() else None
+
+    if settings.hand and files.exists(settings.hand, as_file=True):
+        return hands.load_hand(Path(settings.hand))
+    weights = style.weights
+    if settings.hand:
+        known = sorted(path.stem for path in folder.glob("*.json"))
+        weights = latents.parse_style(settings.hand, known)
+    hand, missing = hands.for_style(weights, load)
+    if missing:
+        console.warn(
+            f"no hand of {', '.join(missing)} in {folder}: a fixed brush paints; run "
+            "train_refiner.py and export_graphs.py, or give --hand"
+        )
+    return hand
 
 
 def parse_size(text: str) -> str | tuple[int, int]:
@@ -219,7 +252,8 @@ def convert(
     name = f"{shards.source_name(path.stem)}-{shards.source_name(style.name)}"
     is_picture = path.suffix.lower() in PICTURE_SUFFIXES - reader.SUFFIXES
     target = settings.out / f"{name}{'.png' if is_picture else '.mp4'}"
-    request = request_of(path, style, model.about, settings)
+    hand = find_hand(style, settings).scaled(settings.stroke_size)
+    request = request_of(path, style, hand, model.about, settings)
     work = settings.out / "work"
     unrecorded = not target.with_suffix(".json").exists()
     # If it was killed after its video was joined, before its record, joining again costs little.
@@ -231,7 +265,6 @@ def convert(
         source, own_crop = look()
         clip, geometry = plan(source, own_crop, size, settings)
         passes = work / "passes" / shards.source_name(path.stem)
-        hand = Hand()
         brushwork = Brushwork(geometry, hand, draft=settings.quality == "draft")
         with ThreadPoolExecutor(1) as pool:
             prepared = pool.submit(warm_up, model)
@@ -248,6 +281,8 @@ def convert(
             strengths = encoded.strengths(strength)
             codes = encode_pass.MovedCodes(encoded, smoothing, move, strengths)
             painter = FramePainter(brushwork, change_with(model), codes, strengths)
+            if hand.kind == "flat":
+                painter = painter.with_palette(encoded.sample_indices, encoded.samples)
             preset = "ultrafast" if brushwork.draft else settings.preset
             encoding = Encoding(geometry, settings.compare, settings.crf, preset)
             return render_pass.Rendering(
@@ -310,7 +345,9 @@ def warm_up(model: SimpleNamespace) -> None:
     model.stylizer.change(codes, np.zeros((1, *SHAPE), np.uint8), strengths)
 
 
-def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace) -> dict:
+def request_of(
+    path: Path, style: Style, hand: Hand, about: dict, settings: SimpleNamespace
+) -> dict:
     """Returns everything that a conversion depends on."""
     request = {
         key: value
@@ -323,6 +360,7 @@ def request_of(path: Path, style: Style, about: dict, settings: SimpleNamespace)
         "vae": about["vae"],
         "refiner": about["refiner"],
         "painter": style.key,
+        "recipe": json.loads(json.dumps(hand.to_json())),
         "segment_frames": render_pass.SEGMENT_FRAMES,
         "format": render_pass.FORMAT,
     }

@@ -2,14 +2,14 @@
 
     python preview_tiles.py --tiles data/tiles
 
-Writes out/tiles/<source>.png, of videos also <source>.crop.png with the borders that were cut off,
-and prints a table: colours or sizes that look odd here would spoil everything that follows.
+Writes out/tiles/<source>.png; of painters also <source>.closeups.png, of videos <source>.crop.png
+with the borders that were cut off; and prints a table: colours or sizes that look odd here would spoil everything that follows.
 """
 
 import sys
 from pathlib import Path
 
-from cadl import console, files, gallery, shards
+from cadl import closeups, console, files, gallery, shards
 from cadl.settings import Count, read_settings
 from cadl.tiles import Crop
 from cadl.video import reader
@@ -23,6 +23,7 @@ PREVIEWS: Path = Path("out/tiles")  # where the contact sheets go
 TILES_PER_SHEET: Count = 40  # tiles on a contact sheet, spread evenly over the source
 COLUMNS: Count = 5  # tiles in a row
 
+CLOSE_UPS = 24  # on a sheet
 SHOWN_WIDTH = 240  # pixels of a tile on a contact sheet
 
 
@@ -52,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
             rows.append([source, kind, len(paths), read, *map(float, [colour.mean(), *colour])])
             if pick.kept:
                 draw_sheet(settings.previews / f"{source}.png", source, pick.kept, settings.columns)
+            if kind == "painting" and pick.kept:
+                draw_close_ups(settings.previews / f"{source}.closeups.png", settings.tiles, source)
             if kind == "video" and pick.kept:
                 draw_crop(settings.previews / f"{source}.crop.png", settings.tiles, pick.kept)
 
@@ -92,6 +95,22 @@ def draw_sheet(path: Path, source: str, chosen: list[shards.Tile], columns: int)
         scale=SHOWN_WIDTH / chosen[0].pixels.shape[1],
     )
     gallery.save_picture(path, sheet)
+
+
+def draw_close_ups(path: Path, folder: Path, painter: str) -> None:
+    """Draws a sheet of close-ups: those that a hand is fitted to, then those it is judged on."""
+    try:
+        own = closeups.load(folder, painter)
+    except (FileNotFoundError, ValueError) as error:
+        console.warn(str(error))
+        return
+    rows, labels = [], []
+    for held_out, label in ((False, "fitted to"), (True, "held out")):
+        crops = list(own.spread(CLOSE_UPS // 2, held_out=held_out))
+        for start in range(0, len(crops), CLOSE_UPS // 4):
+            rows.append(crops[start : start + CLOSE_UPS // 4])
+            labels.append(label)
+    gallery.save_picture(path, gallery.contact_sheet(rows, title=painter, row_labels=labels))
 
 
 def draw_crop(path: Path, folder: Path, chosen: list[shards.Tile]) -> None:

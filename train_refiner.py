@@ -1,9 +1,12 @@
-"""Step 4 of 7: trains the refiner, which restores the detail that the VAE's pictures lack.
+"""Step 4 of 7: learns each painter's hand, and trains the refiner.
 
     python train_refiner.py --steps 2000
 
-It learns to restore tiles from their thumbnails and a code of their detail. The VAE stays as it is.
-Stop and go on as with train_vae.py.
+A hand is the recipe of a painter's strokes. It is found by painting close-ups of the painter's own
+pictures again, and comparing. A painter who is added later gets a hand by the same command.
+
+The refiner learns to restore tiles from their thumbnails and a code of their detail. The VAE stays
+as it is. Stop and go on as with train_vae.py.
 """
 
 import math
@@ -15,9 +18,12 @@ from typing import Annotated, Literal
 from cadl import (
     _startup,  # noqa: F401
     blocks,
+    closeups,
     console,
     devices,
+    files,
     gallery,
+    hands,
     metrics,
     networks,
     optimizer,
@@ -29,9 +35,13 @@ from cadl import (
     training,
 )
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
+from cadl.strokes.fitting import CloseUp, paint_close_up
+from cadl.strokes.hand import Hand
+from cadl.workers import WorkerPool
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py
 VAE_RUN: Path = Path("log/vae")  # the trained VAE
@@ -41,6 +51,7 @@ RUN: Path = Path("log/refiner")  # checkpoints, TensorBoard, previews, progress.
 STEPS: Count = 4_000  # steps in all; 20 minutes of two CPU cores
 BATCH_SIZE: Annotated[int, Range(2)] = 8  # tiles a step; less if memory runs out
 LEARNING_RATE: Rate = 2e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
+HAND_STEPS: Annotated[int, Range(0, 10_000)] = 120  # recipes tried a painter; 0 fits none
 SEED: Seed = 1  # of weights, order of tiles and noise
 
 LOSS: Literal["restoring", "ancestor"] = "restoring"  # what is learnt; ancestor is that of 2017
@@ -55,6 +66,7 @@ MIXED_PRECISION: bool = False  # 16-bit arithmetic, for a GPU with tensor cores;
 XLA: bool = False  # compile the step with XLA, on one device
 
 PREVIEW_TILES = 4
+SHOWN_CLOSE_UPS = 6
 MEASURED_TILES = 16
 
 
@@ -96,16 +108,54 @@ def main(argv: list[str] | None = None) -> int:
                 f"{settings.run} was trained on another VAE than {settings.vae_run}: "
                 "a larger --steps adapts it, another --run starts afresh"
             )
+        run.begin()
+        fit_hands(tile_set, run, settings)
         if run.is_done(settings.steps):
             run.say_done("export_graphs.py")
             return 0
-        run.begin()
         step_function = make_step(strategy, vae_model, parts, run, settings)
         watch = Watch(tile_set, vae_model, parts.averaged, train_indices, held_out)
         with run.stoppable():
             train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings)
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "export_graphs.py")
     return 0
+
+
+def fit_hands(tile_set: shards.TileSet, run: training.Run, settings) -> None:
+    """Fits the hand of each painter who has none yet, and shows it in TensorBoard."""
+    if not settings.hand_steps or not devices.is_chief():
+        return
+    folder = settings.run / "hands"
+    with WorkerPool() as workers:
+        for painter in tile_set.names("painting"):
+            own = closeups.load(settings.tiles, painter)
+            if hands.is_fitted(own, settings.hand_steps, folder, painter):
+                continue
+            with console.progress(
+                total=settings.hand_steps, unit="recipe", label=f"hand of {painter}"
+            ) as bar:
+                for best in hands.fit_hand(own, settings.hand_steps, folder, painter, workers):
+                    bar.update(min(best.evaluations, settings.hand_steps) - bar.n)
+                    bar.set_postfix_str(f"score {best.score:.3f}", refresh=False)
+            about = files.read_json(folder / f"{painter}.json")[hands.ABOUT]
+            hand = hands.load_hand(folder / f"{painter}.json")
+            used = "a fixed brush is as good and" if about["fixed_brush"] else "it"
+            console.say(
+                f"hand of {painter}: {hands.in_words(hand)}; held-out close-ups "
+                f"{about['held_out']:.3f} from its own, of the fixed brush "
+                f"{about['held_out_of_the_fixed_brush']:.3f}: {used} is used"
+            )
+            if remark := closeups.remarks(own):
+                console.warn(f"{painter}: {remark}: do not trust its hand too far")
+            run.show_picture(f"hands/{painter}", hand_sheet(own, hand, painter))
+
+
+def hand_sheet(own: closeups.CloseUps, hand: Hand, painter: str) -> Image.Image:
+    """Draws true close-ups above the same, painted by a hand."""
+    true = list(own.spread(SHOWN_CLOSE_UPS, held_out=True))
+    painted = [paint_close_up(CloseUp.of(picture), hand) for picture in true]
+    labels = [painter, hands.in_words(hand)]
+    return gallery.contact_sheet([true, painted], row_labels=labels)
 
 
 def build_parts(settings) -> SimpleNamespace:

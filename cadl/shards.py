@@ -221,6 +221,10 @@ class TileSet:
         names = dict.fromkeys(self.sources[np.argsort(self.kinds, kind="stable")])
         return {str(name): np.flatnonzero(self.sources == name) for name in names}
 
+    def names(self, kind: str) -> list[str]:
+        """Lists the sources of a kind, "painting" or "video"."""
+        return list(dict.fromkeys(self.sources[self.kinds == kind].tolist()))
+
     def split(self, validation_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Splits into indices for training and for validation, by whole groups of each source.
 

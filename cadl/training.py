@@ -244,6 +244,12 @@ class Run:
             tf.summary.image("preview", np.asarray(sheet)[None])
         self._writer.flush()
 
+    def show_picture(self, name: str, picture: Image.Image) -> None:
+        """Shows a picture in TensorBoard, at the step that was reached."""
+        with self._writer.as_default(step=int(self.step)):
+            tf.summary.image(name, np.asarray(picture)[None])
+        self._writer.flush()
+
     def write_movie(self) -> None:
         """Assembles progress.mp4 from all previews."""
         previews = sorted((self.folder / "preview").glob("step-*.png"))

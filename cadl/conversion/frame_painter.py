@@ -1,5 +1,6 @@
 """One frame painted: moved toward the painter at its own size, then strokes over it."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.encode_pass import MovedCodes
 from cadl.strokes.drawing import Strokes, draw_strokes
-from cadl.strokes.flat import draw_areas
+from cadl.strokes.flat import draw_areas, find_palette
 from cadl.strokes.hand import Hand
 from cadl.strokes.looks import Looks, measure_looks
 from cadl.strokes.track_files import Tracked
@@ -15,6 +16,7 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
+PALETTE = 2  # times as many colours for a film as for a picture
 STRIP = 32  # rows that are recoloured at a time
 
 
@@ -131,6 +133,14 @@ class FramePainter:
     change: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
     codes: MovedCodes
     strengths: np.ndarray
+
+    def with_palette(self, numbers: np.ndarray, frames: np.ndarray) -> "FramePainter":
+        """Adds the palette of flat areas, found in some frames, uint8 [n, h, w, 3]."""
+        moved = [self.move(number, [own])[0] for number, own in zip(numbers, frames, strict=True)]
+        pictures = [recolour(self.brushwork.geometry, own, own.tracked) for own in moved]
+        palette = find_palette(np.stack(pictures), PALETTE * self.brushwork.hand.colours)
+        brushwork = dataclasses.replace(self.brushwork, palette=palette)
+        return dataclasses.replace(self, brushwork=brushwork)
 
     def move(self, first: int, frames: Sequence[np.ndarray]) -> list[Moved]:
         """Works out how neighbouring frames are moved.

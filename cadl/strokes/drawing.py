@@ -52,8 +52,8 @@ def draw_strokes(
     hand: Hand,
     *,
     strength: float = 1.0,
-    size: float = 1.0,
     furrows: bool = True,
+    scale: float | None = None,
 ) -> np.ndarray:
     """Draws all layers over a picture.
 
@@ -62,22 +62,22 @@ def draw_strokes(
         strokes: of each layer, from broad to fine.
         hand: the recipe.
         strength: 0 draws nothing, 1 strokes of full size.
-        size: what widths and lengths are multiplied by.
         furrows: draw those of bristles.
+        scale: drawn pixels for each one of the tracked frame; None: as a whole frame has.
 
     Returns:
         As the canvas.
     """
     height, width = canvas.shape[:2]
-    scale = max(height, width) / TRACKED
+    scale = scale or max(height, width) / TRACKED
     canvas = _lay_ground(canvas, hand, strength)
     board = np.empty((height, width, 4), np.uint8)
     ground = np.full((height, width), 128, np.uint8)
     cv2.mixChannels([canvas, ground], [board], [0, 0, 1, 1, 2, 2, 3, 3])
     for number, (layer, own) in enumerate(zip(hand.layers(), strokes, strict=True)):
-        _draw_layer(board, layer, own, hand, number, strength, size, scale, furrows)
+        _draw_layer(board, layer, own, hand, number, strength, scale, furrows)
     if hand.soft > 0:
-        radius = hand.soft * strength * max(height, width) / CANVAS
+        radius = hand.soft * strength * scale * TRACKED / CANVAS
         board = cv2.GaussianBlur(board, (0, 0), max(0.1, radius))
     return _light(board, hand.relief, scale)
 
@@ -91,11 +91,9 @@ def _lay_ground(canvas: np.ndarray, hand: Hand, strength: float) -> np.ndarray:
     return cv2.addWeighted(ground, share, canvas, 1 - share, 0)
 
 
-def _draw_layer(
-    board, layer: Layer, own: Strokes, hand: Hand, number, strength, size, scale, furrows
-):
+def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength, scale, furrows):
     chance = CHANCES[(own.identities + 389 * number) % len(CHANCES)]
-    grown = own.growth * size * np.sqrt(np.float32(strength))
+    grown = own.growth * np.sqrt(np.float32(strength))
     if layer.tones:
         begin, end = layer.tones
         wanted = begin + (end - begin) * chance[:, 9]
@@ -123,7 +121,7 @@ def _draw_layer(
             if there:
                 fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
         return
-    thickness = max(1, round(0.22 * layer.width * scale * size / 2))
+    thickness = max(1, round(0.22 * layer.width * scale / 2))
     tones = 255 * hand.bristles * 0.09 * (chance[kept, 8 : 8 + len(FURROWS)] - 0.5)[..., None]
     bristles = np.clip(colours[:, None] + tones * np.array((1, 1, 1, 5), np.float32), 0, 255)
     for polygon, colour, there, own_lines, own_tones in zip(

@@ -39,6 +39,7 @@ def draw_areas(
     palette: np.ndarray,
     hand: Hand,
     strength: float,
+    scale: float | None = None,
 ) -> np.ndarray:
     """Draws flat areas over a picture.
 
@@ -49,15 +50,18 @@ def draw_areas(
         palette: float32 [k, 3].
         hand: the recipe.
         strength: how opaque areas and contours are, 0 to 1.
+        scale: drawn pixels for each one of the tracked frame; None: as a whole frame has.
 
     Returns:
         As the canvas.
     """
     height, width = canvas.shape[:2]
-    scale = max(height, width) / CANVAS
+    scale = (scale or max(height, width) / TRACKED) * TRACKED / CANVAS
     nearest = np.square(colours[:, None] - palette).sum(axis=2).argmin(axis=1)
     small = (round(width / scale), round(height / scale)) if scale > 1 else (width, height)
-    owners = _nearest_points(places, small, max(small) / TRACKED)
+    owners = _nearest_points(
+        places, small, max(small) / max(height, width) * scale * CANVAS / TRACKED
+    )
     if owners is None:
         return canvas
     labels = _smooth_labels(

@@ -78,11 +78,11 @@ class Directions:
         field = SWIRLS * swirls(*light.shape)
         for radius, weight in SURROUNDINGS:
             field += np.float32(weight) * _wide_blur(tensor, radius)
-        self._field = field
+        self.field = field
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """Returns cosine and sine of the doubled angles at places: float32 [n, 2] -> [n, 2]."""
-        read = sample(self._field, places)
+        read = sample(self.field, places)
         return read / (np.sqrt(np.square(read).sum(axis=1, keepdims=True)) + np.float32(1e-12))
 
 
@@ -118,6 +118,7 @@ def measure_looks(
     colours: np.ndarray,
     hand: Hand,
     places: Sequence[np.ndarray],
+    forms: np.ndarray | None = None,
 ) -> list[Looks]:
     """Measures how the strokes of each layer look in one frame.
 
@@ -126,11 +127,12 @@ def measure_looks(
         colours: uint8 [h, w, 3], the same in the painter's colours.
         hand: whose strokes they are.
         places: float32 [n, 2] a layer.
+        forms: uint8 [h, w, 3], what directions come from; None: the frame.
     """
     layers, detail = hand.layers(), hand.detail
     if hand.kind != "brush":
         return [_measure_plain(colours, hand, *own) for own in zip(layers, places, strict=True)]
-    directions = Directions(frame)
+    directions = Directions(frame if forms is None else forms)
     looks = []
     for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
         axis = directions.at(own)

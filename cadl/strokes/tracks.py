@@ -19,7 +19,7 @@ import numpy as np
 Flow = tuple[np.ndarray, np.ndarray]  # forward and backward, as `video.flow.Flow`
 
 BIRTH, CROWDED = 0.83, 0.42  # spacings: nothing nearer, a birth; two in such a cell, one goes
-FILL_ROUNDS, BIRTH_ROUNDS = 12, 1  # of darts, in a new shot and in each frame
+FILL_ROUNDS, BIRTH_ROUNDS = 8, 1  # of darts, in a new shot and in each frame
 MARGIN = 2.0  # spacings round the frame where strokes live, too
 NEIGHBOURHOOD, FEW = 1.6, 4  # of the spacing; fewer older strokes than FEW there, and all is new
 DOUBT = (0.01, 0.5)  # of both flows' squares, and in square pixels: both ways should cancel

@@ -1,0 +1,194 @@
+"""Hands on disk: fitted to each painter's close-ups, exported, loaded, mixed.
+
+A search asks for scores of recipes. Each score is kept as soon as it is known, so that a search
+that was killed goes through the same recipes again in no time, and ends in the same hand.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cadl import closeups, files
+from cadl.strokes import fitting
+from cadl.strokes.hand import RANGES, Hand
+from cadl.workers import WorkerPool
+
+import numpy as np
+
+FORMAT = 1  # of the search; raise when the same close-ups would give another hand
+JUDGED = 12  # close-ups that a hand is judged on, at most
+ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
+JUDGE_SEED = 7  # of other projections than the search's
+
+
+def fit_hand(
+    own: closeups.CloseUps, steps: int, folder: Path, painter: str, workers: WorkerPool
+) -> Iterator[fitting.Fit]:
+    """Fits a painter's hand, and writes it to `folder/<painter>.json`.
+
+    Args:
+        own: the painter's close-ups.
+        steps: evaluations of recipes, at most.
+        folder: where hands and scores are kept.
+        painter: name.
+        workers: processes that paint and compare.
+
+    Yields:
+        The best hand so far, after every few evaluations.
+    """
+    fitted_to = list(own.spread(fitting.MANY, held_out=False))
+    held_out = list(own.spread(JUDGED, held_out=True)) or fitted_to
+    key = files.hash_of([own.pixels.tobytes(), str(FORMAT)])
+    scores = _Scores(folder / f"{painter}.scores", key, workers)
+    best = None
+    for best in fitting.search(fitted_to, steps, scores.score_all):
+        yield best
+    assert best is not None
+    fixed = Hand()
+    judged = scores.score_all(held_out, [best.hand, fixed], JUDGE_SEED)
+    chosen = best.hand if judged[0] <= judged[1] else fixed
+    about = {
+        "painter": painter, "close_ups": key, "steps": steps, "evaluations": best.evaluations,
+        "score": best.score, "held_out": judged[0], "held_out_of_the_fixed_brush": judged[1],
+        "fixed_brush": judged[0] > judged[1],
+    }  # fmt: skip
+    files.write_json(folder / f"{painter}.json", chosen.to_json() | {ABOUT: about})
+    scores.path.unlink(missing_ok=True)
+
+
+def is_fitted(own: closeups.CloseUps, steps: int, folder: Path, painter: str) -> bool:
+    """Says whether a hand was fitted to these close-ups, with as many evaluations."""
+    try:
+        about = files.read_json(folder / f"{painter}.json")[ABOUT]
+        key = files.hash_of([own.pixels.tobytes(), str(FORMAT)])
+        return about["close_ups"] == key and about["steps"] == steps
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+
+
+class _Scores:
+    """Scores of recipes, worked out once and kept."""
+
+    def __init__(self, path: Path, key: str, workers: WorkerPool):
+        self.path, self._key, self._workers = path, key, workers
+        self._known: dict[str, float] = {}
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                name, _, value = line.partition(" ")
+                if name and value:
+                    self._known[name] = float.fromhex(value)
+
+    def score_all(
+        self, pictures: Sequence[np.ndarray], hands: Sequence[Hand], seed: int = 1
+    ) -> list[float]:
+        """Scores hands on some close-ups, as `fitting.search` asks."""
+        recipes = [hand.to_json() for hand in hands]
+        names = [
+            files.hash_of([self._key, str(len(pictures)), str(seed), json.dumps(own)])
+            for own in recipes
+        ]
+        futures = {
+            name: self._workers.submit(fitting.score_hand, list(pictures), own, seed)
+            for name, own in zip(names, recipes, strict=True)
+            if name not in self._known
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            for name, future in futures.items():
+                self._known[name] = future.result()
+                file.write(f"{name} {self._known[name].hex()}\n")
+        return [self._known[name] for name in names]
+
+
+def load_hand(path: Path) -> Hand:
+    """Reads a hand, which an artist may have edited.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged, or a value in it is out of range; file and value are named.
+    """
+    values = files.read_json(path)
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is not a hand")
+    return Hand.from_json({k: v for k, v in values.items() if k != ABOUT}, str(path))
+
+
+def mix(hands: Sequence[tuple[Hand, float]]) -> Hand:
+    """Returns one hand between several, by their weights.
+
+    Numbers of one kind of hand are mixed; of several kinds the one with most weight is taken.
+    """
+    weights: dict[str, float] = {}
+    for hand, weight in hands:
+        weights[hand.kind] = weights.get(hand.kind, 0.0) + weight
+    kind = max(weights, key=lambda name: weights[name])
+    alike = [(hand, weight / weights[kind]) for hand, weight in hands if hand.kind == kind]
+    heaviest = max(alike, key=lambda pair: pair[1])[0]
+    mixed: dict[str, Any] = {}
+    for name, (_, _, logarithmic) in RANGES.items():
+        values = [(getattr(hand, name), weight) for hand, weight in alike]
+        if logarithmic:
+            mixed[name] = math.exp(sum(weight * math.log(value) for value, weight in values))
+        else:
+            mixed[name] = sum(weight * value for value, weight in values)
+    mixed["colours"] = round(mixed["colours"])
+    for name in ("ground", "ink"):
+        colours = np.array([getattr(hand, name) for hand, _ in alike])
+        mixed[name] = tuple(np.average(colours, axis=0, weights=[w for _, w in alike]).tolist())
+    return dataclasses.replace(heaviest, **mixed)
+
+
+def in_words(hand: Hand) -> str:
+    """Describes a hand in a sentence."""
+    if hand.kind == "flat":
+        line = "no contours" if hand.contour < 0.3 else _pick(
+            hand.contour_width, ((2.0, "thin contours"), (4.0, "contours"), (99, "heavy contours"))
+        )  # fmt: skip
+        return f"flat areas of {hand.colours} colours with {line}"
+    if hand.kind == "hatching":
+        what = "coloured pencil" if hand.tint > 0.5 else "pencil or ink"
+        length = _pick(hand.width * hand.aspect, ((16, "short"), (40, "long"), (999, "very long")))
+        return f"hatching in {what}: {length} lines in {len(hand.directions)} directions on paper"
+    shape = _pick(
+        hand.aspect, ((1.5, "dabs"), (4.0, "short strokes"), (9.0, "strokes"), (99, "long strokes"))
+    )
+    width = _pick(hand.width, ((3.5, "fine"), (9.0, "narrow"), (18.0, "wide"), (99, "very wide")))
+    way = _pick(
+        hand.tilt,
+        ((0.2, "along the forms"), (0.6, "roughly along the forms"), (9, "in any direction")),
+    )
+    words = [f"{width} {shape} {way}"]
+    if hand.soft > 1.0:
+        words.append("wet, with soft edges")
+    elif hand.bristles > 0.5 or hand.relief > 0.5:
+        words.append("thick paint")
+    if hand.bare > 0.3:
+        words.append("ground between them")
+    if hand.light + hand.hue > 0.12:
+        words.append("of very different colours")
+    return ", ".join(words)
+
+
+def _pick(value: float, words: Sequence[tuple[float, str]]) -> str:
+    return next(word for limit, word in words if value <= limit)
+
+
+def for_style(
+    weights: dict[str, float], load: Callable[[str], Hand | None]
+) -> tuple[Hand, list[str]]:
+    """Returns the hand of a style.
+
+    Args:
+        weights: of painters.
+        load: returns a painter's hand, None if there is none.
+
+    Returns:
+        The hand, and the names of painters that have none.
+    """
+    found = {name: load(name) for name in weights}
+    known = [(hand, weights[name]) for name, hand in found.items() if hand is not None]
+    missing = [name for name, hand in found.items() if hand is None]
+    return (mix(known) if known else Hand()), missing

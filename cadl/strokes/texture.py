@@ -1,0 +1,207 @@
+"""How the surface of pictures looks, in numbers, and how far two surfaces are apart.
+
+Patch statistics alone can be met by coloured worms in place of dots: how far colours stay alike
+along and across the local direction tells a stroke's length and width as well.
+"""
+
+from collections.abc import Sequence
+
+from cadl.metrics import LUMINANCE
+
+import cv2
+import numpy as np
+
+BANDS = 4
+PATCHES = 700  # of a picture and band
+PROJECTIONS = 40
+LAGS = (1, 2, 3, 5, 8, 13, 21)  # pixels along and across the local direction
+QUANTILES = np.linspace(0.005, 0.995, 100)
+# Columns: light, warm less cold, green less magenta.
+OPPONENT = np.array([LUMINANCE, (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25)], np.float32).T
+WEIGHTS = {
+    "patches0": 1.5, "patches1": 2.0, "patches2": 1.5, "patches3": 0.5, "reach": 3.0,
+    "tensor1": 1.0, "tensor2": 1.0, "directions": 0.7, "forms": 0.7, "gradient": 0.7, "light": 0.7,
+    "local": 2.0, "chroma": 0.7, "tone": 0.7,
+}  # fmt: skip
+
+
+def projections(seed: int = 1) -> np.ndarray:
+    """Returns what 7x7 patches of three channels are projected on, float32 [147, PROJECTIONS].
+
+    Half are waves of random direction, half differences of a few random pixels; light leads.
+    """
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[-3:4, -3:4]
+    columns = []
+    for number in range(PROJECTIONS):
+        if number % 2:
+            pattern = np.zeros(49)
+            pattern[rng.choice(49, 4, replace=False)] = rng.standard_normal(4)
+            pattern = pattern.reshape(7, 7)
+        else:
+            angle, frequency, phase = rng.uniform((0, 0.08, 0), (np.pi, 0.3, 2 * np.pi))
+            along, across = (
+                x * np.cos(angle) + y * np.sin(angle),
+                y * np.cos(angle) - x * np.sin(angle),
+            )
+            pattern = np.exp(-0.5 * ((across / 2) ** 2 + (along / 3) ** 2))
+            pattern = pattern * np.cos(2 * np.pi * frequency * across + phase)
+            pattern -= pattern.mean()
+        colour = (1, 0, 0) if number % 4 < 2 else rng.standard_normal(3) * (0.5, 1, 1)
+        column = (pattern[..., None] * np.array(colour)).ravel()
+        columns.append(column / (np.linalg.norm(column) + 1e-9))
+    return np.array(columns, np.float32).T
+
+
+def describe(
+    pictures: Sequence[np.ndarray], fields: Sequence[np.ndarray] | None, seed: int = 1
+) -> dict[str, np.ndarray]:
+    """Describes the surface of a set of pictures.
+
+    Args:
+        pictures: uint8 [h, w, 3] each, RGB, at one scale.
+        fields: directions along the forms of each, as doubled angles, float32 [h, w, 2]; None if
+            they are not known.
+        seed: of the projections.
+
+    Returns:
+        By name arrays that `distances` compares; all are means or quantiles over the set.
+    """
+    filters, rng = projections(seed), np.random.default_rng(11)
+    samples: list[list[np.ndarray]] = [[] for _ in range(BANDS)]
+    sums: dict[str, np.ndarray] = {}
+    tones = []
+    for number, picture in enumerate(pictures):
+        colours = (picture.astype(np.float32) / 255) @ OPPONENT
+        for band, detail in enumerate(_bands(colours)):
+            samples[band].append(_patches(detail, rng) @ filters)
+        field = None if fields is None else fields[number]
+        for name, value in _measure(colours, field).items():
+            sums[name] = sums.get(name, 0) + value / len(pictures)
+        tones.append(cv2.resize(cv2.GaussianBlur(colours, (0, 0), 6), (12, 9)))
+    for band, own in enumerate(samples):
+        sums[f"patches{band}"] = np.quantile(np.concatenate(own), QUANTILES, axis=0)
+    return sums | {"tone": np.stack(tones)}
+
+
+def _bands(colours: np.ndarray) -> list[np.ndarray]:
+    bands = []
+    for _ in range(BANDS):
+        height, width = colours.shape[:2]
+        small = cv2.resize(colours, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        bands.append(colours - cv2.resize(small, (width, height)))
+        colours = small
+    return bands
+
+
+def _patches(band: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    height, width = band.shape[:2]
+    count = min(PATCHES, (height - 6) * (width - 6))
+    y, x = rng.integers(0, height - 6, count), rng.integers(0, width - 6, count)
+    windows = np.lib.stride_tricks.sliding_window_view(band, (7, 7), (0, 1))
+    return windows[y, x].transpose(0, 2, 3, 1).reshape(count, -1)
+
+
+def _measure(colours: np.ndarray, field: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Measures one picture: float32 [h, w, 3], opponent colours."""
+    light = np.ascontiguousarray(colours[..., 0])
+    found: dict[str, np.ndarray] = {}
+    axis = None
+    for name, picture in (("tensor1", light), ("tensor2", cv2.resize(light, None, fx=0.5, fy=0.5))):
+        cos, sin, energy = structure(picture, 1.5)
+        strength = np.hypot(cos, sin)
+        coherence = strength / (energy + 1e-7)
+        edges = [np.r_[-9, np.linspace(-5.5, -1.5, 9), 3], np.linspace(0, 1.0001, 6)]
+        pairs = np.histogram2d(np.log10(energy + 1e-7).ravel(), coherence.ravel(), edges)[0]
+        found[name] = pairs / picture.size
+        if axis is None:
+            axis = np.dstack([cos, sin]) / (strength[..., None] + 1e-9)
+            angles = (0.5 * np.arctan2(sin, cos)) % np.pi
+            found["directions"] = _histogram(angles, np.linspace(0, np.pi + 1e-6, 25), strength)
+            if field is not None:
+                alike = (axis * field).sum(axis=2)
+                found["forms"] = _histogram(alike, np.linspace(-1.0001, 1.0001, 9), strength)
+    assert axis is not None
+    found["reach"] = _reach(colours, axis.astype(np.float32))
+    steps = np.log10(np.abs(np.diff(light, axis=1)) + 1e-4)
+    found["gradient"] = _histogram(steps, np.linspace(-4, 0.1, 17))
+    found["light"] = _histogram(light, np.linspace(0, 1.0001, 21))
+    around = cv2.GaussianBlur(light, (0, 0), 6)
+    edges = [[-1, 0.2, 0.4, 0.6, 0.8, 2], np.r_[-2, np.linspace(-0.3, 0.3, 14), 2]]
+    found["local"] = np.histogram2d(around.ravel(), (light - around).ravel(), edges)[0] / light.size
+    chroma = colours[..., 1:] - cv2.GaussianBlur(colours[..., 1:], (0, 0), 6)
+    found["chroma"] = _histogram(np.hypot(*np.moveaxis(chroma, 2, 0)), np.linspace(0, 0.6, 16))
+    return found
+
+
+def structure(light: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the structure tensor of luminance, float32 [h, w].
+
+    Returns:
+        Cosine and sine of the doubled angle along the forms, times their energy, and the energy.
+    """
+    across, down = (cv2.Sobel(light, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
+
+    def blur(values: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(values, (0, 0), radius)
+
+    return (
+        blur(down * down - across * across),
+        blur(-2.0 * across * down),
+        blur(across * across + down * down),
+    )
+
+
+def _reach(colours: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Returns how unlike colours are, at growing distances along and across the local direction."""
+    height, width = colours.shape[:2]
+    y, x = np.mgrid[0:height:2, 0:width:2].astype(np.float32)  # every second place will do
+    axis, own = axis[::2, ::2], colours[::2, ::2]
+    angle = 0.5 * np.arctan2(axis[..., 1], axis[..., 0])
+    cos, sin = np.cos(angle), np.sin(angle)
+    found = []
+    for ux, uy in ((cos, sin), (-sin, cos)):
+        for lag in LAGS:
+            there = cv2.remap(
+                colours, x + lag * ux, y + lag * uy, cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REFLECT_101,
+            )  # fmt: skip
+            change = np.abs(there - own)
+            found.append(
+                [change[..., 0].mean(), change[..., 1:].mean(), (change[..., 0] < 0.04).mean()]
+            )
+    return np.array(found)
+
+
+def _histogram(values: np.ndarray, edges: np.ndarray, weights=None) -> np.ndarray:
+    counts = np.histogram(
+        values.ravel(), edges, weights=None if weights is None else weights.ravel()
+    )
+    counts = counts[0].astype(float)
+    return counts / (counts.sum() + 1e-9)
+
+
+def distances(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, float]:
+    """Compares two descriptions, name by name; histograms by their roots (Hellinger)."""
+    found = {}
+    for name in a.keys() & b.keys():
+        plain = name.startswith("patches") or name in ("reach", "tone")
+        ours, theirs = (a[name], b[name]) if plain else (np.sqrt(a[name]), np.sqrt(b[name]))
+        found[name] = float(np.abs(ours - theirs).mean())
+    return found
+
+
+def score(found: dict[str, float], bare: dict[str, float]) -> float:
+    """Sums up distances: 1 is as far as the content without strokes, 0 the same surface.
+
+    Args:
+        found: distances of painted pictures to true ones.
+        bare: distances of the content, without strokes, to true ones.
+    """
+    total = 0.0
+    for name, own in found.items():
+        total += WEIGHTS[name] * min(4.0, own / (bare[name] + FLOORS.get(name, 0.004)))
+    return total / sum(WEIGHTS[name] for name in found)
+
+
+FLOORS = {"tone": 0.02, "light": 0.02, "directions": 0.02, "forms": 0.02}
