@@ -3,7 +3,8 @@
     python preview_tiles.py --tiles data/tiles
 
 Writes out/tiles/<source>.png; of painters also <source>.closeups.png, of videos <source>.crop.png
-with the borders that were cut off; and prints a table: colours or sizes that look odd here would spoil everything that follows.
+with the borders that were cut off; and prints a table: colours or sizes that look odd here would
+spoil everything that follows.
 """
 
 import sys

@@ -89,6 +89,7 @@ def serve() -> None:
             function, arguments = pickle.load(source)
         except EOFError:
             return
+        answer: tuple[Any, Exception | None]
         try:
             answer = function(*arguments), None
         except Exception as error:

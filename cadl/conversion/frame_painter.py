@@ -75,6 +75,8 @@ def paint(
     if brushwork.hand.kind == "flat":
         ((points, own),) = zip(tracked, looks, strict=True)
         palette = brushwork.palette
+        if palette is None:
+            palette = find_palette(canvas, brushwork.hand.colours)
         return draw_areas(canvas, points.places, own.colours, palette, brushwork.hand, strength)
     strokes = [
         Strokes(layer.places, layer.identities, layer.growth, own)

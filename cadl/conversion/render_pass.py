@@ -256,7 +256,12 @@ def _measured_frames(
                 new = [np.arange((own.fates == LIVES).sum(), len(own.places)) for own in tracked]
             looks = measure(rendering.painter.brushwork, moved, tracked, new)
             tables = [
-                averager.add(own.table(), new and new[i], tracked[i].fates, len(tracked[i].places))
+                averager.add(
+                    own.table(),
+                    None if new is None else new[i],
+                    tracked[i].fates,
+                    len(tracked[i].places),
+                )
                 for i, (averager, own) in enumerate(zip(averagers, looks, strict=True))
             ]
             waiting.append((number, moved, tracked))

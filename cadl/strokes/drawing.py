@@ -78,7 +78,7 @@ def draw_strokes(
         _draw_layer(board, layer, own, hand, number, strength, scale, furrows)
     if hand.soft > 0:
         radius = hand.soft * strength * scale * TRACKED / CANVAS
-        board = cv2.GaussianBlur(board, (0, 0), max(0.1, radius))
+        cv2.GaussianBlur(board, (0, 0), max(0.1, radius), dst=board)
     return _light(board, hand.relief, scale)
 
 

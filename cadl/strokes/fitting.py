@@ -189,7 +189,8 @@ def _common_colour(pictures: Sequence[np.ndarray], *, lightest: bool) -> Colour:
     else:
         limit = np.quantile(light, 0.97 if lightest else 0.03)
         chosen = pixels[light >= limit if lightest else light <= limit]
-    return tuple(float(value) for value in np.median(chosen, axis=0) / 255)
+    red, green, blue = (float(value) for value in np.median(chosen, axis=0) / 255)
+    return red, green, blue
 
 
 def _peaks(histograms: np.ndarray) -> tuple[float, ...]:
@@ -210,8 +211,8 @@ def _peaks(histograms: np.ndarray) -> tuple[float, ...]:
 
 def library(reading: Reading) -> list[Hand]:
     """Returns the recipes that a search begins with, in the painter's own colours."""
-    own = {"ground": reading.ground, "ink": reading.ink}
-    plain = {"bristles": 0.0, "relief": 0.0, "ragged": 0.0}
+    own: dict[str, Any] = {"ground": reading.ground, "ink": reading.ink}
+    plain: dict[str, Any] = {"bristles": 0.0, "relief": 0.0, "ragged": 0.0}
     brush = Hand(**own)
     dots = dataclasses.replace(
         brush, **plain, aspect=1.0, tilt=1.0, bend=0.0, under=0.0, finest=60.0, sizes=0.15,
@@ -317,9 +318,8 @@ def _moved(hand: Hand, name: str, by: float) -> Hand:
     else:
         value = value + by * (high - low)
     value = float(np.clip(value, low, high))
-    return dataclasses.replace(
-        hand, **{name: round(value) if name == "colours" else round(value, 4)}
-    )
+    change: dict[str, Any] = {name: round(value) if name == "colours" else round(value, 4)}
+    return dataclasses.replace(hand, **change)
 
 
 def score_hand(pictures: Sequence[np.ndarray], hand: dict[str, Any], seed: int = 1) -> float:

@@ -28,7 +28,8 @@ def find_palette(pictures: np.ndarray, count: int) -> np.ndarray:
     count = min(count, len(np.unique(pixels, axis=0)))
     cv2.setRNGSeed(1)
     ending = (cv2.TERM_CRITERIA_MAX_ITER + cv2.TERM_CRITERIA_EPS, 30, 0.1)
-    _, _, centres = cv2.kmeans(pixels, count, None, ending, 2, cv2.KMEANS_PP_CENTERS)
+    labels = np.zeros((len(pixels), 1), np.int32)
+    _, _, centres = cv2.kmeans(pixels, count, labels, ending, 2, cv2.KMEANS_PP_CENTERS)
     return centres / np.float32(255)
 
 

@@ -67,8 +67,8 @@ def close_pairs(places: np.ndarray, distance: float) -> tuple[np.ndarray, np.nda
     own = np.arange(len(order))
     rows = [(own + 1, np.searchsorted(numbers, numbers, "right"))]
     for first, last in ((1, 1), (columns - 1, columns + 1)):
-        ends = (("left", first), ("right", last))
-        start, stop = (np.searchsorted(numbers, numbers + step, side) for side, step in ends)
+        start = np.searchsorted(numbers, numbers + first, "left")
+        stop = np.searchsorted(numbers, numbers + last, "right")
         rows.append((start, stop))
     pairs = []
     for start, stop in rows:

@@ -35,9 +35,8 @@ def projections(seed: int = 1) -> np.ndarray:
     columns = []
     for number in range(PROJECTIONS):
         if number % 2:
-            pattern = np.zeros(49)
-            pattern[rng.choice(49, 4, replace=False)] = rng.standard_normal(4)
-            pattern = pattern.reshape(7, 7)
+            pattern = np.zeros((7, 7))
+            pattern.ravel()[rng.choice(49, 4, replace=False)] = rng.standard_normal(4)
         else:
             angle, frequency, phase = rng.uniform((0, 0.08, 0), (np.pi, 0.3, 2 * np.pi))
             along, across = (
@@ -174,10 +173,8 @@ def _reach(colours: np.ndarray, axis: np.ndarray) -> np.ndarray:
 
 
 def _histogram(values: np.ndarray, edges: np.ndarray, weights=None) -> np.ndarray:
-    counts = np.histogram(
-        values.ravel(), edges, weights=None if weights is None else weights.ravel()
-    )
-    counts = counts[0].astype(float)
+    weights = None if weights is None else weights.ravel()
+    counts = np.histogram(values.ravel(), edges, weights=weights)[0].astype(float)
     return counts / (counts.sum() + 1e-9)
 
 

@@ -28,7 +28,7 @@ class OpticalFlow:
 
     def __init__(self) -> None:
         cv2.setNumThreads(1)  # passes run beside each other; more threads only wait
-        self._search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._before: np.ndarray | None = None
 
     def add(self, frame: np.ndarray, *, cut: bool = False) -> Flow | None:
@@ -48,6 +48,6 @@ class OpticalFlow:
         return Flow(self._between(before, grey), self._between(grey, before))
 
     def _between(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        flow = self._search.calc(start, end, None)
+        flow = self._search.calc(start, end, None)  # type: ignore[call-overload]
         speed = np.sqrt(np.einsum("hwc,hwc->hw", flow, flow))[..., None]
         return flow * np.clip(speed / REST - 1.0, 0.0, 1.0)
