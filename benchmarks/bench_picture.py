@@ -49,8 +49,6 @@ def main(argv: list[str] | None = None) -> int:
     for name, run in settings.refiners.items():
         refiners[name], _, own = networks.load_refiner(Path(run))
         networks.check_vae(Path(run), own, settings.vae_run, fingerprint)
-        if refiners[name].scale != 1:
-            raise ValueError(f"{name} is of SCALE {refiners[name].scale}: bench_scale is for it")
     scene = find_scene(vae_model, record, settings)
     console.say(
         f"{scene.video} toward {scene.painter}; paintings against paintings: {scene.floor:.3f}"
