@@ -40,8 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         "extraction": ["--minutes", 3, "--video", demo / "data/videos/night-walk.mp4"],
         "conversion": ["--video", demo / "data/videos/night-walk.mp4",
                        "--exported", demo / "exported"],
-        "encoding": ["--scale", 2, "--video", "out/night-walk-night-streets.mp4"],
-        "flicker": ["--exported", demo / "exported"],
+        "encoding": ["--video", "out/night-walk-night-streets.mp4"],
+        "flicker": ["--videos", demo / "data/videos/night-walk.mp4"],
         "sync": ["--minutes", 5],
     }  # fmt: skip
     for name in settings.only:
