@@ -261,10 +261,9 @@ def film_move(
         frames.append(np.clip(shown + 0.5, 0, 255).astype(np.uint8))
     back = (grid - middle) / zoom + middle + np.array([pan, 0], np.float32) - grid
     there = grid + back
-    seen = ((there >= MARGIN) & (there <= np.array([WIDTH, HEIGHT], np.float32) - MARGIN)).all(
-        axis=-1
-    )
-    return Film(name, frames, RATE, None, [Motion(back.astype(np.float32), seen)] * (count - 1))
+    inside = (there >= MARGIN) & (there <= np.array([WIDTH, HEIGHT], np.float32) - MARGIN)
+    motion = Motion(back.astype(np.float32), inside[..., 0] & inside[..., 1])
+    return Film(name, frames, RATE, None, [motion] * (count - 1))
 
 
 def compressed(film: Film) -> Film:
