@@ -297,7 +297,7 @@ def paint(frames: Sequence[np.ndarray], *, follow: bool) -> Painted:
         tracked = list(read_tracks(folder, 0, len(frames)))
     count_lives(tracked, painted)
     size = WIDTH, max(2, round(WIDTH * height / width))
-    averaged = average_looks(small, tracked, hand, painted)
+    averaged = average_looks(small, small, tracked, hand, painted)
     for frame, layers, looks in zip(frames, tracked, averaged, strict=True):
         strokes = [
             Strokes(own.places, own.identities, own.growth, look)
@@ -356,12 +356,24 @@ def count_lives(tracked: list[list[Tracked]], painted: Painted) -> None:
 
 
 def average_looks(
-    small: Sequence[np.ndarray], tracked: list[list[Tracked]], hand: Hand, painted: Painted
+    small: Sequence[np.ndarray],
+    colours: Sequence[np.ndarray],
+    tracked: list[list[Tracked]],
+    hand: Hand,
+    painted: Painted,
 ) -> Iterator[list[Looks]]:
-    """Yields the looks of each frame's strokes, measured as in a conversion."""
+    """Yields the looks of each frame's strokes, measured as in a conversion.
+
+    Args:
+        small: frames as strokes were followed on, uint8 [h, w, 3] each.
+        colours: the same in the painter's colours.
+        tracked: strokes of each frame, a layer each.
+        hand: the recipe.
+        painted: what the CPU time is added to.
+    """
     layers = hand.layers()
     averagers = [TrackAverager() for _ in layers]
-    for number, (frame, strokes) in enumerate(zip(small, tracked, strict=True)):
+    for number, (frame, moved, strokes) in enumerate(zip(small, colours, tracked, strict=True)):
         rows: list = [None] * len(layers)
         if number % MEASURED_EVERY:
             rows = [np.arange((own.fates == LIVES).sum(), len(own.places)) for own in strokes]
@@ -370,7 +382,7 @@ def average_looks(
             for own, some in zip(strokes, rows, strict=True)
         ]
         with painted.stage("looks"):
-            looks = measure_looks(frame, frame, layers, places, hand.detail)
+            looks = measure_looks(frame, moved, layers, places, hand.detail)
         with painted.stage("averaging"):
             tables = [
                 averager.add(own.table(), some, layer.fates, len(layer.places))
