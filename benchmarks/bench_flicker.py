@@ -149,7 +149,8 @@ def main(argv: list[str] | None = None) -> int:
         megabytes = carried.bytes / 1e6 * 60 * float(film.rate)
         costs.append([
             name, "{}x{}".format(*film.frames[0].shape[1::-1]), f"{carried.births:.0f}",
-            f"{carried.deaths:.0f}", f"{np.median(carried.lengths):.0f} of {len(own)}",
+            f"{carried.deaths:.0f}", f"{np.median(carried.lengths):.0f}",
+                f"{median_seen(carried.lengths):.0f} of {len(own)}",
             f"{megabytes:.1f}",
             *(f"{value / len(own):.1f}" for value in carried.milliseconds.values()),
         ])  # fmt: skip
@@ -158,7 +159,8 @@ def main(argv: list[str] | None = None) -> int:
                         for way in ("film", "carried", "fixed")),
               *(f"Laplacian: {way}" for way in ("film", "carried", "fixed"))]  # fmt: skip
     console.say(console.table(header, changes))
-    header = ["film", "size", "births a frame", "deaths a frame", "median life", "MB a minute"]
+    header = ["film", "size", "births a frame", "deaths a frame", "median life", "of those seen",
+              "MB a minute"]  # fmt: skip
     stages = ("flow", "list", "looks", "averaging", "drawing")
     console.say(console.table([*header, *(f"ms {stage}" for stage in stages)], costs))
     return 0
@@ -353,6 +355,13 @@ def count_lives(tracked: list[list[Tracked]], painted: Painted) -> None:
             deaths += sum(len(own.fates) for own in layers) - kept
     painted.lengths = np.array(list(lengths.values()))
     painted.births, painted.deaths = births / max(1, frames), deaths / max(1, frames)
+
+
+def median_seen(lengths: np.ndarray) -> float:
+    """Returns the median life of strokes that are seen in a frame: long ones are in more frames."""
+    lengths = np.sort(lengths)
+    sums = np.cumsum(lengths)
+    return float(lengths[np.searchsorted(sums, sums[-1] / 2)])
 
 
 def average_looks(
