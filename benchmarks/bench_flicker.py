@@ -54,7 +54,7 @@ RATE = Fraction(24)
 HEIGHT = 360
 CRF = 23  # of films that are compressed
 DISC_RADIUS, DISC_START, DISC_SPEED = 75, (150.0, 240.0), (6.6, -3.3)
-DISC_INSIDE = 12  # pixels from its edge that are left out
+DISC_INSIDE = 27  # pixels from its edge that are left out: half a broad stroke reaches so far
 PAN, SLOW_PAN, ZOOM = 6.0, 0.7, 1.01  # pixels a frame, and growth a frame
 GRAIN = 2.0  # deviation, of 255
 MARGIN = 8  # pixels of a known motion's frame that are left out at its edges
@@ -105,7 +105,7 @@ class Painted:
         milliseconds: CPU time of each stage in all.
         births: strokes born a frame, in frames that don't begin a shot.
         deaths: strokes gone a frame, in the same ones.
-        lengths: frames that each stroke lived.
+        lengths: frames that each stroke of the longest shot lived.
         bytes: of the tracks on disk, a frame of a long film.
     """
 
@@ -343,17 +343,27 @@ def track(
 
 
 def count_lives(tracked: list[list[Tracked]], painted: Painted) -> None:
-    """Counts births, deaths and how long strokes live; where a shot begins nothing is counted."""
-    lengths, births, deaths, frames = Counter(), 0, 0, 0  # type: tuple[Counter, int, int, int]
-    for number, layers in enumerate(tracked):
-        for layer, own in enumerate(layers):
-            lengths.update((layer, identity) for identity in own.identities.tolist())
+    """Counts births and deaths a frame, and how long strokes of the longest shot live.
+
+    Frames that begin a shot are left out.
+    """
+    births, deaths, frames = 0, 0, 0
+    shots: list[list[Counter]] = []  # of each frame of a shot
+    for layers in tracked:
         kept = sum(int((own.fates == LIVES).sum()) for own in layers)
-        if number and kept:
+        if kept:
             frames += 1
             births += sum(len(own.places) for own in layers) - kept
             deaths += sum(len(own.fates) for own in layers) - kept
-    painted.lengths = np.array(list(lengths.values()))
+        else:
+            shots.append([])
+        shots[-1].append(
+            Counter((i, name) for i, own in enumerate(layers) for name in own.identities.tolist())
+        )
+    longest: Counter = Counter()
+    for seen in max(shots, key=len):
+        longest.update(seen)
+    painted.lengths = np.array(list(longest.values()))
     painted.births, painted.deaths = births / max(1, frames), deaths / max(1, frames)
 
 
