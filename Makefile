@@ -20,7 +20,7 @@ demo: setup
 	$(RUN) train_refiner.py --tiles demo/tiles --vae-run demo/log/vae --run demo/log/refiner --steps 200 --checkpoint-every 100 --preview-every 50
 	$(RUN) export_graphs.py --tiles demo/tiles --vae-run demo/log/vae --refiner-run demo/log/refiner --exported demo/exported
 	$(RUN) evaluate_embeddings.py --tiles demo/tiles --exported demo/exported --report out/embeddings --measured-tiles 32
-	$(RUN) mogrify_video.py --videos demo/data/videos/night-walk.mp4 --style night-streets --strength 1 --strokes fine --exported demo/exported --out out --replace yes
+	$(RUN) mogrify_video.py --videos demo/data/videos/night-walk.mp4 --style night-streets --strength 1 --exported demo/exported --out out --replace yes
 	@echo "Look at out/night-walk-night-streets.mp4, before and after in out/night-walk-night-streets-ladder.png"
 
 test: setup lint

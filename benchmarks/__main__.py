@@ -29,8 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         "learning": ["--tiles", demo / "tiles", "--seconds", 60, "--slice", 15,
                      "--curves", "out/bench/learning.png"],
         "picture": ["--tiles", demo / "tiles", "--vae-run", demo / "log/vae",
-                    "--refiners", f"ours={demo / 'log/refiner'}", "--video", "night-walk",
-                    "--judges", 2],
+                    "--refiners", f"ours={demo / 'log/refiner'}", "--video", "night-walk"],
         "maps": ["--videos", demo / "data/videos", "--exported", demo / "exported",
                  "--tiles", demo / "tiles", "--clips", 2],
         "evaluation": ["--tiles", demo / "tiles", "--exported", demo / "exported",
@@ -40,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
         "extraction": ["--minutes", 3, "--video", demo / "data/videos/night-walk.mp4"],
         "conversion": ["--video", demo / "data/videos/night-walk.mp4",
                        "--exported", demo / "exported"],
-        "encoding": ["--scale", 2, "--video", "out/night-walk-night-streets.mp4"],
-        "flicker": ["--exported", demo / "exported"],
+        "encoding": ["--video", "out/night-walk-night-streets.mp4"],
+        "flicker": ["--videos", demo / "data/videos/night-walk.mp4"],
         "sync": ["--minutes", 5],
     }  # fmt: skip
     for name in settings.only:

@@ -4,7 +4,7 @@
 
 Trains detail encoder and refiner for equal time in each of WAYS, to restore tiles only, and
 measures on a video never seen: what is kept at strength 0; how far from the painter the moved codes
-are when painted in strokes that nothing was learnt of; bits of the code; operations.
+are when restored; bits of the code; operations.
 """
 
 import itertools
@@ -79,18 +79,18 @@ def main(argv: list[str] | None = None) -> int:
         keras.utils.set_random_seed(settings.seed)
         parts = build(sees, channels)
         steps, bits = train(parts, pixels, noise, settings)
-        restored, painted = draw(parts, scene, vae_model)
+        restored, moved = draw(parts, scene, vae_model)
         kept = score(scene, restored)
         gains[way] = kept[0] - alone[0]
-        light = [metrics.luminance(np.clip(x, 0, 1)) for x in (scene.originals, painted)]
+        light = [metrics.luminance(np.clip(x, 0, 1)) for x in (scene.originals, moved)]
         rows.append([
             sees, channels, noise, steps, *kept, bits / 1000,
-            f"{metrics.patch_distance(painted, scene.paintings):.3f}",
+            f"{metrics.patch_distance(moved, scene.paintings):.3f}",
             float(metrics.ssim(*light).mean()),
             operations(sees, channels),
         ])  # fmt: skip
         console.say(console.table(HEADER, rows[-1:]))
-        shown |= {f"{way}, 0": restored, f"{way}, 1": painted}
+        shown |= {f"{way}, 0": restored, f"{way}, 1": moved}
     console.say(console.table(HEADER, rows))
     claim("default detail code: dB of light above the VAE", gains[settings.ways[0]], least=6)
     sheet = gallery.contact_sheet(
@@ -150,7 +150,7 @@ def train(parts, pixels, noise: float, settings) -> tuple[int, float]:
         with tf.GradientTape() as tape:
             detail = parts.encoder(tile)
             noisy = detail + noise * tf.random.normal(tf.shape(detail))
-            restored, _ = parts.refining.restore(blocks.shrink(tile, refiner.BLOCK), noisy)
+            restored = parts.refining.restore(blocks.shrink(tile, refiner.BLOCK), noisy)
             loss = tf.reduce_mean(refiner_losses.sharp_loss(tile, restored))
             loss += refiner.DETAIL_BETA * tf.reduce_mean(refiner.detail_kl(detail, noise))
         gradients = tape.gradient(loss, variables)
@@ -171,7 +171,7 @@ def train(parts, pixels, noise: float, settings) -> tuple[int, float]:
 
 
 def draw(parts, scene, vae_model) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the video's tiles restored at strength 0, and painted at 1."""
+    """Returns the video's tiles restored at strength 0, and at 1 from moved codes."""
     drawn = []
     for strength in (0.0, 1.0):
         pictures = networks.in_batches(vae_model.decoder, scene.codes[strength])

@@ -2,9 +2,8 @@
 
     python -m benchmarks.bench_encoding --video out/clip-van-gogh.mp4
 
-Frames of a video, painted or not, made as small as they are drawn, are written as mogrify_video.py
-writes them, and with x264's presets as they are. Likeness is that to the same frames written
-without loss.
+Frames of a video, painted or not, are written as mogrify_video.py writes them, and with x264's
+presets as they are. Likeness is that to the same frames written without loss.
 """
 
 import itertools
@@ -16,15 +15,16 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import clips, console, ffmpeg, movie, tiles, video
+from cadl import console, tiles
+from cadl.conversion.clip import Clip, Geometry
 from cadl.settings import Count, read_settings
+from cadl.video import ffmpeg, reader, writer
 from mogrify_video import CRF, PRESET
 
 import numpy as np
 
 VIDEO: Path = Path("out/night-walk-night-streets.mp4")  # one that mogrify_video.py wrote
-SCALE: Count = 1  # how many times larger than 320x180 frames are written; 2 of strokes fine
-FRAMES: Count = 480  # how many of its frames
+FRAMES: Count = 240  # how many of its frames
 REPEATS: Count = 3  # the least CPU time of so many is taken
 
 PRESETS = ("ultrafast", "superfast", "veryfast")
@@ -34,10 +34,10 @@ PRESETS = ("ultrafast", "superfast", "veryfast")
 def main(argv: list[str] | None = None) -> int:
     """Prints a row for each preset, and how the leaner one compares with its own."""
     settings = read_settings(argv)
-    source = video.probe(settings.video)
-    geometry = clips.Geometry.of(source, tiles.Crop(), "source", "none", scale=settings.scale)
-    clip = clips.Clip(source, tiles.Crop(), geometry.tile_size, settings.scale, 0.0, 0.0)
-    frames = np.stack(list(itertools.islice(clip.read(), settings.frames)))
+    source = reader.probe(settings.video)
+    geometry = Geometry.of(source, tiles.Crop(), "source", "none")
+    read = Clip(source, tiles.Crop(), 0.0, 0.0).read(geometry.picture_size)
+    frames = np.stack(list(itertools.islice(read, settings.frames)))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         whole = folder / "whole.mp4"
@@ -68,10 +68,10 @@ def main(argv: list[str] | None = None) -> int:
 def write(path: Path, frames: np.ndarray, geometry, rate, **options) -> float:
     """Writes frames with the options of `FrameWriter`; returns the CPU seconds of ffmpeg."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    with movie.FrameWriter(
+    with writer.FrameWriter(
         path, rate=rate, size=geometry.picture_size, output_size=geometry.output_size, **options
-    ) as writer:
-        writer.write(frames)
+    ) as sink:
+        sink.write(frames)
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
 

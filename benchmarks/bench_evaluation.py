@@ -112,7 +112,7 @@ def evaluate(folder: str, exported: str, count: int) -> tuple[float, float, floa
         file.flush()
         pixels = np.memmap(file, np.uint8, "r", shape=(count, *tiles.SHAPE))
         names = np.array(["video"] * count)
-        many = shards.TileSet(pixels, pixels, names, names, names, names)
+        many = shards.TileSet(pixels, names, names, names, names)
         one = np.array(few.pixels[:BATCH])
         vae_graph.encode(one)
         started = time.perf_counter()

@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, ffmpeg, shards, tiles, video
+from cadl import console, shards, tiles
 from cadl.settings import Count, read_settings
+from cadl.video import ffmpeg, reader
 
 import imageio_ffmpeg
 import numpy as np
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         seconds, memory = extract(long)
         alone = decode(long)
         ratios.append((seconds - start_up) / alone)
-        rates.append(len(video.probe(next(long.iterdir())).times) / alone)
+        rates.append(len(reader.probe(next(long.iterdir())).times) / alone)
     _, short_memory = extract(short)
     console.say(
         f"{settings.minutes} minutes of video: extraction takes {min(ratios):.2f} to "
@@ -98,8 +99,8 @@ def extract(videos: Path) -> tuple[float, float]:
 
 def decode(videos: Path) -> float:
     """Returns the seconds that ffmpeg alone takes to decode, crop and scale every frame."""
-    source = video.probe(videos / "clip.mp4")
-    crop = source.cover_crop(video.find_crop(source))
+    source = reader.probe(videos / "clip.mp4")
+    crop = source.cover_crop(reader.find_crop(source))
     width, height = crop.size(source.width, source.height)
     window = f"crop={width}:{height}:{crop.left}:{crop.top}:exact=1"
     scale = f"scale={tiles.WIDTH}:{tiles.HEIGHT}:flags=area+{ffmpeg.ROUNDING}"

@@ -1,143 +1,421 @@
-"""Claim: what moves in the output is what moves in the video.
+"""Claim: strokes move with what they lie on, and keep their looks from frame to frame.
 
-    python -m benchmarks.bench_flicker --exported exported --picture painting.jpg
+    python -m benchmarks.bench_flicker --videos a.mp4,b.mp4 --pictures painting.jpg
 
-Films a picture that stands still, pans by whole pixels and by parts of one, with a sensor's grain
-and without, compresses the films as cameras do, converts them, and compares each frame with the one
-before, moved as the camera moved: the warping error, of 255, beside that of the film itself. Codes
-are sampled, posterior means, or smoothed means; with the last, strokes keep their places or follow
-the camera, as they do in mogrify_video.py.
+Paints films at their own size and full strength, in the films' own colours, so that no trained
+networks are needed. Films are parts of videos, and pictures filmed with a known motion. Each is
+painted twice: with strokes that the optical flow carries, and with the same strokes fixed to the
+screen. The warping error is the mean change between neighbouring frames once the film's motion is
+undone, of 255, at a width of 640 pixels (`benchmarks/measure_video.py`). Where the motion is known,
+the known one is undone.
 
-A film without grain that stands still, or moves by whole pixels, is copied from frame to frame by
-the codec: its own error is thousandths of a level, and a ratio to it says little.
+Films that stand still are compressed as cameras do; a codec copies what it can, so their own change
+is a small part of a level.
 """
 
-import itertools
-import subprocess
+import functools
 import sys
 import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.claims import claim
-from cadl import clips, console, embeddings, first_pass, graphs, latents, motion, tiles, video
-from cadl.replenishment import Replenisher
-from cadl.settings import Count, Seed, read_settings
+from benchmarks.measure_video import WIDTH, Motion, find_motion, laplacian, warping_error
+from cadl import console, tiles
+from cadl.conversion.clip import resize
+from cadl.settings import Seed, read_settings
+from cadl.strokes.drawing import Strokes, draw_strokes
+from cadl.strokes.hand import TRACKED, Hand
+from cadl.strokes.looks import MEASURED_EVERY, Looks, TrackAverager, measure_looks
+from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
+from cadl.strokes.tracks import LIVES, StrokeTracker
+from cadl.tiles import Crop
+from cadl.video import reader
+from cadl.video.flow import Flow, OpticalFlow
+from cadl.video.shots import ShotFinder
+from cadl.video.writer import FrameWriter
 from data import make_samples
 
-import imageio_ffmpeg
+import cv2
 import numpy as np
-from PIL import Image
 
-EXPORTED: Path = Path("exported")  # SavedModels and embeddings
-PICTURE: str = ""  # what is filmed; a sample painting if empty
-FRAMES: Count = 24  # of each film
-GRAINS: list[float] = [0.0, 2.0]  # deviation of the films' grain, of 255; a sensor has 1 to 4
-SEED: Seed = 1  # of grain and sampled codes
+VIDEOS: list[Path] = []  # films; the part in PARTS of those that are known, else their beginning
+PICTURES: list[Path] = []  # what is filmed: ground and disc; sample paintings if empty
+FILMS: list[str] = []  # only films whose names contain one of these; all if empty
+SEED: Seed = 1  # of the grain
 
-PANS = {"still": 0.0, "pan by 2 pixels": 2.0, "pan by 0.7 pixels": 0.7}  # a frame
-SMOOTHING_FRAMES = 0.08 * 24  # the default of mogrify_video.py at 24 frames a second
-STRENGTHS = (0.0, 0.75, 1.0)
-MARGIN = 8  # columns at the sides that are not compared
+RATE = Fraction(24)
+HEIGHT = 360
+CRF = 23  # of films that are compressed
+DISC_RADIUS, DISC_START, DISC_SPEED = 75, (150.0, 240.0), (6.6, -3.3)
+DISC_INSIDE = 27  # pixels from its edge that are left out: half a broad stroke reaches so far
+PAN, SLOW_PAN, ZOOM = 6.0, 0.7, 1.01  # pixels a frame, and growth a frame
+GRAIN = 2.0  # deviation, of 255
+MARGIN = 8  # pixels of a known motion's frame that are left out at its edges
+
+
+class Part(NamedTuple):
+    """Which part of a video is a film, and how much of what moves may change over its own."""
+
+    name: str
+    start_seconds: float
+    frames: int
+    crop: str
+    most: float
+
+
+PARTS = {
+    "big-buck-bunny": Part("bird", 15.67, 72, "0:0:0:0", 1.3),
+    "sintel-trailer": Part("dragons", 24.6, 72, "88:0:88:0", 1.9),
+    "mdn-flower": Part("flower", 0.0, 90, "0:0:0:0", 1.3),
+}
+
+
+@dataclass(frozen=True)
+class Film:
+    """What is painted.
+
+    Attributes:
+        name: of it.
+        frames: uint8 [h, w, 3] each, at their own size.
+        rate: frames a second.
+        most: how much of what moves may change, over the film's own; None where that says little.
+        known: motion into each frame but the first, at a width of 640 pixels; None if unknown.
+    """
+
+    name: str
+    frames: list[np.ndarray]
+    rate: Fraction
+    most: float | None = None
+    known: list[Motion] | None = None
+
+
+@dataclass
+class Painted:
+    """What was painted of a film, and what it took.
+
+    Attributes:
+        frames: uint8 [h, w, 3] each, at a width of 640 pixels.
+        milliseconds: CPU time of each stage in all.
+        births: strokes born a frame, in frames that don't begin a shot.
+        deaths: strokes gone a frame, in the same ones.
+        lengths: frames that each stroke of the longest shot lived.
+        bytes: of the tracks on disk, a frame of a long film.
+    """
+
+    frames: list[np.ndarray] = field(default_factory=list)
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    births: float = 0.0
+    deaths: float = 0.0
+    lengths: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    bytes: float = 0.0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the CPU time of a block to a stage."""
+        started = time.process_time()
+        yield
+        spent = 1000 * (time.process_time() - started)
+        self.milliseconds[name] = self.milliseconds.get(name, 0.0) + spent
 
 
 @console.script
 def main(argv: list[str] | None = None) -> int:
-    """Films, converts and prints a table."""
+    """Films, paints, measures, and prints claims and two tables."""
     settings = read_settings(argv)
-    vae_graph, about = graphs.load_graph(settings.exported, "vae")
-    stylizer, _ = graphs.load_graph(
-        settings.exported, "stylizer", vae_fingerprint=about["vae"], scale=1
-    )
-    sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
-    painter, usual = (
-        next(source for source in sources.values() if source.kind == kind)
-        for kind in ("painting", "video")
-    )
-    rng = np.random.default_rng(settings.seed)
-    rows = []
-    for (pan, step), grain in itertools.product(PANS.items(), settings.grains):
-        name = f"{pan}, grain {grain:g}"
-        frames = film(settings, step, grain)
-        shown = Replenisher().add(frames)  # to the networks, as mogrify_video.py does
-        posterior = vae_graph.encode(shown)
-        means, log_vars = (np.asarray(posterior[key]) for key in ("z_mean", "z_log_var"))
-        noise = rng.standard_normal(means.shape).astype(np.float32)
-        one_shot = np.zeros(len(means), int)
-        smoothed = latents.smooth(means, one_shot, frames=SMOOTHING_FRAMES)
-        camera = motion.CameraMotion()
-        drift = np.array([camera.add(frame) for frame in frames])
-        drift = motion.smooth_drift(drift, one_shot)
-        ways = {
-            "sampled codes": (means + np.exp(0.5 * log_vars) * noise, 0 * drift),
-            "means": (means, 0 * drift),
-            "smoothed means": (smoothed, 0 * drift),
-            "smoothed means, strokes follow": (smoothed, drift),
-        }
-        before = warping_error(frames, step)
-        for way, (codes, moves) in ways.items():
-            cells = []
-            for strength in STRENGTHS:
-                moved = latents.map_latents(
-                    codes, usual, painter,
-                    style_map=latents.DEFAULT_STYLE_MAP, strength=strength,
-                )  # fmt: skip
-                drawn = draw(stylizer.stylize, moved, shown, strength, moves)
-                cells.append(warping_error(drawn, step))
-            rows.append([name, way, *map("{:.3f}".format, (before, *cells))])
-        for strength, most in ((0.0, 1.0), (1.0, 1.3)):
-            error = cells[STRENGTHS.index(strength)]
-            claim(f"{name}, strength {strength:g}: warping error over the film's",
-                  error / before, most=most)  # fmt: skip
-    header = ["film", "codes", "of the film", *(f"strength {s}" for s in STRENGTHS)]
-    console.say(console.table(header, rows))
+    changes, costs = [], []
+    for name, make in films(settings):
+        if settings.films and not any(part in name for part in settings.films):
+            continue
+        film = make()
+        carried, fixed = (paint(film.frames, follow=follow) for follow in (True, False))
+        size = WIDTH, max(2, round(WIDTH * film.frames[0].shape[0] / film.frames[0].shape[1]))
+        own = [resize(frame, size) for frame in film.frames]
+        motions = find_motion(own)
+        errors = [warping_error(frames, motions) for frames in (own, carried.frames, fixed.frames)]
+        known = [float("nan")] * 3
+        if film.known:
+            ways = own, carried.frames, fixed.frames
+            known = [warping_error(frames, film.known, 0.0)[0] for frames in ways]
+        sharp = [laplacian(frames) for frames in (own, carried.frames, fixed.frames)]
+        changes.append([name, *(f"{x:.2f}" for x in (*zip(*errors), *[known]) for x in x),
+                        *map("{:.1f}".format, sharp)])  # fmt: skip
+        megabytes = carried.bytes / 1e6 * 60 * float(film.rate)
+        costs.append([
+            name, "{}x{}".format(*film.frames[0].shape[1::-1]), f"{carried.births:.0f}",
+            f"{carried.deaths:.0f}", f"{np.median(carried.lengths):.0f}",
+                f"{median_seen(carried.lengths):.0f} of {len(own)}",
+            f"{megabytes:.1f}",
+            *(f"{value / len(own):.1f}" for value in carried.milliseconds.values()),
+        ])  # fmt: skip
+        make_claims(film, errors, known, sharp, megabytes)
+    header = ["film", *(f"{what}: {way}" for what in ("all", "moving", "known")
+                        for way in ("film", "carried", "fixed")),
+              *(f"Laplacian: {way}" for way in ("film", "carried", "fixed"))]  # fmt: skip
+    console.say(console.table(header, changes))
+    header = ["film", "size", "births a frame", "deaths a frame", "median life", "of those seen",
+              "MB a minute"]  # fmt: skip
+    stages = ("flow", "list", "looks", "averaging", "drawing")
+    console.say(console.table([*header, *(f"ms {stage}" for stage in stages)], costs))
     return 0
 
 
-def film(settings, step: float, grain: float) -> np.ndarray:
-    """Films the picture, moving by `step` pixels a frame: uint8 [N, 180, 320, 3]."""
-    if settings.picture:
-        picture = Image.open(settings.picture).convert("RGB")
+def make_claims(film: Film, errors: list, known: list, sharp: list, megabytes: float) -> None:
+    """Says what is claimed of a film."""
+    own, carried, _ = (moving for _, moving in errors)
+    if film.most and not film.known:
+        claim(f"{film.name}: change of what moves over the film's", carried / own, most=film.most)
+    elif film.most:
+        claim(f"{film.name}: change inside, its motion undone, over the film's",
+              known[1] / known[0], most=film.most)  # fmt: skip
+    elif film.name.startswith("pan by 6"):
+        claim(f"{film.name}: change, the motion undone, of 255", known[1], most=1.0)
+    elif film.name == "still, grain":
+        claim(f"{film.name}: change over the film's", known[1] / known[0], most=1.1)
+    elif film.name == "still":
+        claim(f"{film.name}: change, of 255", known[1], most=0.2)
+    claim(f"{film.name}: mean absolute Laplacian, of 255", sharp[1], least=6)
+    claim(f"{film.name}: Laplacian over that of strokes fixed to the screen",
+          sharp[1] / sharp[2], least=0.95)  # fmt: skip
+    claim(f"{film.name}: MB of tracks a minute", megabytes, most=25)
+
+
+def films(settings) -> Iterator[tuple[str, Callable[[], Film]]]:
+    """Yields names of films and the functions that make them."""
+    for path in settings.videos:
+        usual = Part(path.stem, 0.0, 72, "0:0:0:0", 1.9)
+        part = next((own for stem, own in PARTS.items() if path.stem.startswith(stem)), usual)
+        yield part.name, functools.partial(read_film, path, part)
+    yield "disc", lambda: film_disc(settings)
+    yield "pan by 6 pixels", lambda: film_move(settings, "pan by 6 pixels", 36, pan=PAN)
+    yield "pan by 0.7 pixels", lambda: film_move(settings, "pan by 0.7 pixels", 24, pan=SLOW_PAN)
+    yield "zoom", lambda: film_move(settings, "zoom", 24, zoom=ZOOM)
+    yield "still", lambda: compressed(film_move(settings, "still", 24))
+    yield "still, grain", lambda: compressed(film_move(settings, "still, grain", 24, grain=GRAIN))
+
+
+def read_film(path: Path, part: Part) -> Film:
+    """Reads a part of a video."""
+    source, crop = reader.probe(path), Crop.parse(part.crop)
+    frames = reader.read_frames(
+        source, crop=crop, size=source.display_size(crop), start_seconds=part.start_seconds,
+        num_frames=part.frames,
+    )  # fmt: skip
+    return Film(part.name, list(frames), source.rate, part.most)
+
+
+def picture(settings, number: int, width: int, height: int) -> np.ndarray:
+    """Returns what is filmed, so large that it covers a size: uint8 [height, width, 3]."""
+    if settings.pictures:
+        path = settings.pictures[number % len(settings.pictures)]
+        found = np.asarray(tiles.load_picture(path))
     else:
-        picture = make_samples.paint(make_samples.Scene(5).draw(640, 400, 0.3), 5)
-    room = int(np.ceil(step * settings.frames))
-    scale = max((tiles.WIDTH + room) / picture.width, tiles.HEIGHT / picture.height)
-    picture = picture.resize((round(picture.width * scale) + 1, round(picture.height * scale) + 1))
-    frames = [
-        np.asarray(picture.transform(
-            (tiles.WIDTH, tiles.HEIGHT), Image.Transform.AFFINE, (1, 0, i * step, 0, 1, 0),
-            Image.Resampling.BICUBIC,
-        ))
-        for i in range(settings.frames)
-    ]  # fmt: skip
+        scene = make_samples.Scene(5 + number).draw(max(width, 640), max(height, 400), 0.3)
+        found = np.asarray(make_samples.paint(scene, 5 + number))
+    scale = max(width / found.shape[1], height / found.shape[0])
+    size = int(np.ceil(scale * found.shape[1])), int(np.ceil(scale * found.shape[0]))
+    return resize(found, size)[:height, :width]
+
+
+def film_disc(settings) -> Film:
+    """Films a textured disc that moves over still ground; what is known is the motion inside."""
+    ground = picture(settings, 0, WIDTH, HEIGHT)
+    texture = picture(settings, 1, 320, 320).astype(np.float32)
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    frames, known = [], []
+    for number in range(40):
+        left, top = (
+            start + number * speed for start, speed in zip(DISC_START, DISC_SPEED, strict=True)
+        )
+        far = np.hypot(x - left, y - top)
+        inside = np.clip(DISC_RADIUS + 0.5 - far, 0, 1)[..., None]
+        way = x - np.float32(left - 160), y - np.float32(top - 160)
+        disc = cv2.remap(texture, way[0], way[1], cv2.INTER_LINEAR)
+        frames.append(np.clip(ground * (1 - inside) + disc * inside + 0.5, 0, 255).astype(np.uint8))
+        back = np.tile(np.array([-speed for speed in DISC_SPEED], np.float32), (HEIGHT, WIDTH, 1))
+        known.append(Motion(back, far < DISC_RADIUS - DISC_INSIDE))
+    return Film("disc", frames, RATE, 1.3, known[1:])
+
+
+def film_move(
+    settings, name: str, count: int, *, pan: float = 0.0, zoom: float = 1.0, grain: float = 0.0
+) -> Film:
+    """Films a picture that the camera pans over or zooms into, with a known motion."""
+    whole = picture(settings, 0, WIDTH + int(np.ceil(pan * count)), HEIGHT).astype(np.float32)
     rng = np.random.default_rng(settings.seed)
-    noise = grain * rng.standard_normal((len(frames), tiles.HEIGHT, tiles.WIDTH, 1))
-    grained = np.clip(np.stack(frames) + noise, 0, 255).round().astype(np.uint8)
+    middle = np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2], np.float32)
+    grid = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), axis=-1).astype(np.float32)
+    frames = []
+    for number in range(count):
+        place = (grid - middle) / zoom**number + middle + np.array([pan * number, 0], np.float32)
+        place = place.astype(np.float32)
+        shown = cv2.remap(
+            whole, place[..., 0], place[..., 1], cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        shown = shown + grain * rng.standard_normal((HEIGHT, WIDTH, 1))
+        frames.append(np.clip(shown + 0.5, 0, 255).astype(np.uint8))
+    back = (grid - middle) / zoom + middle + np.array([pan, 0], np.float32) - grid
+    there = grid + back
+    inside = (there >= MARGIN) & (there <= np.array([WIDTH, HEIGHT], np.float32) - MARGIN)
+    motion = Motion(back.astype(np.float32), inside[..., 0] & inside[..., 1])
+    return Film(name, frames, RATE, None, [motion] * (count - 1))
+
+
+def compressed(film: Film) -> Film:
+    """Returns a film as a camera writes it."""
+    height, width = film.frames[0].shape[:2]
+    size = width, height
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film.mp4")
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-pix_fmt",
-                   "rgb24", "-s", f"{tiles.WIDTH}x{tiles.HEIGHT}", "-r", "24", "-i", "-",
-                   "-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p", str(path)]  # fmt: skip
-        subprocess.run(command, input=grained.tobytes(), check=True)
-        size = tiles.WIDTH, tiles.HEIGHT
-        return np.stack(list(video.read_frames(video.probe(path), crop=tiles.Crop(), size=size)))
+        with FrameWriter(
+            path, rate=film.rate, size=size, output_size=size, crf=CRF, preset="medium"
+        ) as writer:
+            writer.write(np.stack(film.frames))
+        frames = list(reader.read_frames(reader.probe(path), crop=Crop(), size=size))
+    return Film(film.name, frames, film.rate, film.most, film.known)
 
 
-def draw(stylize, codes: np.ndarray, frames: np.ndarray, strength: float, drift) -> np.ndarray:
-    """Returns the drawn frames, uint8."""
-    recipe = first_pass.Recipe(codes, np.full(len(frames), strength, np.float32), drift)
-    starts = range(0, len(frames), clips.BATCH)
-    return np.concatenate([recipe.draw(stylize, frames[i : i + clips.BATCH], i) for i in starts])
+def paint(frames: Sequence[np.ndarray], *, follow: bool) -> Painted:
+    """Paints a film at its own size, strength 1, in its own colours.
+
+    Args:
+        frames: uint8 [h, w, 3] each.
+        follow: carry the strokes; else they are fixed to the screen.
+    """
+    hand, painted = Hand(), Painted()
+    height, width = frames[0].shape[:2]
+    scale = TRACKED / max(width, height)
+    small = [resize(frame, (round(scale * width), round(scale * height))) for frame in frames]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        track(small, hand, folder, painted, follow)
+        tracked = list(read_tracks(folder, 0, len(frames)))
+    count_lives(tracked, painted)
+    size = WIDTH, max(2, round(WIDTH * height / width))
+    averaged = average_looks(small, small, tracked, hand, painted)
+    for frame, layers, looks in zip(frames, tracked, averaged, strict=True):
+        strokes = [
+            Strokes(own.places, own.identities, own.growth, look)
+            for own, look in zip(layers, looks, strict=True)
+        ]
+        with painted.stage("drawing"):
+            drawn = draw_strokes(frame, strokes, hand)
+        painted.frames.append(resize(drawn, size))
+    return painted
 
 
-def warping_error(frames: np.ndarray, step: float) -> float:
-    """Returns the mean difference between frames and those before, moved by `step` columns."""
-    whole, part = int(step), step - int(step)
-    differences = []
-    for before, after in zip(frames[:-1].astype(np.float32), frames[1:], strict=True):
-        moved = (1 - part) * np.roll(before, -whole, 1) + part * np.roll(before, -whole - 1, 1)
-        gap = np.abs(moved - after)[:, MARGIN : -MARGIN - whole - 1]
-        differences.append(gap.mean())
-    return float(np.mean(differences))
+def track(
+    small: Sequence[np.ndarray], hand: Hand, folder: Path, painted: Painted, follow: bool
+) -> None:
+    """Follows the strokes through all frames and writes their tracks."""
+    height, width = small[0].shape[:2]
+    tracker = StrokeTracker(hand, (width, height))
+    writer, optical_flow, shots, last = TrackWriter(folder, tracker), OpticalFlow(), ShotFinder(), 0
+    still = Flow(*(np.zeros((height, width, 2), np.float32) for _ in range(2)))
+    for number, frame in enumerate(small):
+        shot = shots.add(frame)
+        with painted.stage("flow"):
+            flow = optical_flow.add(frame, cut=shot != last) if follow else still
+        if not number or shot != last:
+            flow = None
+        with painted.stage("list"):
+            carried = tracker.add(number, frame, flow)
+            writer.add(carried)
+        last = shot
+        if not number:
+            first = TrackWriter(folder / "first", tracker)
+            first.add(carried)
+            first.write()
+    writer.write()
+    begin, whole = (
+        sum(path.stat().st_size for path in where.glob("tracks-*"))
+        for where in (folder / "first", folder)
+    )
+    # Long films begin a chunk of tracks only now and then.
+    painted.bytes = (whole - begin) / (len(small) - 1) + begin / CHUNK_FRAMES
+
+
+def count_lives(tracked: list[list[Tracked]], painted: Painted) -> None:
+    """Counts births and deaths a frame, and how long strokes of the longest shot live.
+
+    Frames that begin a shot are left out.
+    """
+    births, deaths, frames = 0, 0, 0
+    shots: list[list[Counter]] = []  # of each frame of a shot
+    for layers in tracked:
+        kept = sum(int((own.fates == LIVES).sum()) for own in layers)
+        if kept:
+            frames += 1
+            births += sum(len(own.places) for own in layers) - kept
+            deaths += sum(len(own.fates) for own in layers) - kept
+        else:
+            shots.append([])
+        shots[-1].append(
+            Counter((i, name) for i, own in enumerate(layers) for name in own.identities.tolist())
+        )
+    longest: Counter = Counter()
+    for seen in max(shots, key=len):
+        longest.update(seen)
+    painted.lengths = np.array(list(longest.values()))
+    painted.births, painted.deaths = births / max(1, frames), deaths / max(1, frames)
+
+
+def median_seen(lengths: np.ndarray) -> float:
+    """Returns the median life of strokes that are seen in a frame: long ones are in more frames."""
+    lengths = np.sort(lengths)
+    sums = np.cumsum(lengths)
+    return float(lengths[np.searchsorted(sums, sums[-1] / 2)])
+
+
+def average_looks(
+    small: Sequence[np.ndarray],
+    colours: Sequence[np.ndarray],
+    tracked: list[list[Tracked]],
+    hand: Hand,
+    painted: Painted,
+) -> Iterator[list[Looks]]:
+    """Yields the looks of each frame's strokes, measured as in a conversion.
+
+    Args:
+        small: frames as strokes were followed on, uint8 [h, w, 3] each.
+        colours: the same in the painter's colours.
+        tracked: strokes of each frame, a layer each.
+        hand: the recipe.
+        painted: what the CPU time is added to.
+    """
+    layers = hand.layers()
+    averagers = [TrackAverager() for _ in layers]
+    for number, (frame, moved, strokes) in enumerate(zip(small, colours, tracked, strict=True)):
+        rows: list = [None] * len(layers)
+        if number % MEASURED_EVERY:
+            rows = [np.arange((own.fates == LIVES).sum(), len(own.places)) for own in strokes]
+        places = [
+            own.places if some is None else own.places[some]
+            for own, some in zip(strokes, rows, strict=True)
+        ]
+        with painted.stage("looks"):
+            looks = measure_looks(frame, moved, layers, places, hand.detail)
+        with painted.stage("averaging"):
+            tables = [
+                averager.add(own.table(), some, layer.fates, len(layer.places))
+                for averager, own, some, layer in zip(averagers, looks, rows, strokes, strict=True)
+            ]
+        if tables[0] is not None:
+            yield [Looks.of_table(table) for table in tables if table is not None]
+    rest = zip(*(averager.finish() for averager in averagers), strict=True)
+    while True:
+        with painted.stage("averaging"):
+            last = next(rest, None)
+        if last is None:
+            return
+        yield [Looks.of_table(table) for table in last]
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def weights_of(folder: Path) -> str:
 def convert(settings, folder: Path) -> list:
     """Returns the command of a conversion."""
     return [sys.executable, ROOT / "mogrify_video.py", "--videos", settings.folder / "clip.mp4",
-            "--exported", settings.exported, "--out", folder, "--strokes", "fast"]  # fmt: skip
+            "--exported", settings.exported, "--out", folder]  # fmt: skip
 
 
 def frames_of(folder: Path) -> str:

@@ -1,22 +1,17 @@
 """Claims: on a CPU the layers that the VAE is built from train faster than the usual ones.
 
-And strokes are drawn faster if only those are that are seen in a cell.
-
     python -m benchmarks.bench_layers
 
 A strided convolution against space-to-depth and a dense layer; a 1x1 convolution against a dense
 layer; rows cropped by brackets against `blocks.window`; Keras' Adam against the one kernel of
 `cadl/optimizer.py`. Forward and backward, in turn.
-Broad strokes as with `--strokes normal` and `fine`: those that lead in a cell against all that may
-reach into it, forward only.
 """
 
-import dataclasses
 import sys
 
 from benchmarks.bench_training import take_turns
 from benchmarks.claims import claim
-from cadl import brush, console, optimizer, tiles, vae
+from cadl import console, optimizer, tiles, vae
 from cadl.blocks import SpaceToDepth, window
 
 import keras
@@ -49,11 +44,6 @@ def main() -> int:
         ways["Adam, whole VAE"] = update(adam, model.trainable_variables)
     rows = [compare(name, usual[name], ours[name]) for name in usual]
     claim("least gain of a layer of ours over the usual one", min(row[-1] for row in rows), least=1)
-    broad = brush.LAYERS[0]
-    whole = dataclasses.replace(broad, leading=len(broad.neighbours))
-    for name, spacing in (("normal", 1.0), ("fine", 0.5)):
-        rows.append(compare(f"strokes {name}", strokes(whole, spacing), strokes(broad, spacing)))
-        claim(f"gain of leading strokes over all, {name}", rows[-1][-1], least=1)
     print(console.table(["layer", "usual ms", "ours ms", "ratio"], rows))
     return 0
 
@@ -63,23 +53,6 @@ def compare(name: str, usual, ours) -> list:
     seconds = take_turns({"usual": usual, "ours": ours}, REPEATS)
     slow, fast = (1e3 * float(np.median(seconds[way])) for way in ("usual", "ours"))
     return [name, slow, fast, slow / fast]
-
-
-def strokes(layer: brush.Layer, spacing: float):
-    """Returns a function that lays and draws strokes that run in all directions."""
-    rng = np.random.default_rng(0)
-    angles = rng.uniform(0, 2 * np.pi, (BATCH_SIZE // 2, *layer.size, 1))
-    flow = tf.constant(
-        np.concatenate([np.cos(angles), np.sin(angles), 0 * angles + 1], -1), "float32"
-    )
-    numbers = tf.constant(brush.scatter(layer)[None])
-
-    @tf.function
-    def step(flow: tf.Tensor) -> tf.Tensor:
-        laid = brush.lay(layer, numbers, flow, spacing)
-        return tf.reduce_sum(brush.draw(laid, flow, flow[..., 2:]))
-
-    return lambda: step(flow)
 
 
 def train(layer, x: tf.Tensor):

@@ -11,24 +11,30 @@ theirs. Then strength and smoothing are changed, with the default map.
 import itertools
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 from benchmarks.claims import claim
-from cadl import (
-    clips,
-    console,
-    embeddings,
-    first_pass,
-    gallery,
-    graphs,
-    latents,
-    metrics,
-    shards,
-    tiles,
-)
+from cadl import console, embeddings, gallery, graphs, latents, metrics, shards, tiles
+from cadl.conversion import encode_pass
+from cadl.conversion.clip import Clip, Geometry, resize
+from cadl.conversion.frame_painter import Brushwork, FramePainter, measure, paint
 from cadl.settings import Count, Seed, read_settings
-from mogrify_video import find_style, find_videos, look_at
+from cadl.strokes.hand import Hand
+from cadl.strokes.looks import Looks, TrackAverager
+from cadl.strokes.track_files import Tracked, read_tracks
+from mogrify_video import (
+    SMOOTHING_SECONDS,
+    STRENGTH,
+    STYLE_MAP,
+    change_with,
+    encode_with,
+    find_style,
+    find_videos,
+    look_at,
+)
 
 import numpy as np
 
@@ -42,11 +48,7 @@ STYLE_TILES: Count = 40  # of each style
 SEED: Seed = 1  # of the patches
 PICTURE: Path = Path("out/bench/maps.png")  # every map, a row each
 
-USUAL_MAP, USUAL_STRENGTH, USUAL_SMOOTHING = (
-    latents.DEFAULT_STYLE_MAP,
-    0.75,
-    0.08,
-)  # of mogrify_video.py
+DRAWN = 2  # times as large as its tile a frame is painted, and then reduced
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SMOOTHINGS = (0.0, 0.08, 0.25)  # seconds
 MEASURES = ("style", "SSIM light", "edges", "flicker")
@@ -54,14 +56,13 @@ MEASURES = ("style", "SSIM light", "edges", "flicker")
 
 @dataclass(frozen=True)
 class Film:
-    """A video that was encoded, and clips of it."""
+    """A video that was analysed, and clips of it."""
 
     name: str
-    encoded: first_pass.Encoded
+    encoded: encode_pass.Encoded
     rate: float
-    pixels: np.ndarray  # uint8 [clips * frames, 180, 320, 3], mirrored to whole tiles
-    chosen: np.ndarray  # which frames they are
-    size: tuple[int, int]  # of a frame in its tile
+    geometry: Geometry
+    clips: list[list[tuple[int, np.ndarray, list[Tracked]]]]  # number, frame and strokes of each
 
 
 @console.script
@@ -69,23 +70,22 @@ def main(argv: list[str] | None = None) -> int:
     """Measures everything, prints tables and draws a picture."""
     settings = read_settings(argv)
     vae_graph, about = graphs.load_graph(settings.exported, "vae")
-    stylizer, _ = graphs.load_graph(
-        settings.exported, "stylizer", vae_fingerprint=about["vae"], scale=1
-    )
+    stylizer, _ = graphs.load_graph(settings.exported, "stylizer", vae_fingerprint=about["vae"])
+    model = SimpleNamespace(vae=vae_graph, stylizer=stylizer)
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
     wanted = settings.styles or [name for name, s in sources.items() if s.kind == "painting"]
     styles = [find_style(text, sources, vae_graph) for text in wanted]
     theirs = [style_tiles(text, settings) for text in wanted]
     with tempfile.TemporaryDirectory() as folder:
         films = [
-            take(path, vae_graph, about["vae"], Path(folder), settings)
+            take(path, model, about["vae"], Path(folder), settings)
             for path in find_videos(settings.videos)
         ]
     pairs = list(itertools.product(films, zip(styles, theirs, strict=True)))
 
     def measure_all(**changed) -> tuple[list[list[float]], list[np.ndarray]]:
         found = [
-            measure(film, style.painter, own, stylizer.stylize, settings.seed, **changed)
+            measure_film(film, style.painter, own, change_with(model), settings.seed, **changed)
             for film, (style, own) in pairs
         ]
         return [numbers for numbers, _ in found], [shown for _, shown in found]
@@ -100,16 +100,16 @@ def main(argv: list[str] | None = None) -> int:
         rows.append([style_map, "mean", "", *means[style_map]])
     console.say(console.table(["map, strength 1", "video", "style", *MEASURES], plain(rows)))
     best = min(mean[0] for mean in means.values())
-    claim(f"style distance of {USUAL_MAP} over the best map's", means[USUAL_MAP][0] / best, most=1)
+    claim(f"style distance of {STYLE_MAP} over the best map's", means[STYLE_MAP][0] / best, most=1)
     rows = [
         [strength, *np.mean(measure_all(strength=strength)[0], axis=0)] for strength in STRENGTHS
     ]
-    console.say(console.table([f"strength, {USUAL_MAP}", *MEASURES], plain(rows)))
+    console.say(console.table([f"strength, {STYLE_MAP}", *MEASURES], plain(rows)))
     rows = [
         [seconds, *np.mean(measure_all(smoothing=seconds)[0], axis=0)] for seconds in SMOOTHINGS
     ]
-    console.say(console.table([f"smoothing, at {USUAL_STRENGTH}", *MEASURES], plain(rows)))
-    originals = [film.pixels[len(film.pixels) // 2] for film, _ in pairs]
+    console.say(console.table([f"smoothing, at {STRENGTH}", *MEASURES], plain(rows)))
+    originals = [shown_frame(film) for film, _ in pairs]
     sheet = [originals, *pictures.values()]
     labels = ["frames", *(f"{name}, strength 1" for name in pictures)]
     gallery.save_picture(
@@ -129,57 +129,87 @@ def style_tiles(text: str, settings) -> np.ndarray:
     return tiles.to_float(tile_set.pixels[shards.spread(own, settings.style_tiles)])
 
 
-def take(path: Path, vae_graph, fingerprint: str, folder: Path, settings) -> Film:
-    """Encodes a video and picks clips that no cut goes through."""
+def take(path: Path, model, fingerprint: str, folder: Path, settings) -> Film:
+    """Analyses a video and picks clips that no cut goes through."""
     source, crop = look_at(path, None)
-    size = tiles.fit_size(*source.display_size(crop))
-    clip = clips.Clip(source, crop, size, 1, 0.0, 0.0)
-    encoded = first_pass.encode_video(clip, vae_graph, fingerprint, folder / path.stem)
+    tile_size = tiles.fit_size(*source.display_size(crop))
+    size = DRAWN * tile_size[0], DRAWN * tile_size[1]
+    geometry = Geometry.of(source, crop, size, "none")
+    clip = Clip(source, crop, 0.0, 0.0)
+    encoded, tracks = encode_pass.analyse_video(
+        clip, geometry, Hand(), encode_with(model), fingerprint, folder / path.stem
+    )
     length = settings.clip_frames
     whole = np.flatnonzero(encoded.shots[: 1 - length] == encoded.shots[length - 1 :])
-    lit = whole[encoded.light[whole] > first_pass.LIT]
+    lit = whole[encoded.light[whole] > encode_pass.LIT]
     starts = lit[np.linspace(0, len(lit) - 1, settings.clips + 2).astype(int)[1:-1]]
-    chosen = (starts[:, None] + np.arange(length)).ravel()
-    kept = {i: frame for i, frame in enumerate(clip.read()) if i in set(chosen)}
-    pixels = tiles.mirror_to_tile(np.stack([kept[i] for i in chosen]))
-    return Film(path.stem, encoded, float(source.rate), pixels, chosen, size)
+    wanted = {int(start) + step for start in starts for step in range(length)}
+    kept = {i: frame for i, frame in enumerate(clip.read(size)) if i in wanted}
+    clips = []
+    for start in map(int, starts):
+        strokes = read_tracks(tracks, start, start + length)
+        clips.append([(i, kept[i], own) for i, own in enumerate(strokes, start)])
+    return Film(path.stem, encoded, float(source.rate), geometry, clips)
 
 
-def measure(
+def shown_frame(film: Film) -> np.ndarray:
+    """Returns the frame that is shown in the picture, as small as its tile."""
+    clip = film.clips[len(film.clips) // 2]
+    return resize(clip[len(clip) // 2][1], film.geometry.tile_size)
+
+
+def measure_film(
     film: Film,
-    painter: latents.Statistics,
+    style: latents.Statistics,
     theirs: np.ndarray,
-    stylize,
+    change: Callable,
     seed: int,
     *,
-    style_map: str = USUAL_MAP,
-    strength: float = USUAL_STRENGTH,
-    smoothing: float = USUAL_SMOOTHING,
+    style_map: str = STYLE_MAP,
+    strength: float = STRENGTH,
+    smoothing: float = SMOOTHING_SECONDS,
 ) -> tuple[list[float], np.ndarray]:
-    """Converts a film's clips; returns MEASURES and a tile to look at."""
-    move = film.encoded.style_move(painter, style_map)
-    recipe = film.encoded.restyle(move, strength, smoothing * film.rate)
-    recipe = recipe.of(film.chosen)
-    parts = range(0, len(film.pixels), clips.BATCH)
-    drawn = np.concatenate(
-        [recipe.draw(stylize, film.pixels[i : i + clips.BATCH], i) for i in parts]
-    )
-    before, after = (
-        tiles.to_float(tiles.crop_from_tile(whole, *film.size)) for whole in (film.pixels, drawn)
-    )
-    distances = [metrics.patch_distance(x, theirs, seed=seed) for x in (after, before)]
-    light = [metrics.luminance(x) for x in (before, after)]
-    length = int(np.argmax(np.diff(film.chosen) != 1)) + 1
-    flickers = [
-        np.mean([metrics.flicker(x[i : i + length]) for i in range(0, len(x), length)])
-        for x in (after, before)
-    ]
+    """Converts a film's clips; returns MEASURES and a frame to look at."""
+    strengths = film.encoded.strengths(strength)
+    move = film.encoded.style_move(style, style_map)
+    codes = encode_pass.MovedCodes(film.encoded, smoothing * film.rate, move, strengths)
+    painter = FramePainter(Brushwork(film.geometry, Hand()), change, codes, strengths)
+    size = film.geometry.tile_size
+    before, after = [], []
+    for clip in film.clips:
+        before.append([resize(frame, size) for _, frame, _ in clip])
+        after.append([resize(frame, size) for frame in paint_clip(painter, clip)])
+    clips = [tiles.to_float(np.array(x)) for x in (before, after)]  # [clips, frames, h, w, 3]
+    flat = [x.reshape(-1, *x.shape[2:]) for x in clips]
+    distances = [metrics.patch_distance(x, theirs, seed=seed) for x in flat]
+    light = [metrics.luminance(x) for x in flat]
+    flickers = [np.mean([metrics.flicker(clip) for clip in x]) for x in clips]
+    middle = after[len(after) // 2]
     return [
-        distances[0] / distances[1],
+        distances[1] / distances[0],
         float(metrics.ssim(*light).mean()),
         metrics.edge_correlation(*light),
-        float(flickers[0] / flickers[1]),
-    ], drawn[len(drawn) // 2]
+        float(flickers[1] / flickers[0]),
+    ], middle[len(middle) // 2]
+
+
+def paint_clip(painter: FramePainter, clip: list) -> list[np.ndarray]:
+    """Paints consecutive frames; looks of strokes are averaged over these alone."""
+    brushwork = painter.brushwork
+    moved = painter.move(clip[0][0], [frame for _, frame, _ in clip])
+    averagers = [TrackAverager() for _ in brushwork.hand.layers()]
+    for one, (_, _, tracked) in zip(moved, clip, strict=True):
+        looks = measure(brushwork, one, tracked)
+        for averager, own, layer in zip(averagers, looks, tracked, strict=True):
+            averager.add(own.table(), None, layer.fates, len(layer.places))
+    averaged = zip(*(averager.finish() for averager in averagers), strict=True)
+    return [
+        paint(
+            brushwork, one, tracked, list(map(Looks.of_table, tables)),
+            float(painter.strengths[number]),
+        )
+        for one, (number, _, tracked), tables in zip(moved, clip, averaged, strict=True)
+    ]  # fmt: skip
 
 
 def plain(rows: list[list]) -> list[list]:

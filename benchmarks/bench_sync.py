@@ -11,11 +11,17 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 from benchmarks.claims import claim
-from cadl import clips, console, first_pass, second_pass, tiles, video
+from cadl import console, tiles
+from cadl.conversion import encode_pass, render_pass
+from cadl.conversion.clip import Clip, Encoding, Geometry
+from cadl.conversion.frame_painter import Brushwork, FramePainter
 from cadl.settings import Count, read_settings
+from cadl.strokes.hand import Hand
+from cadl.vae import CODES
+from cadl.video import reader
+from cadl.workers import WorkerPool
 
 import imageio_ffmpeg
 import numpy as np
@@ -26,7 +32,8 @@ FOLDER: Path = Path("out/bench/sync")  # where clip and result go; what is there
 RATE = Fraction(24000, 1001)
 EVERY = 240  # frames between flashes
 SAMPLE_RATE = 48000
-CODES = 512
+HAND = Hand(width=60, under=0, finest=60)  # few strokes, as none is drawn at strength 0
+QUARTER = tiles.HEIGHT // 4, tiles.WIDTH // 4
 
 
 @console.script
@@ -37,10 +44,10 @@ def main(argv: list[str] | None = None) -> int:
     path = settings.folder / f"clip-{settings.minutes}.mp4"
     if not path.exists():
         make_clip(path, settings.minutes)
-    source = video.probe(path)
+    source = reader.probe(path)
     target = settings.folder / f"converted-{settings.minutes}.mp4"
     convert(source, target, settings.folder)
-    made = video.probe(target)
+    made = reader.probe(target)
     flashes, clicks = find_flashes(made), find_clicks(target)
     if len(flashes) != len(clicks) or len(flashes) < 2:
         raise RuntimeError(f"{len(flashes)} flashes and {len(clicks)} clicks in {target}")
@@ -76,33 +83,37 @@ def make_clip(path: Path, minutes: int) -> None:
     subprocess.run(command, check=True)
 
 
-def convert(source: video.Video, target: Path, folder: Path) -> None:
+def convert(source: reader.Video, target: Path, folder: Path) -> None:
     """Takes a video through both passes, without networks."""
 
-    def encode(batch: np.ndarray) -> dict[str, np.ndarray]:
-        return {"z_mean": np.zeros((len(batch), CODES), np.float32)}
+    def encode(batch: np.ndarray) -> np.ndarray:
+        return np.zeros((len(batch), CODES), np.float32)
 
-    def stylize(codes, batch: np.ndarray, strengths, drift) -> np.ndarray:
-        return batch
+    def change(codes, batch: np.ndarray, strengths) -> tuple[np.ndarray, np.ndarray]:
+        count = len(batch)
+        return np.zeros((count, *QUARTER, 3), np.float32), np.tile(
+            np.eye(3, dtype="f"), (count, 1, 1)
+        )
 
     crop = tiles.Crop()
-    geometry = clips.Geometry.of(source, crop, "source", "none", scale=1)
-    clip = clips.Clip(source, crop, geometry.tile_size, 1, 0.0, 0.0)
-    encoded = first_pass.encode_video(clip, SimpleNamespace(encode=encode), "none", folder)
-    unchanged = np.zeros(len(encoded.latents), np.float32)
-    recipe = first_pass.Recipe(encoded.latents, unchanged, encoded.drift)
-    encoding = clips.Encoding(geometry, "none", crf=20, preset="ultrafast")
-    request = {"clip": str(source.path)}
-    second_pass.write_video(
-        clip, encoded, recipe, stylize, encoding, target, folder / "segments", request
-    )
-    second_pass.clean_up(folder / "segments")
+    geometry = Geometry.of(source, crop, "source", "none")
+    clip = Clip(source, crop, 0.0, 0.0)
+    encoded, tracks = encode_pass.analyse_video(clip, geometry, HAND, encode, "none", folder)
+    strengths = np.zeros(len(encoded.shots), np.float32)
+    codes = encode_pass.MovedCodes(encoded, 0.0, lambda codes: codes, strengths)
+    painter = FramePainter(Brushwork(geometry, HAND), change, codes, strengths)
+    encoding = Encoding(geometry, "none", crf=20, preset="ultrafast")
+    with WorkerPool() as workers:
+        rendering = render_pass.Rendering(clip, encoded, tracks, painter, encoding, 1, workers)
+        request = {"clip": str(source.path)}
+        render_pass.write_video(rendering, target, folder / "segments", request)
+    render_pass.clean_up(folder / "segments")
 
 
-def find_flashes(made: video.Video) -> np.ndarray:
+def find_flashes(made: reader.Video) -> np.ndarray:
     """Returns when a video turns white: seconds."""
     times: list[float] = []
-    frames = video.read_frames(made, crop=tiles.Crop(), size=(16, 16), times=times)
+    frames = reader.read_frames(made, crop=tiles.Crop(), size=(16, 16), times=times)
     white = np.array([frame.mean() > 200 for frame in frames])
     return np.array(times)[: len(white)][white]
 

@@ -6,8 +6,7 @@ Writes docs/teaser.jpg (frames of each original above the same frames painted), 
 (frames of the first one that follow each other), docs/frame.jpg (one whole frame of it);
 docs/ladder.jpg from the ladder picture that mogrify_video.py left beside the last painted video;
 docs/map.jpg and docs/codes.jpg (of the first one) from the page of evaluate_embeddings.py;
-docs/curve.png from the run of train_vae.py; and docs/scale-2.jpg, a frame of a video made at
-SCALE 2, if one is given.
+and docs/curve.png from the run of train_vae.py.
 """
 
 import sys
@@ -15,9 +14,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from benchmarks.bench_learning import draw_curves
-from cadl import console, gallery, shards, video
+from cadl import console, gallery, shards
 from cadl.settings import Count, read_settings
 from cadl.tiles import Crop
+from cadl.video import reader
 
 import numpy as np
 import tensorflow as tf
@@ -26,14 +26,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 ORIGINALS: list[Path] = []  # videos as they were
 PAINTED: list[Path] = []  # the same videos as mogrify_video.py made them, in the same order
-LARGE: list[Path] = []  # one that was painted at SCALE 2
 REPORT: Path = Path("out/embeddings")  # the page of evaluate_embeddings.py
 RUN: Path = Path("log/vae")  # of train_vae.py
 DOCS: Path = Path("docs")  # where the pictures go
 FRAMES: list[float] = [0.15, 0.45, 0.65]  # which frames of each video, as parts of its length
 STRIP_AT: Count = 300  # first frame of the strip
 FRAME_AT: Count = 760  # the whole frame
-LARGE_AT: Count = 760  # that at SCALE 2
 
 STRIP_FRAMES = 4
 WIDTH = 427
@@ -48,20 +46,16 @@ def main(argv: list[str] | None = None) -> int:
         raise ValueError("give as many --originals as --painted, at least one of each")
     above, below = [], []
     for number, paths in enumerate(zip(settings.originals, settings.painted, strict=True)):
-        sources = [video.probe(path) for path in paths]
+        sources = [reader.probe(path) for path in paths]
         total = min(len(source.times) for source in sources)
         wanted = (np.array(settings.frames) * total).astype(int)
-        above += frames_at(sources[0], video.find_crop(sources[0]), wanted)
+        above += frames_at(sources[0], reader.find_crop(sources[0]), wanted)
         below += frames_at(sources[1], Crop(), wanted)
         if number == 0:
             first = min(settings.strip_at, total - STRIP_FRAMES)
             following = frames_at(sources[1], Crop(), first + np.arange(STRIP_FRAMES))
             gallery.save_picture(settings.docs / "strip.jpg", gallery.contact_sheet([following]))
             save_frame(settings.docs / "frame.jpg", sources[1], min(settings.frame_at, total - 1))
-    for path in settings.large:
-        source = video.probe(path)
-        at = min(settings.large_at, len(source.times) - 1)
-        save_frame(settings.docs / "scale-2.jpg", source, at)
     last = settings.painted[-1]
     codes = f"codes-{shards.source_name(settings.originals[0].stem)}.png"
     for name, path in (
@@ -92,9 +86,9 @@ def curve_of(run: Path) -> Image.Image:
     return draw_curves([learner], points[-1][0])
 
 
-def save_frame(path: Path, source: video.Video, number: int) -> None:
+def save_frame(path: Path, source: reader.Video, number: int) -> None:
     """Saves one frame of a video as it is."""
-    frames = video.read_frames(
+    frames = reader.read_frames(
         source,
         crop=Crop(),
         size=source.display_size(Crop()),
@@ -112,9 +106,9 @@ def teaser(above: list[np.ndarray], below: list[np.ndarray], frames: int) -> Ima
     return gallery.contact_sheet(rows)
 
 
-def frames_at(source: video.Video, crop: Crop, wanted: np.ndarray) -> list[np.ndarray]:
+def frames_at(source: reader.Video, crop: Crop, wanted: np.ndarray) -> list[np.ndarray]:
     """Reads some frames at the width of the pictures, cut to 16:9."""
-    frames = video.read_frames(source, crop=source.cover_crop(crop), size=(WIDTH, WIDTH * 9 // 16))
+    frames = reader.read_frames(source, crop=source.cover_crop(crop), size=(WIDTH, WIDTH * 9 // 16))
     places = set(map(int, wanted))
     return [frame for number, frame in enumerate(frames) if number in places]
 
