@@ -21,6 +21,7 @@ from cadl import (
     tiles,
     vae,
 )
+from cadl.colours import Colours
 from cadl.settings import Count, Seed, read_settings
 
 import numpy as np
@@ -44,7 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     tile_set = shards.load_tiles(settings.tiles)
     codes, kl = encode(vae_graph, tile_set, settings.batch_size)
     sources = {
-        name: latents.statistics_of(codes[own], str(tile_set.kinds[own[0]]))
+        name: latents.statistics_of(
+            codes[own], str(tile_set.kinds[own[0]]), Colours.of(tile_set.pixels[own])
+        )
         for name, own in tile_set.source_indices().items()
     }
     embeddings.save_embeddings(settings.exported / "embeddings.npz", sources, about["vae"])

@@ -116,8 +116,9 @@ def compare(saved: dict, vae_model, refining: refiner.Refining, tile_set: shards
         strengths = np.linspace(1.0, 0.0, len(part), dtype=np.float32)
         refined = np.clip(refining(pictures, originals, strengths), 0, 1)
         note("refine", refiner_graph.refine(pictures, part, strengths), refined)
-        changed = stylizer.change(z_mean, part, strengths)
-        offset, matrix = colour_transfer.frame_change(pictures, originals, strengths)
+        others = z_mean[::-1]
+        changed = stylizer.change(z_mean, others)
+        offset, matrix = colour_transfer.frame_change(pictures, vae_model.decoder(others))
         note("change", changed["offset"], offset)
         note("change", changed["matrix"], matrix)
     words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())

@@ -26,7 +26,7 @@ from cadl.conversion.frame_painter import Brushwork, FramePainter
 from cadl.settings import Amount, Range, Share, read_settings, to_json
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import DamagedTracks, read_tracks
-from cadl.tiles import PICTURE_SUFFIXES, SHAPE, Crop
+from cadl.tiles import PICTURE_SUFFIXES, Crop
 from cadl.vae import CODES
 from cadl.video import reader
 from cadl.workers import WorkerPool
@@ -59,6 +59,7 @@ OUT: Path = Path("out")  # where the videos go
 
 FAR = 3.5  # distance from what was trained on that is worth a warning; unseen films have 2 to 3
 LADDER_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+LADDER_FRAMES = 4
 LADDER_WIDTH = 854  # pixels of a frame on it, at most
 
 
@@ -277,12 +278,16 @@ def convert(
         move = encoded.style_move(style.painter, settings.style_map)
         smoothing = settings.smoothing_seconds * float(clip.source.rate)
 
+        samples = encoded.sample_indices, encoded.samples
+
         def render(strength: float) -> render_pass.Rendering:
             strengths = encoded.strengths(strength)
             codes = encode_pass.MovedCodes(encoded, smoothing, move, strengths)
             painter = FramePainter(brushwork, change_with(model), codes, strengths)
+            if style.painter.colours:
+                painter = painter.with_colours(*samples, style.painter.colours)
             if hand.kind == "flat":
-                painter = painter.with_palette(encoded.sample_indices, encoded.samples)
+                painter = painter.with_palette(*samples)
             preset = "ultrafast" if brushwork.draft else settings.preset
             encoding = Encoding(geometry, settings.compare, settings.crf, preset)
             return render_pass.Rendering(
@@ -332,17 +337,17 @@ def encode_with(model: SimpleNamespace) -> Callable[[np.ndarray], np.ndarray]:
 def change_with(model: SimpleNamespace) -> Callable:
     """Returns the function that says how frames are moved, as `FramePainter.change`."""
 
-    def change(codes: np.ndarray, tiles: np.ndarray, strengths: np.ndarray) -> tuple:
-        changed = model.stylizer.change(codes, tiles, strengths)
+    def change(codes: np.ndarray, own: np.ndarray) -> tuple:
+        changed = model.stylizer.change(codes, own)
         return np.asarray(changed["offset"]), np.asarray(changed["matrix"])
 
     return change
 
 
 def warm_up(model: SimpleNamespace) -> None:
-    """Moves an empty tile: TensorFlow prepares the graph at its first call, for two seconds."""
-    codes, strengths = np.zeros((1, CODES), np.float32), np.ones(1, np.float32)
-    model.stylizer.change(codes, np.zeros((1, *SHAPE), np.uint8), strengths)
+    """Moves an empty frame: TensorFlow prepares the graph at its first call, for two seconds."""
+    codes = np.zeros((1, CODES), np.float32)
+    model.stylizer.change(codes, codes)
 
 
 def request_of(
@@ -453,8 +458,10 @@ def draw_ladder(
     """
     first = render(0.0)
     geometry = first.encoding.geometry
-    numbers, frames, tracked = first.encoded.sample_indices.tolist(), [], []
-    for number, sample in zip(numbers, first.encoded.samples, strict=True):
+    shown = np.linspace(0, len(first.encoded.samples) - 1, LADDER_FRAMES + 2).astype(int)
+    shown = np.unique(shown[1:-1])
+    numbers, frames, tracked = first.encoded.sample_indices[shown].tolist(), [], []
+    for number, sample in zip(numbers, first.encoded.samples[shown], strict=True):
         found = render_pass.read_frames_at(first, number, 1)
         frames.append(found[0] if found else resize(sample, geometry.picture_size))
         tracked.append(next(read_tracks(first.tracks, number, number + 1)))

@@ -10,6 +10,8 @@ from keras import ops
 # Bounds of how much contrast in light, and the spread of chroma, may grow; where they shrank,
 # unseen videos turned to mud.
 GAINS = np.array([[1.0, 1.0, 1.0], [1.6, 3.0, 3.0]], np.float32)
+# The same of how frames are moved, which the painter's palette corrects in the end.
+CHANGES = np.array([[0.25, 0.0, 0.0], [2.0, 3.0, 3.0]], np.float32)
 KEPT = 0.3  # share of the tile's own large forms of light and colour that is kept
 BLOCK = 4  # pixels of a tile that are one place of a thumbnail
 LARGE = 5  # places of a thumbnail; large forms are means over some three such blocks
@@ -62,25 +64,28 @@ def _blur(maps):
     return ops.average_pool(padded, 3, 1)
 
 
-def frame_change(pictures, tiles_in, strength):
+def frame_change(moved, own):
     """Works out how a frame of any size is moved: `frame @ matrix` plus the offset, enlarged.
 
-    The offset is the moved thumbnail less the frame's own, sharpened and enlarged. To restore both
-    by the refiner first, so that its errors cancel, changes a tenth of a level of 255
+    Light and chroma of large forms are moved as the VAE's pictures of the codes differ, and small
+    forms take part in the change of their spread. So what the VAE can't tell of a picture cancels.
+    To restore both thumbnails by the refiner first changes a tenth of a level of 255
     (`benchmarks/bench_picture.py`) and takes five times as long.
 
     Args:
-        pictures: the VAE's, float32 [N, 180, 320, 3], of codes moved by the strength.
-        tiles_in: float32 [N, 180, 320, 3].
-        strength: float32 [N] in [0, 1]; at 0 nothing changes.
+        moved: the VAE's pictures of moved codes, float32 [N, 180, 320, 3].
+        own: of the codes before they were moved; the same pictures: nothing changes.
 
     Returns:
         Offsets, float32 [N, 45, 80, 3], and matrices, float32 [N, 3, 3].
     """
-    thumbnails, goal = (shrink(x, BLOCK) for x in (tiles_in, pictures))
-    moved, matrices = transfer(thumbnails, goal, ops.reshape(strength, (-1, 1)))
-    same = ops.reshape(ahead(thumbnails), (ops.shape(thumbnails)[0], -1, 3)) @ matrices
-    return ahead(moved) - ops.reshape(same, ops.shape(moved)), matrices
+    to, back = map(ops.convert_to_tensor, (TO_LIGHT_AND_CHROMA, FROM_LIGHT_AND_CHROMA))
+    after, before = (shrink(x, BLOCK) @ to for x in (moved, own))
+    spreads = [ops.std(x, axis=(1, 2), keepdims=True) + MIN_SPREAD for x in (after, before)]
+    gains = ops.clip(spreads[0] / spreads[1], *CHANGES)  # [N, 1, 1, 3]
+    matrices = np.eye(3, dtype=np.float32) + (gains[:, 0] - 1.0) * to[None] @ back
+    shift = (_large_forms(after) - gains * _large_forms(before)) @ back
+    return shift, matrices
 
 
 def ahead(small):

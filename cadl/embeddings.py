@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 from cadl import files, tiles
+from cadl.colours import Colours
 from cadl.latents import Statistics, statistics_of
 
 import numpy as np
@@ -16,6 +17,8 @@ BATCH = 8
 
 def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint: str) -> None:
     """Writes all statistics, whole or not at all."""
+    unknown = Colours(np.full(3, np.nan), np.full((3, 3), np.nan))
+    colours = [source.colours or unknown for source in sources.values()]
     with files.whole_file(path) as temporary:
         np.savez_compressed(
             temporary,
@@ -25,6 +28,8 @@ def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint:
             counts=[source.count for source in sources.values()],
             means=[source.mean for source in sources.values()],
             covariances=[source.covariance for source in sources.values()],
+            colour_means=[own.mean for own in colours],
+            colour_covariances=[own.covariance for own in colours],
         )
 
 
@@ -41,10 +46,14 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
         with np.load(path, allow_pickle=False) as data:
             found = str(data["vae"])
             sources = {
-                str(name): Statistics(str(kind), int(count), mean, covariance)
-                for name, kind, count, mean, covariance in zip(
+                str(name): Statistics(
+                    str(kind), int(count), mean, covariance,
+                    None if np.isnan(colours[0]).any() else Colours(*colours),
+                )
+                for name, kind, count, mean, covariance, *colours in zip(
                     data["names"], data["kinds"], data["counts"], data["means"],
-                    data["covariances"], strict=True,
+                    data["covariances"], data["colour_means"], data["colour_covariances"],
+                    strict=True,
                 )
             }  # fmt: skip
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -82,5 +91,7 @@ def embed_picture(path: Path, vae_graph) -> Statistics:
     pixels = np.stack([*cut, *(tile[:, ::-1] for tile in cut)])
     parts = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
     return statistics_of(
-        np.concatenate([vae_graph.encode(part)["z_mean"] for part in parts]), "painting"
+        np.concatenate([vae_graph.encode(part)["z_mean"] for part in parts]),
+        "painting",
+        Colours.of(pixels),
     )

@@ -5,7 +5,7 @@ Endpoints, each for any batch size:
 - `vae/encode`: uint8 tiles [N, 180, 320, 3] -> `z_mean`, `z_log_var`, float32 [N, 512]
 - `vae/decode`: float32 codes [N, 512] -> float32 tiles [N, 180, 320, 3], not clipped
 - `refiner/refine`: float32 VAE tiles, uint8 original tiles, float32 strength [N] -> float32 tiles
-- `stylizer/change`: float32 mapped codes [N, 512], uint8 original tiles, float32 strength [N] ->
+- `stylizer/change`: float32 mapped codes [N, 512] and those before they were mapped ->
   `offset`, float32 [N, 45, 80, 3], and `matrix`, float32 [N, 3, 3]: how a frame of any size is
   moved, see `colour_transfer.frame_change`
 """
@@ -19,7 +19,7 @@ from cadl.colour_transfer import frame_change
 import keras
 import tensorflow as tf
 
-FORMAT = 6  # of the SavedModels; more when endpoints change
+FORMAT = 7  # of the SavedModels; more when endpoints change
 ABOUT = "about.json"  # in each: what it belongs to, and checksums of its files
 NAMES = ("vae", "refiner", "stylizer")
 TILE_BYTES = tf.TensorSpec((None, *tiles.SHAPE), tf.uint8)
@@ -84,11 +84,11 @@ class StylizerGraph(Graph):
         super().__init__()
         self._decoder = self.hold(model.decoder)
 
-    @tf.function(input_signature=[CODES, TILE_BYTES, STRENGTH], autograph=False)
-    def change(self, codes, tiles, strength) -> dict[str, tf.Tensor]:
+    @tf.function(input_signature=[CODES, CODES], autograph=False)
+    def change(self, codes, own) -> dict[str, tf.Tensor]:
         """Returns how frames are moved."""
-        originals = tf.cast(tiles, tf.float32) / 255
-        offset, matrix = frame_change(self._decoder()(codes), originals, strength)
+        pictures = self._decoder()(tf.concat([codes, own], 0))
+        offset, matrix = frame_change(*tf.split(pictures, 2))
         return {"offset": offset, "matrix": matrix}
 
 

@@ -1,7 +1,10 @@
 """Statistics of posterior means, maps from a video's distribution to a painter's, smoothing."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from cadl.colours import Colours, mix
 
 import numpy as np
 
@@ -24,12 +27,14 @@ class Statistics:
         count: number of tiles.
         mean: float64 [codes].
         covariance: float64 [codes, codes], of the population (divided by count).
+        colours: of the source's tiles, None if they don't matter.
     """
 
     kind: str
     count: int
     mean: np.ndarray
     covariance: np.ndarray
+    colours: Colours | None = None
 
     @property
     def active_codes(self) -> np.ndarray:
@@ -66,12 +71,12 @@ class Moments:
         return Statistics(kind, self._count, mean, (covariance + covariance.T) / 2)
 
 
-def statistics_of(codes: np.ndarray, kind: str) -> Statistics:
+def statistics_of(codes: np.ndarray, kind: str, colours: Colours | None = None) -> Statistics:
     """Returns the exact moments of codes, [N, codes], of a source of some kind."""
     moments = Moments(codes.shape[1])
     for start in range(0, len(codes), BLOCK):
         moments.add(codes[start : start + BLOCK])
-    return moments.statistics(kind)
+    return dataclasses.replace(moments.statistics(kind), colours=colours)
 
 
 def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
@@ -118,6 +123,9 @@ def blend(painters: dict[str, Statistics], weights: dict[str, float]) -> Statist
         min(painter.count for painter, _ in chosen),
         np.sum([weight * painter.mean for painter, weight in chosen], axis=0),
         (found + found.T) / 2 - ACTIVE_VARIANCE * np.eye(len(found)),
+        mix([painter.colours for painter, _ in chosen if painter.colours], list(weights.values()))
+        if all(painter.colours for painter, _ in chosen)
+        else None,
     )
 
 

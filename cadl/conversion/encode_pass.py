@@ -35,7 +35,7 @@ LATENTS, OBSERVED = "latents.npy", "observed.npz"  # what is kept; the latter is
 TRACKED_FRAMES = "tracks.json"  # beside the tracks, written last: how many frames they are of
 CHUNK_FRAMES = 480
 SMOOTHED_FRAMES = 256  # at a time: what lies around them is smoothed too, and thrown away
-SAMPLES = 4
+SAMPLES = 12
 DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
 
 
@@ -96,15 +96,19 @@ class MovedCodes:
         return len(self._strengths)
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        """Returns the codes of consecutive frames, float32 [n, codes]."""
+        """Returns the codes of consecutive frames, moved: float32 [n, codes]."""
+        codes = self.own(part)
+        strengths = self._strengths[part, None]
+        return (codes + strengths * (self._move(codes) - codes)).astype(np.float32)
+
+    def own(self, part: slice) -> np.ndarray:
+        """Returns the codes of consecutive frames, smoothed, not moved: float32 [n, codes]."""
         start, stop, _ = part.indices(len(self))
         first = start // SMOOTHED_FRAMES
         last = max(first, (stop - 1) // SMOOTHED_FRAMES)
         blocks = [self._smoothed(number) for number in range(first, last + 1)]
         start_there = start - first * SMOOTHED_FRAMES
-        codes = np.concatenate(blocks)[start_there : start_there + max(0, stop - start)]
-        strengths = self._strengths[start:stop, None]
-        return (codes + strengths * (self._move(codes) - codes)).astype(np.float32)
+        return np.concatenate(blocks)[start_there : start_there + max(0, stop - start)]
 
     def _smoothed(self, number: int) -> np.ndarray:
         if number in self._newest:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cadl.colours import Colours, map_between
 from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.encode_pass import MovedCodes
 from cadl.strokes.drawing import Strokes, draw_strokes
@@ -125,22 +126,42 @@ class FramePainter:
 
     Attributes:
         brushwork: how frames are painted.
-        change: from codes, float32 [N, codes], tiles, uint8 [N, 180, 320, 3], and strengths,
-            float32 [N], to offsets, float32 [N, 45, 80, 3], and matrices, float32 [N, 3, 3].
+        change: from moved codes and the frames' own, float32 [N, codes] each, to offsets, float32
+            [N, 45, 80, 3], and matrices, float32 [N, 3, 3].
         codes: of all frames, mapped.
         strengths: float32, of all frames.
+        palette_map: matrix, float32 [3, 3], and shift, [3], that bring the moved film's colours to
+            the painter's; None: they stay.
     """
 
     brushwork: Brushwork
-    change: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
     codes: MovedCodes
     strengths: np.ndarray
+    palette_map: tuple[np.ndarray, np.ndarray] | None = None
+
+    def with_colours(
+        self, numbers: np.ndarray, frames: np.ndarray, goal: Colours
+    ) -> "FramePainter":
+        """Adds the map of moved colours to a painter's, found in some frames, uint8 [n, h, w, 3].
+
+        Frames that stay dark have no part in it; if all do, there is no map.
+        """
+        lit = self.strengths[numbers] > 0.5 * self.strengths.max()
+        if not lit.any():
+            return self
+        pictures = self._recoloured(numbers[lit], frames[lit])
+        found = map_between(Colours.of(pictures), goal)
+        return dataclasses.replace(self, palette_map=found)
+
+    def _recoloured(self, numbers: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        moved = [self.move(number, [own])[0] for number, own in zip(numbers, frames, strict=True)]
+        return np.stack([recolour(self.brushwork.geometry, own, own.tracked) for own in moved])
 
     def with_palette(self, numbers: np.ndarray, frames: np.ndarray) -> "FramePainter":
         """Adds the palette of flat areas, found in some frames, uint8 [n, h, w, 3]."""
-        moved = [self.move(number, [own])[0] for number, own in zip(numbers, frames, strict=True)]
-        pictures = [recolour(self.brushwork.geometry, own, own.tracked) for own in moved]
-        palette = find_palette(np.stack(pictures), PALETTE * self.brushwork.hand.colours)
+        pictures = self._recoloured(numbers, frames)
+        palette = find_palette(pictures, PALETTE * self.brushwork.hand.colours)
         brushwork = dataclasses.replace(self.brushwork, palette=palette)
         return dataclasses.replace(self, brushwork=brushwork)
 
@@ -153,8 +174,12 @@ class FramePainter:
         """
         part = slice(first, first + len(frames))
         tracked = [resize(frame, self.brushwork.geometry.tracked_size) for frame in frames]
-        seen = np.stack([self.brushwork.geometry.tile(frame) for frame in tracked])
-        changes = self.change(self.codes[part], seen, self.strengths[part])
-        return [
-            Moved(*parts) for parts in zip(frames, tracked, *map(np.asarray, changes), strict=True)
-        ]
+        offsets, matrices = self.change(self.codes[part], self.codes.own(part))
+        if self.palette_map is not None:
+            share = self.strengths[part, None, None]
+            matrix, shift = self.palette_map
+            more = np.eye(3, dtype=np.float32) + share * (matrix - np.eye(3, dtype=np.float32))
+            offsets = offsets @ more[:, None] + (share * shift)[:, None]
+            matrices = matrices @ more
+        changes = offsets, matrices
+        return [Moved(*parts) for parts in zip(frames, tracked, *changes, strict=True)]
