@@ -19,6 +19,8 @@ SUBPIXEL = 4  # bits of the coordinates that OpenCV draws at
 CORNERS = ((9.0, 16), (4.0, 12), (0.0, 8))  # half width in drawn pixels, from which: corners
 WARM = np.array((0.9, 0.2, -1.1), np.float32)  # strokes differ in hue from blue to orange
 GREEN = np.array((-0.5, 0.6, -0.4), np.float32)  # and from magenta to green
+SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a polygon
+THIN = 2.5  # drawn pixels; thinner strokes are drawn at twice the size
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
 TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
@@ -70,11 +72,18 @@ def draw_strokes(
     """
     height, width = canvas.shape[:2]
     scale = scale or max(height, width) / TRACKED
+    layers = hand.layers()
+    if 2 * scale * min(layer.width for layer in layers) < THIN:
+        large = cv2.resize(canvas, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
+        drawn = draw_strokes(
+            large, strokes, hand, strength=strength, furrows=furrows, scale=2 * scale
+        )
+        return cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
     canvas = _lay_ground(canvas, hand, strength)
     board = np.empty((height, width, 4), np.uint8)
     ground = np.full((height, width), 128, np.uint8)
     cv2.mixChannels([canvas, ground], [board], [0, 0, 1, 1, 2, 2, 3, 3])
-    for number, (layer, own) in enumerate(zip(hand.layers(), strokes, strict=True)):
+    for number, (layer, own) in enumerate(zip(layers, strokes, strict=True)):
         _draw_layer(board, layer, own, hand, number, strength, scale, furrows)
     if hand.soft > 0:
         radius = hand.soft * strength * scale * TRACKED / CANVAS
@@ -97,7 +106,7 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     if layer.tones:
         begin, end = layer.tones
         wanted = begin + (end - begin) * chance[:, 9]
-        grown = grown * np.clip(TONE_STEP * (own.looks.need - wanted), 0.0, 1.0)
+        grown = grown * np.clip(0.5 + TONE_STEP * (own.looks.need - wanted), 0.0, 1.0)
     elif layer.coarser:
         wanted = wanted_need(own.identities, number)
         grown = grown * np.clip(2.5 * (own.looks.need / wanted - 0.6), 0.0, 1.0)
@@ -179,9 +188,11 @@ def _outlines(geometry: tuple, hand: Hand, scale: float, furrows: bool) -> tuple
     half = corners // 2
     rough = chance[:, 12 : 12 + half] - 0.5
     rough = 1.0 + hand.ragged * 2.0 * np.concatenate([rough, rough], axis=1)
+    inset = np.float32(SPREADING / scale)
     a = along.astype(np.float32) * rough
-    a = np.where(a > 0, forward[:, None], back[:, None]) * a
-    c = width[:, None] * across.astype(np.float32) * (2.0 - rough)
+    ends = np.where(a > 0, forward[:, None], back[:, None])
+    a = np.maximum(ends - inset, 0.2 * ends) * a
+    c = np.maximum(width - inset, 0.2 * width)[:, None] * across.astype(np.float32) * (2.0 - rough)
     outlines = _placed(a, c, places, angle, bend, scale)
     if not furrows or hand.bristles <= 0 or typical < FURROW_WIDTH:
         return outlines, None
