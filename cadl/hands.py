@@ -126,6 +126,8 @@ def mix(hands: Sequence[tuple[Hand, float]]) -> Hand:
         weights[hand.kind] = weights.get(hand.kind, 0.0) + weight
     kind = max(weights, key=lambda name: weights[name])
     alike = [(hand, weight / weights[kind]) for hand, weight in hands if hand.kind == kind]
+    if len(alike) == 1:
+        return alike[0][0]
     heaviest = max(alike, key=lambda pair: pair[1])[0]
     mixed: dict[str, Any] = {}
     for name, (_, _, logarithmic) in RANGES.items():

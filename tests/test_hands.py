@@ -1,0 +1,140 @@
+import dataclasses
+import json
+
+from cadl import closeups, files, hands
+from cadl.strokes import fitting, texture
+from cadl.strokes.hand import Hand
+from cadl.workers import WorkerPool
+
+import numpy as np
+import pytest
+
+DOTS = Hand(
+    width=9.0, aspect=1.0, under=0.0, finest=60.0, cover=0.9, tilt=1.0, bend=0.0, ragged=0.0,
+    bristles=0.0, relief=0.0, light=0.09, hue=0.06, bare=1.0, ground=(0.9, 0.85, 0.7),
+)  # fmt: skip
+PENCIL = Hand(
+    kind="hatching", width=1.5, aspect=20.0, cover=0.4, relief=0.0, ground=(0.96, 0.96, 0.96),
+    ink=(0.2, 0.2, 0.2), directions=(0.7, 2.2), light=0.03,
+)  # fmt: skip
+
+
+def scene(seed):
+    """Draws soft forms of a few colours."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:192, 0:224]
+    picture = np.full((192, 224, 3), rng.uniform(120, 220, 3))
+    for _ in range(6):
+        inside = np.hypot(y - rng.uniform(0, 192), x - rng.uniform(0, 224)) < rng.uniform(25, 70)
+        picture[inside] = rng.uniform(30, 230, 3)
+    return picture.astype(np.uint8)
+
+
+def painted_by(hand, count=4, first=0):
+    return [
+        fitting.paint_close_up(fitting.CloseUp.of(scene(first + i)), hand) for i in range(count)
+    ]
+
+
+def test_ground_ink_and_directions_are_read_from_the_pictures():
+    found = fitting.read_pictures(painted_by(PENCIL))
+    np.testing.assert_allclose(found.ground, 0.96, atol=0.03)
+    for angle in PENCIL.directions:
+        assert min(abs(angle - own) for own in found.directions) < 0.1
+
+
+@pytest.mark.parametrize("hand", [DOTS, PENCIL])
+def test_a_hand_is_nearer_to_its_own_pictures_than_others(hand):
+    judge = fitting.Judge.of(painted_by(hand, 2))
+    own = judge.score(hand)
+    for other in (Hand(), Hand(kind="flat", contour=1.0), DOTS if hand is PENCIL else PENCIL):
+        assert own < 0.8 * judge.score(other)
+
+
+def test_the_same_surface_has_no_distance():
+    found = texture.describe(painted_by(DOTS, 2), None)
+    assert max(texture.distances(found, found).values()) == 0
+
+
+def test_worms_are_told_from_dots():
+    """Patches alone could not: the reach of colours along and across tells."""
+    dots, worms = (painted_by(own, 2) for own in (DOTS, dataclasses.replace(DOTS, aspect=5.0)))
+    again = painted_by(DOTS, 2, first=9)
+    true = texture.describe(dots, None)
+    near, far = (
+        texture.distances(texture.describe(x, None), true)["reach"] for x in (again, worms)
+    )
+    assert far > 1.5 * near
+
+
+def score_all(pictures, recipes):
+    return [fitting.score_hand(pictures, hand.to_json()) for hand in recipes]
+
+
+@pytest.fixture
+def small_library(monkeypatch):
+    """A few recipes in place of all: the same search in a tenth of the time."""
+    recipes = fitting.library
+    monkeypatch.setattr(fitting, "library", lambda reading: recipes(reading)[::7])
+
+
+def test_a_search_never_gets_worse_and_ends(small_library):
+    scores = [fit.score for fit in fitting.search(painted_by(DOTS, 1), 24, score_all)]
+    assert scores == sorted(scores, reverse=True) and len(scores) > 1
+
+
+@pytest.fixture
+def someone(tmp_path):
+    crops = [(f"{i}.png", 640, crop) for i, crop in enumerate(painted_by(DOTS, 4))]
+    closeups.save(closeups.path_of(tmp_path, "someone"), crops)
+    return closeups.load(tmp_path, "someone")
+
+
+def test_a_search_that_was_stopped_ends_in_the_same_hand(someone, tmp_path, small_library):
+    with WorkerPool() as workers:
+        list(hands.fit_hand(someone, 12, tmp_path / "whole", "someone", workers))
+        started = hands.fit_hand(someone, 12, tmp_path / "stopped", "someone", workers)
+        next(started)
+        started.close()
+        assert not (tmp_path / "stopped" / "someone.json").exists()
+        list(hands.fit_hand(someone, 12, tmp_path / "stopped", "someone", workers))
+    a, b = (files.read_json(tmp_path / name / "someone.json") for name in ("whole", "stopped"))
+    assert a == b and hands.is_fitted(someone, 12, tmp_path / "whole", "someone")
+    assert not hands.is_fitted(someone, 13, tmp_path / "whole", "someone")
+    assert (
+        a[hands.ABOUT]["held_out"] <= a[hands.ABOUT]["held_out_of_the_fixed_brush"]
+        or a[hands.ABOUT]["fixed_brush"]
+    )
+
+
+def test_a_hand_can_be_edited_and_what_is_wrong_is_named(tmp_path):
+    path = tmp_path / "someone.json"
+    path.write_text(json.dumps({**PENCIL.to_json(), "about": {"painter": "someone"}}))
+    assert hands.load_hand(path) == PENCIL
+    for change, message in (
+        ({"width": 0.2}, r"someone\.json: width 0\.2 is not from 1 to 60"),
+        ({"kind": "spray"}, r"kind 'spray' is not one of brush, hatching, flat"),
+        ({"ground": [1, 2, 3]}, r"ground \[1, 2, 3\] is not three numbers from 0 to 1"),
+        ({"colour": 3}, r"colour is no attribute of a hand"),
+        ({"tilt": "much"}, r"tilt 'much' is not a number"),
+    ):
+        path.write_text(json.dumps({**PENCIL.to_json(), **change}))
+        with pytest.raises(ValueError, match=message):
+            hands.load_hand(path)
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"someone\.json is damaged"):
+        hands.load_hand(path)
+
+
+def test_a_blend_of_brushes_lies_between_them():
+    wide, narrow = Hand(width=16.0), Hand(width=4.0)
+    assert hands.mix([(wide, 0.5), (narrow, 0.5)]).width == pytest.approx(8.0)
+    assert hands.mix([(wide, 1.0)]) == wide
+    assert hands.mix([(PENCIL, 0.6), (wide, 0.4)]).kind == "hatching"
+
+
+def test_every_recipe_of_the_library_is_in_its_ranges_and_has_words():
+    reading = fitting.Reading((0.9, 0.9, 0.9), (0.1, 0.1, 0.1), (0.5, 2.0))
+    for hand in fitting.library(reading):
+        assert Hand.from_json(hand.to_json(), "library") == hand
+        assert len(hands.in_words(hand)) > 10 and len(hand.layers()) >= 1
