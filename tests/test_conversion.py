@@ -2,7 +2,7 @@ import subprocess
 from fractions import Fraction
 from types import SimpleNamespace
 
-from cadl import clips, first_pass, latents, second_pass, tiles, video
+from cadl import clips, first_pass, latents, second_pass, tiles
 
 import numpy as np
 import pytest

@@ -12,7 +12,6 @@ from cadl import (
     first_pass,
     graphs,
     second_pass,
-    video,
 )
 from cadl.tiles import Crop
 
