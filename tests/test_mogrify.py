@@ -209,6 +209,28 @@ def test_a_picture_becomes_a_picture_of_its_size(project, scripts, tmp_path, cap
         np.testing.assert_allclose(np.asarray(picture), theirs, atol=1)
 
 
+def test_a_killed_process_costs_no_frame_that_was_made(
+    project, scripts, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
+    paint_frames = render_pass.paint_frames
+
+    def disturbed(rendering, segments):
+        for number, original, painted in paint_frames(rendering, segments):
+            if number == 40:
+                rendering.workers._processes[0].kill()
+            yield number, original, painted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(render_pass, "paint_frames", disturbed)
+        assert scripts.mogrify_video.main(mogrify(project, out=tmp_path)) == 1
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert "was killed: run the same command again" in errors[-1]
+    assert scripts.mogrify_video.main(mogrify(project, out=tmp_path)) == 0
+    said = capsys.readouterr().out
+    assert "first pass was done before" in said and f"going on after 32 of {FRAMES}" in said
+
+
 @pytest.mark.parametrize("fault", ["cut", "blank"])
 def test_damaged_tracks_are_named_and_made_anew(project, scripts, tmp_path, capsys, fault):
     arguments = mogrify(project, "--length-seconds", 0.5, out=tmp_path)

@@ -2,20 +2,24 @@ import math
 import operator
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
-from cadl.workers import WorkerPool
+from cadl.workers import WorkerKilled, WorkerPool
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 
 def is_running(process):
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
         return False
-    return True
+    return state != "Z"  # one that nobody waits for has ended, too
 
 
 def test_results_come_back_as_if_called_here():
@@ -63,7 +67,7 @@ def test_neither_tensorflow_nor_this_script_is_imported():
 
 def test_a_process_killed_at_work_is_one_runtime_error():
     match = "was killed: run the same command again"
-    with pytest.raises(RuntimeError, match=match), WorkerPool(1) as pool:
+    with pytest.raises(WorkerKilled, match=match), WorkerPool(1) as pool:
         process = pool.submit(os.getpid).result()
         waiting = pool.submit(time.sleep, 60)
         time.sleep(0.2)
@@ -74,7 +78,7 @@ def test_a_process_killed_at_work_is_one_runtime_error():
 @pytest.mark.parametrize("size", [10, 10**6])
 def test_a_process_killed_between_two_calls_is_one_runtime_error(size):
     match = "was killed: run the same command again"
-    with pytest.raises(RuntimeError, match=match), WorkerPool(1) as pool:
+    with pytest.raises(WorkerKilled, match=match), WorkerPool(1) as pool:
         (process,) = pool._processes
         process.kill()
         process.wait()
@@ -88,3 +92,26 @@ def test_processes_end_with_the_pool_even_if_its_block_fails():
         assert all(map(is_running, processes))
         raise KeyError
     assert len(processes) == 2 and not any(map(is_running, processes))
+
+
+def test_processes_end_quietly_when_the_one_that_started_them_is_killed():
+    program = """
+import os, sys, time, numpy
+from cadl.workers import WorkerPool
+with WorkerPool(2) as pool:
+    print(*(own.pid for own in pool._processes), flush=True)
+    pool.submit(time.sleep, 0.3)
+    time.sleep(60)
+"""
+    command = [sys.executable, "-c", program]
+    parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True)  # fmt: skip
+    processes = list(map(int, parent.stdout.readline().split()))
+    assert len(processes) == 2 and all(map(is_running, processes))
+    parent.kill()
+    _, errors = parent.communicate(timeout=20)  # the processes hold its standard error, too
+    assert errors == ""
+    deadline = time.monotonic() + 20
+    while any(map(is_running, processes)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
