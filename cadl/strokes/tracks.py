@@ -157,7 +157,7 @@ class LayerTracker:
             darts = darts + np.float32(side) * rng.random((count, 2), np.float32)
             bad = np.zeros(count, bool)
             bad[np.maximum(*close_pairs(darts, distance))] = True
-            darts = darts[~bad]
+            darts = darts[~bad & ~self._outside(darts)]
             identities = self.next_identity + np.arange(len(darts))
             self.next_identity += len(darts)
             if need is not None:
