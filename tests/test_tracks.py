@@ -68,7 +68,7 @@ def test_strokes_that_stay_inside_keep_their_identity_and_move_by_exactly_the_pa
         check(before[layer], after[layer])
         staying = inside(before[layer].places, 12)
         old, new = same_strokes(before[layer], after[layer], staying)
-        np.testing.assert_allclose(new, old + [-3, -1], atol=1e-3)
+        np.testing.assert_allclose(new, np.add(old, (-3, -1)), atol=1e-3)
         kept, total = kept + len(old), total + staying.sum()
     if layer < 2:  # they lie everywhere
         assert kept == total > 1000
@@ -97,7 +97,7 @@ def test_density_stays_even(panned, layer):
     spacing = HAND.layers()[layer].spacing
     counts = [inside(frame[layer].places).sum() for frame in panned]
     assert max(counts) < 1.3 * counts[0] and min(counts) >= 0.95 * counts[0]
-    assert max(counts[20:]) < 1.05 * min(counts[20:])
+    assert max(counts[20:]) < 1.08 * min(counts[20:])
     places = panned[-1][layer].places
     left, _ = close_pairs(places, 0.5 * spacing)
     assert not len(left)
@@ -143,7 +143,7 @@ def test_strokes_on_a_moving_disc_go_with_it_and_those_far_from_it_stay(disc, la
     on_disc = within(first.places, eroded(masks[0], 8))
     old, new = same_strokes(first, last, on_disc)
     assert len(old) == on_disc.sum() > 10
-    np.testing.assert_allclose(new, old + [120, 0], atol=1e-2)
+    np.testing.assert_allclose(new, np.add(old, (120, 0)), atol=1e-2)
     touched = ~eroded(~np.any(masks, axis=0), 8)
     still = inside(first.places) & ~within(first.places, touched)
     old, new = same_strokes(first, last, still)
