@@ -1,3 +1,5 @@
+import shutil
+
 from cadl.strokes import track_files
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import DamagedTracks, TrackWriter, chunk_path, read_tracks
@@ -54,9 +56,19 @@ def write(folder, *, until=FRAMES):
     return seen
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A folder that all was written to at once, and what was written."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(track_files, "CHUNK_FRAMES", CHUNK)
+        return folder, write(folder)
+
+
 @pytest.fixture
-def written(tmp_path):
-    return tmp_path, write(tmp_path)
+def written(tmp_path, whole):
+    folder, seen = whole
+    return shutil.copytree(folder, tmp_path / "copy"), seen
 
 
 def test_tracks_come_back_to_within_half_a_step(written):
@@ -139,17 +151,15 @@ def test_a_missing_chunk_is_missing_and_not_the_end(written):
 
 
 @pytest.mark.parametrize("until", [3, 12, 20, 24, 29])
-def test_the_writer_goes_on_after_the_chunks_that_are_there_to_the_same_strokes(tmp_path, until):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    whole.mkdir()
-    parts.mkdir()
-    write(whole)
-    write(parts, until=until)
-    assert len(list(parts.iterdir())) == until // CHUNK
-    write(parts)
+def test_the_writer_goes_on_after_the_chunks_that_are_there_to_the_same_strokes(
+    whole, tmp_path, until
+):
+    write(tmp_path, until=until)
+    assert len(list(tmp_path.iterdir())) == until // CHUNK
+    write(tmp_path)
     for number in range(3):
-        one, other = (chunk_path(folder, number).read_bytes() for folder in (whole, parts))
-        assert one == other
+        one, other = (chunk_path(folder, number) for folder in (whole[0], tmp_path))
+        assert one.read_bytes() == other.read_bytes()
 
 
 def test_a_damaged_chunk_and_all_after_it_are_written_anew(written):
