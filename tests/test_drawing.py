@@ -73,7 +73,9 @@ def test_a_stroke_covers_its_place_its_length_and_its_width_and_nothing_else(siz
     assert drawn[beyond > 1].max() < 0.5 and not drawn[beyond > 1.5].any()  # faint to a diagonal
     within = np.hypot(along / (half_length - 1), across / (half_width - 1)) < 0.96
     assert within.sum() > 100 and drawn[within].min() > 0.99
-    assert 0.8 < drawn.sum() / (4 * half_length * half_width) < 1.0  # blunt: most of a rectangle
+    # Blunt, most of a rectangle; smoothed edges add half a pixel all round.
+    assert 3.2 * half_length * half_width < drawn.sum()
+    assert drawn.sum() < 4 * (half_length + 0.5) * (half_width + 0.5)
 
 
 def test_a_stroke_of_half_growth_is_half_as_long_and_broad():
@@ -123,7 +125,7 @@ def test_at_two_sizes_the_drawing_agrees():
     )
     reduced = cv2.resize(large, (640, 360), interpolation=cv2.INTER_AREA).astype(float)
     differences = np.abs(reduced - small)
-    assert differences.mean() < 3.5 and np.quantile(differences, 0.99) < 60
+    assert differences.mean() < 3.5 and np.quantile(differences, 0.99) < 75
     aside = np.abs(np.roll(reduced, 2, axis=1) - small)
     assert aside.mean() > 2 * differences.mean()
 
