@@ -29,7 +29,7 @@ from cadl.strokes.track_files import DamagedTracks, read_tracks
 from cadl.tiles import PICTURE_SUFFIXES, Crop
 from cadl.vae import CODES
 from cadl.video import reader
-from cadl.workers import WorkerPool
+from cadl.workers import WorkerKilled, WorkerPool
 
 import numpy as np
 
@@ -304,6 +304,8 @@ def convert(
                 report = render_pass.write_video(rendering, target, work / name, request)
         except DamagedTracks:
             encode_pass.forget(analysis.tracks)
+            raise
+        except WorkerKilled:
             raise
         except RuntimeError:  # the passes saw different frames: neither may be gone on with
             encode_pass.forget(passes)

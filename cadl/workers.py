@@ -1,5 +1,6 @@
 """Processes that work beside this one: Python's threads would wait for each other."""
 
+import contextlib
 import os
 import pickle
 import queue
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class WorkerKilled(RuntimeError):
+    """Something killed a process that worked beside this one."""
 
 
 class WorkerPool:
@@ -49,7 +54,7 @@ class WorkerPool:
     def submit(self, function: Callable, *arguments: Any) -> Future:
         """Calls a module's function with arguments that can be pickled.
 
-        The future raises what the function raises; RuntimeError if something killed its process.
+        The future raises what the function raises; WorkerKilled if something killed its process.
         """
         return self._threads.submit(self._call, function, arguments)
 
@@ -61,7 +66,7 @@ class WorkerPool:
             process.stdin.flush()
             result, error = pickle.load(process.stdout)
         except (BrokenPipeError, EOFError, pickle.UnpicklingError):
-            raise RuntimeError(
+            raise WorkerKilled(
                 "a process that draws was killed: run the same command again"
             ) from None
         finally:
@@ -74,7 +79,8 @@ class WorkerPool:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for process in self._processes:
             assert process.stdin and process.stdout
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it was killed before it read all
+                process.stdin.close()
             process.stdout.close()
             process.wait()
 
@@ -87,7 +93,7 @@ def serve() -> None:
     while True:
         try:
             function, arguments = pickle.load(source)
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):  # the latter if it was killed while it wrote
             return
         answer: tuple[Any, Exception | None]
         try:

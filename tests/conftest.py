@@ -92,7 +92,7 @@ def make_clip(path: Path, ffmpeg, *, frames: int = FRAMES, bars: int = 16, cut: 
             world = worlds[int(number >= cut)].repeat(12, 0).repeat(12, 1)
             frame = np.zeros((176, 320, 3), np.uint8)
             frame[bars : 176 - bars] = world[: 176 - 2 * bars, 2 * number : 2 * number + 320]
-            writer.write(frame)
+            film.write(frame)
     beep = "aevalsrc='0.5*sin(880*2*PI*t)*lt(mod(t,1),0.1)|0.2*sin(440*2*PI*t)':s=48000"
     ffmpeg(
         "-i", silent, "-f", "lavfi", "-t", frames / float(RATE), "-i", beep, "-c:v", "copy",

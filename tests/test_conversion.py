@@ -1,8 +1,14 @@
 import subprocess
 from fractions import Fraction
-from types import SimpleNamespace
 
-from cadl import clips, first_pass, latents, second_pass, tiles, video
+from cadl import latents, tiles
+from cadl.conversion import encode_pass, render_pass
+from cadl.conversion.clip import Clip, Encoding, Geometry
+from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.strokes.hand import Hand
+from cadl.strokes.track_files import read_tracks
+from cadl.video import reader
+from cadl.workers import WorkerPool
 
 import numpy as np
 import pytest
@@ -12,22 +18,22 @@ RNG = np.random.default_rng(0)
 
 def encoded(light):
     codes = RNG.standard_normal((len(light), 4)).astype(np.float32)
-    return first_pass.Encoded(
+    return encode_pass.Encoded(
         codes, np.zeros(len(light), int), np.arange(len(light)) / 24,
-        np.array(light, np.float32), np.arange(2 * len(light), dtype=np.float32).reshape(-1, 2),
-        np.zeros((1, 180, 320, 3), np.uint8), np.array([0]),
+        np.array(light, np.float32), np.zeros((1, 180, 320, 3), np.uint8), np.array([0]),
     )  # fmt: skip
 
 
 def test_dark_frames_keep_their_codes_and_light_ones_are_moved_whole():
     found = encoded([0.0, 0.02, 0.05, 0.08, 0.9])
     painter = latents.statistics_of(RNG.standard_normal((50, 4)) + 3, "painting")
-    recipe = found.restyle(found.style_move(painter, "diagonal"), 0.8)
-    moved = recipe.codes[:]
+    strengths = found.strengths(0.8)
+    move = found.style_move(painter, "diagonal")
+    moved = encode_pass.MovedCodes(found, 0.0, move, strengths)[:]
     whole = latents.map_latents(
         found.latents, found.statistics, painter, style_map="diagonal", strength=0.8
     )
-    np.testing.assert_allclose(recipe.strengths, [0, 0, 0.4, 0.8, 0.8], atol=1e-6)
+    np.testing.assert_allclose(strengths, [0, 0, 0.4, 0.8, 0.8], atol=1e-6)
     np.testing.assert_array_equal(moved[:2], found.latents[:2])
     np.testing.assert_allclose(moved[2], (found.latents[2] + whole[2]) / 2, atol=1e-5)
     np.testing.assert_allclose(moved[3:], whole[3:], atol=1e-5)
@@ -37,27 +43,59 @@ def test_codes_asked_for_in_parts_are_those_of_the_whole(monkeypatch):
     """Smoothed within shots, across the borders of parts."""
     found = encoded([0.5] * 40)
     found.shots[17:] = 1
-    monkeypatch.setattr(first_pass, "SMOOTHED_FRAMES", 12)
+    monkeypatch.setattr(encode_pass, "SMOOTHED_FRAMES", 12)
     painter = latents.statistics_of(RNG.standard_normal((50, 4)), "painting")
-    recipe = found.restyle(found.style_move(painter, "gaussian"), 0.7, smoothing=2.0)
+    move = found.style_move(painter, "gaussian")
+    codes = encode_pass.MovedCodes(found, 2.0, move, found.strengths(0.7))
     smoothed = latents.smooth(found.latents, found.shots, frames=2.0)
     whole = latents.map_latents(
         smoothed, found.statistics, painter, style_map="gaussian", strength=0.7
     )
-    assert len(recipe.codes) == 40
-    parts = np.concatenate([recipe.codes[i : i + 8] for i in range(0, 48, 8)])
+    assert len(codes) == 40
+    parts = np.concatenate([codes[i : i + 8] for i in range(0, 48, 8)])
     np.testing.assert_allclose(parts, whole, atol=1e-6)
 
 
-def test_some_frames_are_moved_as_among_all():
-    found = encoded([0.5] * 6)
-    painter = latents.statistics_of(RNG.standard_normal((50, 4)), "painting")
-    some = np.array([1, 4])
-    all_moved = found.restyle(found.style_move(painter, "gaussian"), 1.0)
-    moved = all_moved.of(some)
-    np.testing.assert_allclose(moved.codes, all_moved.codes[:][some], atol=1e-5)
-    np.testing.assert_array_equal(moved.strengths, [1, 1])
-    np.testing.assert_array_equal(moved.drift, found.drift[some])
+def clip_of(path, start=0.0, length=0.0):
+    source = path if isinstance(path, reader.Video) else reader.probe(path)
+    return Clip(source, tiles.Crop(), start, length)
+
+
+def analyse(part, folder, value=1.0):
+    """Runs pass 1 with codes that are always the same."""
+
+    def encode(seen):
+        assert seen.shape[1:] == tiles.SHAPE and seen.dtype == np.uint8
+        return np.full((len(seen), 4), value, np.float32)
+
+    geometry = Geometry.of(part.source, part.crop, "source", "none")
+    return encode_pass.analyse_video(part, geometry, Hand(), encode, "none", folder)
+
+
+def unchanged(codes, seen, strengths):
+    matrices = np.tile(np.eye(3, dtype=np.float32), (len(seen), 1, 1))
+    return np.zeros((len(seen), 45, 80, 3), np.float32), matrices
+
+
+def rendering_of(part, folder, workers, *, strength=0.0, crf=20, hold_frames=1):
+    """Returns what paints a clip whose light and colours stay as they are."""
+    found = analyse(part, folder / "work")
+    geometry = Geometry.of(part.source, part.crop, "source", "none")
+    strengths = found.encoded.strengths(strength)
+    codes = encode_pass.MovedCodes(found.encoded, 0.0, lambda own: own, strengths)
+    painter = FramePainter(Brushwork(geometry, Hand()), unchanged, codes, strengths)
+    encoding = Encoding(geometry, "none", crf, "ultrafast")
+    return render_pass.Rendering(
+        part, found.encoded, found.tracks, painter, encoding, hold_frames, workers
+    )
+
+
+def convert_nothing(part, folder, crf=20):
+    """Takes a clip through both passes with networks that change nothing."""
+    with WorkerPool(2) as workers:
+        rendering = rendering_of(part, folder, workers, crf=crf)
+        render_pass.write_video(rendering, folder / "out.mp4", folder / "segments", {})
+    return reader.probe(folder / "out.mp4")
 
 
 @pytest.mark.parametrize(
@@ -74,19 +112,10 @@ def test_colour_bars_come_through_both_passes_as_they_are(tmp_path, ffmpeg, made
     ffmpeg("-f", "lavfi", "-i", "smptebars=s=320x180:r=24:d=0.5", "-vf", made_as, "-c:v", "libx264",
            "-crf", 4, clip)  # fmt: skip
     source = reader.probe(clip)
-    geometry = clips.Geometry.of(source, tiles.Crop(), "source", "none", scale=1)
-    part = clips.Clip(source, tiles.Crop(), geometry.tile_size, 1, 0.0, 0.0)
-    nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.zeros((len(whole), 4))})
-    found = first_pass.encode_video(part, nothing, "none", tmp_path / "work")
-    recipe = first_pass.Recipe(found.latents, found.light, found.drift)
-    target = tmp_path / "out.mp4"
-    second_pass.write_video(
-        part, found, recipe, lambda codes, whole, strengths, drift: whole,
-        clips.Encoding(geometry, "none", 4, "superfast"), target, tmp_path / "segments", {},
-    )  # fmt: skip
+    made = convert_nothing(clip_of(source), tmp_path, crf=4)
     before, after = (
         np.stack(list(reader.read_frames(x, crop=tiles.Crop(), size=(320, 180)))).astype(float)
-        for x in (source, reader.probe(target))
+        for x in (source, made)
     )
     assert before.shape == after.shape and before.std() > 40
     middles = np.s_[:, 8:110:8, 20::45]  # of bars; at their edges chroma is halved in size
@@ -103,30 +132,16 @@ def late(tmp_path, media, ffmpeg):
     return reader.probe(clip)
 
 
-def convert_nothing(part, folder):
-    """Takes a clip through both passes with networks that change nothing."""
-    nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.zeros((len(whole), 4))})
-    found = first_pass.encode_video(part, nothing, "none", folder / "work")
-    recipe = first_pass.Recipe(found.latents, found.light, found.drift)
-    geometry = clips.Geometry.of(part.source, part.crop, "source", "none", scale=1)
-    second_pass.write_video(
-        part, found, recipe, lambda codes, whole, strengths, drift: whole,
-        clips.Encoding(geometry, "none", 20, "ultrafast"), folder / "out.mp4",
-        folder / "segments", {},
-    )  # fmt: skip
-    return reader.probe(folder / "out.mp4")
-
-
 def test_a_part_of_a_video_that_starts_late_is_cut_by_the_files_clock(late, tmp_path):
     assert late.times[0] == pytest.approx(1, abs=0.05)
-    part = clips.Clip(late, tiles.Crop(), (320, 176), 1, 2.2, 0.5)
+    part = clip_of(late, 2.2, 0.5)
     made = convert_nothing(part, tmp_path)
     wanted = ((late.times >= 2.2) & (late.times < 2.7)).sum()
     assert part.num_frames == len(made.times) == wanted and wanted in (11, 12, 13)
 
 
 def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
-    part = clips.Clip(late, tiles.Crop(), (320, 176), 1, 0.0, 2.0)
+    part = clip_of(late, 0.0, 2.0)
     made = convert_nothing(part, tmp_path)
     end = made.times[-1] + 1 / float(made.rate)
     sound = ffmpeg("-i", tmp_path / "out.mp4", "-map", "0:a", "-f", "framehash", "-")
@@ -136,70 +151,68 @@ def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
     assert 1.9 < end < 2.1 and abs(last - end) < 0.06
 
 
-@pytest.mark.parametrize("damaged", [first_pass.OBSERVED, first_pass.LATENTS])
+@pytest.mark.parametrize("damaged", [encode_pass.OBSERVED, encode_pass.LATENTS])
 @pytest.mark.parametrize("fault", ["cut", "blank", "gone"])
 def test_a_first_pass_that_was_damaged_is_made_again(media, tmp_path, capsys, damaged, fault):
-    part = clips.Clip(reader.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
-    nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.ones((len(whole), 4))})
-    found = first_pass.encode_video(part, nothing, "none", tmp_path)
+    part = clip_of(media.clip)
+    found = analyse(part, tmp_path).encoded
     path = next(tmp_path.rglob(damaged))
     whole = path.read_bytes()
     path.unlink()
     if fault != "gone":
         path.write_bytes(whole[:-200] if fault == "cut" else whole[:-200] + bytes(200))
-    again = first_pass.encode_video(part, nothing, "none", tmp_path)
+    again = analyse(part, tmp_path).encoded
     said = "is damaged: the first pass is done again" in capsys.readouterr().err
-    assert said == (fault != "gone" or damaged == first_pass.LATENTS)
+    assert said == (fault != "gone" or damaged == encode_pass.LATENTS)
     np.testing.assert_array_equal(found.times, again.times)
     assert path.read_bytes() == whole
-    first_pass.encode_video(part, nothing, "none", tmp_path)
+    analyse(part, tmp_path)
     assert "is used again" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("frames", [48, 52, 96])
+@pytest.mark.parametrize(("frames", "said"), [(48, "48"), (52, "52"), (96, "more than 60")])
 def test_other_frames_in_the_second_pass_than_in_the_first_are_noticed(
-    media, tmp_path, monkeypatch, frames
+    media, tmp_path, monkeypatch, frames, said
 ):
     """Also if they end with a segment."""
-    monkeypatch.setattr(second_pass, "SEGMENT_FRAMES", 48)
-    part = clips.Clip(reader.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
-    read = clips.Clip.read
+    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 48)
+    part = clip_of(media.clip)
+    read = Clip.read
 
-    def other(self, times=None):
-        own = list(read(self, times))
+    def other(self, size, times=None):
+        own = list(read(self, size, times))
         return iter(own if times is not None else (own + own)[:frames])
 
-    monkeypatch.setattr(clips.Clip, "read", other)
-    with pytest.raises(RuntimeError, match=f"gave {frames} frames in the second pass and 60 in"):
+    monkeypatch.setattr(Clip, "read", other)
+    with pytest.raises(RuntimeError, match=f"gave {said} frames in the second pass and 60 in"):
         convert_nothing(part, tmp_path)
     assert not list(tmp_path.rglob("out.mp4"))
 
 
 @pytest.mark.parametrize("fault", ["cut", "short"])
 def test_parts_of_a_first_pass_that_were_damaged_are_made_again(media, tmp_path, fault):
-    part = clips.Clip(reader.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
-    nothing = SimpleNamespace(encode=lambda whole: {"z_mean": np.ones((len(whole), 4))})
-    first_pass.encode_video(part, nothing, "none", tmp_path)
-    observed = next(tmp_path.rglob(first_pass.OBSERVED))
+    part = clip_of(media.clip)
+    analyse(part, tmp_path)
+    observed = next(tmp_path.rglob(encode_pass.OBSERVED))
     observed.unlink()
     chunk = observed.with_name("chunk-00000.npy")
     np.save(chunk, np.ones((40, 4), np.float32))
     if fault == "cut":
         chunk.write_bytes(chunk.read_bytes()[:-9])
     with pytest.raises(RuntimeError, match="run the same command again"):
-        first_pass.encode_video(part, nothing, "none", tmp_path)
-    found = first_pass.encode_video(part, nothing, "none", tmp_path)
+        analyse(part, tmp_path)
+    found = analyse(part, tmp_path).encoded
     assert found.latents.shape == (60, 4)
 
 
 def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):
-    part = clips.Clip(reader.probe(media.clip), tiles.Crop(), (320, 176), 1, 0.0, 0.0)
+    part = clip_of(media.clip)
     running = []
     popen = subprocess.Popen
     monkeypatch.setattr(
         subprocess, "Popen", lambda *a, **k: running.append(popen(*a, **k)) or running[-1]
     )
-    frames = part.read()
+    frames = part.read((320, 176))
     next(frames)
     running[-1].kill()
     with pytest.raises(ValueError, match=r"ffmpeg was killed after \d+ frames"):
@@ -209,6 +222,71 @@ def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):
 def test_a_frame_of_a_few_rows_goes_through(tmp_path, ffmpeg):
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=960x20:r=24:d=0.5", tmp_path / "flat.mp4")
     source = reader.probe(tmp_path / "flat.mp4")
-    size = tiles.fit_size(*source.display_size(tiles.Crop()))
-    made = convert_nothing(clips.Clip(source, tiles.Crop(), size, 1, 0.0, 0.0), tmp_path)
+    made = convert_nothing(clip_of(source), tmp_path)
     assert len(made.times) == 12 and (made.width, made.height) == (960, 20)
+
+
+def painted(rendering, segments):
+    return {number: frame for number, _, frame in render_pass.paint_frames(rendering, segments)}
+
+
+def test_a_segment_painted_alone_is_the_same_to_the_bit(media, tmp_path, monkeypatch):
+    """The frames that its strokes' looks are averaged over are read again."""
+    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
+    with WorkerPool(2) as workers:
+        rendering = rendering_of(clip_of(media.clip), tmp_path, workers, strength=0.8)
+        whole = painted(rendering, [0, 1, 2, 3])
+        assert list(whole) == list(range(60))
+        for segments in ([1], [3], [0, 3]):
+            alone = painted(rendering, segments)
+            wanted = [i for i in range(60) if i // 16 in segments]
+            assert list(alone) == wanted
+            for number in wanted:
+                np.testing.assert_array_equal(alone[number], whole[number])
+        assert np.abs(whole[40].astype(int) - whole[41]).mean() > 1
+
+
+def test_held_frames_begin_anew_in_a_shot_and_are_held_into_a_segment(media, tmp_path, monkeypatch):
+    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
+    with WorkerPool(2) as workers:
+        rendering = rendering_of(clip_of(media.clip), tmp_path, workers, strength=1, hold_frames=5)
+        assert rendering.encoded.shots.tolist() == [0] * 36 + [1] * 24
+        held = [rendering.held(number) for number in range(60)]
+        assert held[14:17] == [10, 15, 15] and held[34:42] == [30, 35, 36, 36, 36, 36, 36, 41]
+        whole, alone = painted(rendering, [0, 1, 2, 3]), painted(rendering, [1])
+        for number in range(16, 32):
+            np.testing.assert_array_equal(alone[number], whole[number])
+        same = [bool((whole[i] == whole[i - 1]).all()) for i in range(1, 60)]
+        assert same == [held[i] == held[i - 1] for i in range(1, 60)]
+
+
+@pytest.mark.parametrize("stopped_at", [7, 24, 30, 47])
+def test_tracks_that_were_interrupted_end_in_the_same_strokes(
+    media, tmp_path, monkeypatch, stopped_at
+):
+    from cadl.strokes import track_files
+
+    for module, name in ((encode_pass, "TRACK_CHUNK"), (track_files, "CHUNK_FRAMES")):
+        monkeypatch.setattr(module, name, 24)
+    part = clip_of(media.clip)
+    whole = analyse(part, tmp_path / "whole").tracks
+    read = Clip.read
+
+    def broken(self, size, times=None):
+        for number, frame in enumerate(read(self, size, times)):
+            if number == stopped_at:
+                raise OSError("unplugged")
+            yield frame
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Clip, "read", broken)
+        with pytest.raises(OSError, match="unplugged"):
+            analyse(part, tmp_path / "broken")
+    resumed = analyse(part, tmp_path / "broken").tracks
+    assert [path.name for path in sorted(whole.glob("*.npz"))] == [
+        f"tracks-{i:05d}.npz" for i in range(3)
+    ]
+    for path in whole.glob("*.npz"):
+        assert path.read_bytes() == (resumed / path.name).read_bytes()
+    frames = list(read_tracks(resumed, 0, 60))
+    assert len(frames) == 60 and all(len(layer.places) > 20 for layer in frames[0][:2])

@@ -6,11 +6,8 @@ import shutil
 import subprocess
 import sys
 
-from cadl import (
-    files,
-    shards,
-    video,
-)
+from cadl import shards
+from cadl.video import reader
 
 import numpy as np
 import pytest
@@ -129,7 +126,7 @@ def test_a_video_whose_ffmpeg_was_killed_is_extracted_again(
         yield from itertools.islice(read_frames(*given, **options), 30)
         raise ValueError("ffmpeg was killed after 30 frames: run the same command again")
 
-    monkeypatch.setattr(video, "read_frames", killed)
+    monkeypatch.setattr(reader, "read_frames", killed)
     assert scripts.extract_tiles.main([*arguments, "--frame-step", "5"]) == 1
     assert "ffmpeg was killed" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in (tmp_path / "tiles").glob("*.gz")} == before
@@ -165,15 +162,3 @@ def test_shards_that_are_damaged_or_gone_are_made_again(trained, scripts, tmp_pa
     assert [path.read_bytes() for path in paths] == before
     assert extract() == 0
     assert capsys.readouterr().out.count("unchanged") == len(paths)
-
-
-def test_a_painter_who_comes_later_leaves_the_others_their_numbers(trained, scripts, tmp_path):
-    tile_set = shards.load_tiles(trained.tiles)
-    list_painters = scripts.train_refiner.list_painters
-    assert list_painters(tile_set, tmp_path / "new") == ["night-streets", "übung-2"]
-    files.write_sealed(tmp_path / "settings.json", {"notes": {"painters": ["zorn", "übung-2"]}})
-    assert list_painters(tile_set, tmp_path) == ["zorn", "übung-2", "night-streets"]
-    many = {"notes": {"painters": [f"painter {i}" for i in range(63)]}}
-    files.write_sealed(tmp_path / "settings.json", many)
-    with pytest.raises(ValueError, match="65 painters are more than 64"):
-        list_painters(tile_set, tmp_path)

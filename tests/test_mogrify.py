@@ -6,19 +6,16 @@ import shutil
 import subprocess
 import sys
 
-from cadl import (
-    embeddings,
-    files,
-    first_pass,
-    graphs,
-    second_pass,
-    video,
-)
+from cadl import embeddings, files, graphs, metrics
+from cadl.conversion import encode_pass, render_pass
+from cadl.strokes import track_files
 from cadl.tiles import Crop
+from cadl.video import reader
 
 import numpy as np
 import pytest
 from conftest import FRAMES, RATE, ROOT
+from PIL import Image
 
 
 def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpeg):
@@ -64,8 +61,10 @@ def frame_hashes(ffmpeg, path):
 def test_a_killed_conversion_ends_in_the_same_frames(
     project, scripts, tmp_path, ffmpeg, monkeypatch, capsys
 ):
-    monkeypatch.setattr(second_pass, "SEGMENT_FRAMES", 16)
-    monkeypatch.setattr(first_pass, "CHUNK_FRAMES", 24)
+    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
+    for module, name in ((encode_pass, "CHUNK_FRAMES"), (encode_pass, "TRACK_CHUNK"),
+                         (track_files, "CHUNK_FRAMES")):  # fmt: skip
+        monkeypatch.setattr(module, name, 24)
     whole = mogrify(project, "--output-size", "tile", out=tmp_path / "whole")
     assert scripts.mogrify_video.main(whole) == 0
     said = capsys.readouterr().out
@@ -74,8 +73,11 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     out = tmp_path / "killed"
     program = (
         "import sys, os; sys.path.insert(0, sys.argv[1]); import mogrify_video\n"
-        "from cadl import files, first_pass, second_pass\n"
-        "second_pass.SEGMENT_FRAMES, first_pass.CHUNK_FRAMES = 16, 24\n"
+        "from cadl import files\n"
+        "from cadl.conversion import encode_pass, render_pass\n"
+        "from cadl.strokes import track_files\n"
+        "render_pass.SEGMENT_FRAMES, encode_pass.CHUNK_FRAMES = 16, 24\n"
+        "encode_pass.TRACK_CHUNK = track_files.CHUNK_FRAMES = 24\n"
         "rename = files.Path.replace\n"
         "def kill(self, target):\n"
         "    if target.name.endswith(sys.argv[2]): os.kill(os.getpid(), 9)\n"
@@ -84,8 +86,10 @@ def test_a_killed_conversion_ends_in_the_same_frames(
         "sys.exit(mogrify_video.main(sys.argv[3:]))\n"
     )
     name = "my-clip-é-night-streets"
-    # In pass 1, in pass 2, while the joined video gets its name, and after it has it.
-    for moment in ("chunk-00001.npy", "segment-00002.json", f"{name}.mp4", f"{name}.json"):
+    # Twice in pass 1, in pass 2, while the joined video gets its name, and after it has it.
+    moments = ("tracks-00001.npz", "chunk-00001.npy", "segment-00002.json", f"{name}.mp4",
+               f"{name}.json")  # fmt: skip
+    for moment in moments:
         command = [sys.executable, "-c", program, str(ROOT), moment]
         command += mogrify(project, "--output-size", "tile", out=out)
         finished = subprocess.run(command, capture_output=True, check=False)
@@ -94,7 +98,8 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     capsys.readouterr()
     assert scripts.mogrify_video.main(mogrify(project, "--output-size", "tile", out=out)) == 0
     said = capsys.readouterr().out
-    assert "going on after frame" in said and "first pass was done before" in said
+    assert f"going on after {FRAMES} of {FRAMES} frames" in said
+    assert "first pass was done before" in said
     made, undisturbed = (folder / f"{name}.mp4" for folder in (out, tmp_path / "whole"))
     assert frame_hashes(ffmpeg, made) == frame_hashes(ffmpeg, undisturbed)
     assert reader.probe(made).width == 320 and reader.probe(made).height == 180
@@ -121,24 +126,129 @@ def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
 
 
 def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, monkeypatch):
-    arguments = (
-        "--start-seconds",
-        0.5,
-        "--length-seconds",
-        1,
-        "--compare",
-        "side",
-        "--strokes",
-        "fast",
-    )
+    arguments = ("--start-seconds", 0.5, "--length-seconds", 1, "--compare", "side")
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
     made = reader.probe(tmp_path / "my-clip-é-night-streets.mp4")
     assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
     assert made.audio_codecs == ("aac",)
-    monkeypatch.setattr(first_pass, "KEPT_PASSES", 1)
-    again = [*arguments[:-1], "fine", "--start-seconds", 0, "--replace", "yes"]
+    monkeypatch.setattr(encode_pass, "KEPT_PASSES", 1)
+    again = [*arguments, "--start-seconds", 0, "--replace", "yes"]
     assert scripts.mogrify_video.main(mogrify(project, *again, out=tmp_path)) == 0
-    assert len(list((tmp_path / "work").glob("passes/*/pass1-*"))) == 1  # of another part: removed
+    for kind in ("latents", "tracks"):  # those of another part: removed
+        assert len(list((tmp_path / "work").glob(f"passes/*/{kind}-*[0-9a-f]"))) == 1
+
+
+NAME = "my-clip-é-night-streets.mp4"
+
+
+def frames_of(path, **options):
+    options = {"crop": Crop(), "size": (320, 144), **options}
+    return np.stack(list(reader.read_frames(reader.probe(path), **options)))
+
+
+def test_strength_0_gives_the_video_back_and_more_strength_more_of_the_painter(
+    project, scripts, tmp_path, capsys
+):
+    original = frames_of(project.media.clip, crop=Crop(16, 0, 16, 0))
+    likeness = []
+    for strength in (0, 0.4, 1):
+        arguments = ("--strength", strength, "--crf", 8, "--replace", "yes")
+        assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
+        said = capsys.readouterr().out
+        # What the first pass found is the same at every strength, and so are the strokes.
+        assert ("first pass was done before and is used again" in said) == bool(strength)
+        assert "followed anew" not in said
+        light = [x @ metrics.LUMINANCE for x in (original, frames_of(tmp_path / NAME))]
+        likeness.append(10 * np.log10(255**2 / np.square(light[0] - light[1]).mean()))
+    assert likeness[0] >= 38
+    assert likeness[0] - 10 > likeness[1] > likeness[2] + 1
+
+
+def test_a_draft_has_the_usual_size_and_every_frame(project, scripts, tmp_path):
+    arguments = ("--quality", "draft")
+    assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
+    made = reader.probe(tmp_path / NAME)
+    assert (made.width, made.height, len(made.times)) == (320, 144, FRAMES)
+    draft, full = (frames_of(folder / NAME).astype(float) for folder in (tmp_path, project.out))
+    fine = [np.abs(np.diff(x, axis=2)).mean() for x in (draft, full)]
+    assert np.abs(draft - full).mean() < 16 and fine[0] < fine[1]
+
+
+def test_frames_held_in_twos_come_in_equal_pairs(project, scripts, tmp_path):
+    arguments = ("--hold-frames", 2, "--crf", 8)
+    assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
+    frames = frames_of(tmp_path / NAME).astype(float)
+    assert len(frames) == FRAMES
+    steps = np.abs(np.diff(frames, axis=0)).mean((1, 2, 3))
+    assert steps[::2].max() < 1 and steps[1::2].min() > 3  # the shot of 36 frames ends a pair
+
+
+def test_a_picture_becomes_a_picture_of_its_size(project, scripts, tmp_path, capsys):
+    photo = tmp_path / "My Photo.jpg"
+    with Image.open(next(project.media.paintings.rglob("*.png"))) as painting:
+        painting.convert("RGB").resize((350, 420)).save(photo, quality=95)
+    arguments = ["--videos", photo, "--style", "übung-2", "--exported", project.exported, "--out",
+                 tmp_path / "out"]  # fmt: skip
+    arguments = list(map(str, arguments))
+    assert scripts.mogrify_video.main(arguments) == 0
+    target = tmp_path / "out" / "my-photo-übung-2.png"
+    with Image.open(target) as picture, Image.open(photo) as original:
+        assert picture.format == "PNG" and picture.mode == "RGB" and picture.size == (350, 420)
+        ours, theirs = (np.asarray(x).astype(float) for x in (picture, original))
+    assert 3 < np.abs(ours - theirs).mean() < 90
+    assert target.with_name("my-photo-übung-2-ladder.png").exists()
+    assert not list((tmp_path / "out").rglob("*.mp4"))
+    before = target.read_bytes()
+    capsys.readouterr()
+    assert scripts.mogrify_video.main(arguments) == 0
+    assert "was finished before" in capsys.readouterr().out
+    arguments += ["--strength", "0", "--replace", "yes"]
+    assert scripts.mogrify_video.main(arguments) == 0
+    assert target.read_bytes() != before
+    with Image.open(target) as picture:
+        np.testing.assert_allclose(np.asarray(picture), theirs, atol=1)
+
+
+def test_a_killed_process_costs_no_frame_that_was_made(
+    project, scripts, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
+    paint_frames = render_pass.paint_frames
+
+    def disturbed(rendering, segments):
+        for number, original, painted in paint_frames(rendering, segments):
+            if number == 40:
+                rendering.workers._processes[0].kill()
+            yield number, original, painted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(render_pass, "paint_frames", disturbed)
+        assert scripts.mogrify_video.main(mogrify(project, out=tmp_path)) == 1
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert "was killed: run the same command again" in errors[-1]
+    assert scripts.mogrify_video.main(mogrify(project, out=tmp_path)) == 0
+    said = capsys.readouterr().out
+    assert "first pass was done before" in said and f"going on after 32 of {FRAMES}" in said
+
+
+@pytest.mark.parametrize("fault", ["cut", "blank"])
+def test_damaged_tracks_are_named_and_made_anew(project, scripts, tmp_path, capsys, fault):
+    arguments = mogrify(project, "--length-seconds", 0.5, out=tmp_path)
+    assert scripts.mogrify_video.main(arguments) == 0
+    made = tmp_path / NAME
+    whole = made.read_bytes()
+    (chunk,) = tmp_path.rglob("tracks-00000.npz")
+    data = chunk.read_bytes()
+    chunk.write_bytes(data[:-100] if fault == "cut" else data[:-9000] + bytes(9000))
+    made.unlink()
+    capsys.readouterr()
+    assert scripts.mogrify_video.main(arguments) == 1
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert f"{chunk} is damaged" in errors[-1] and "run the same command again" in errors[-1]
+    assert not made.exists()
+    assert scripts.mogrify_video.main(arguments) == 0
+    assert chunk.read_bytes() == data and made.read_bytes() == whole
+    assert "strokes of another layout were followed anew" in capsys.readouterr().out
 
 
 def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):

@@ -1,12 +1,14 @@
-"""cadl/console.py, files.py, gallery.py, clips.py's geometry, and the samples."""
+"""cadl/console.py, files.py, gallery.py, the geometry of a clip, and the samples."""
 
 import errno
 import os
 import subprocess
 import sys
 
-from cadl import clips, console, files, gallery, video
+from cadl import console, files, gallery
+from cadl.conversion import clip
 from cadl.tiles import Crop
+from cadl.video import reader
 from data import make_samples
 
 import numpy as np
@@ -117,29 +119,46 @@ def source_video(width, height, aspect=1):
 
 
 @pytest.mark.parametrize(
-    ("size", "compare", "tile_size", "output"),
+    ("size", "compare", "draft", "picture", "output"),
     [
-        ("source", "none", (320, 136), (1280, 544)),
-        ("source", "side", (320, 136), (2560, 544)),
-        ((640, 480), "none", (320, 136), (640, 480)),
+        ("source", "none", False, (1280, 544), (1280, 544)),
+        ("source", "side", False, (1280, 544), (2560, 544)),
+        ("source", "side", True, (640, 272), (2560, 544)),
+        ((640, 480), "none", False, (640, 480), (640, 480)),
+        ((640, 480), "none", True, (320, 240), (640, 480)),
     ],
 )
-def test_sizes_on_the_way(size, compare, tile_size, output):
+def test_sizes_on_the_way(size, compare, draft, picture, output):
     crop = Crop(88, 0, 88, 0)
-    found = clips.Geometry.of(source_video(1280, 720), crop, size, compare, scale=1)
-    assert (found.tile_size, found.output_size) == (tile_size, output)
+    found = clip.Geometry.of(source_video(1280, 720), crop, size, compare, draft)
+    assert found.tile_size == (320, 136) and found.tracked_size == (320, 136)
+    assert (found.picture_size, found.output_size) == (picture, output)
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 180), (1280, 544), (200, 356), (100, 100)])
+def test_what_a_tile_was_cut_to_is_enlarged_back_to_its_place(width, height):
+    """A slope over the frame comes back as that slope, whatever the tile mirrors round it."""
+    geometry = clip.Geometry.of(source_video(width, height), Crop(), "source", "none")
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) + np.float32(0.5)
+    slope = np.stack([200 * x / width, 200 * y / height, 0 * x], axis=-1)
+    tile = geometry.tile(np.round(slope).astype(np.uint8)).astype(np.float32)
+    small = tile.reshape(45, 4, 80, 4, 3).mean((1, 3))
+    back = geometry.enlarge_from_tile(small, (width, height))
+    inner = np.s_[height // 10 : -height // 10, width // 10 : -width // 10]
+    np.testing.assert_allclose(back[inner], slope[inner], atol=1.5)
 
 
 def test_an_inset_is_a_small_original_in_the_corner():
-    originals, drawn = (np.full((1, 40, 80, 3), level, np.uint8) for level in (200, 10))
-    both = clips.Encoding(None, "inset", 20, "superfast").compose(originals, drawn)
-    assert both[0, 0, 0, 0] == 200 and both[0, 9, 19, 0] == 200
-    assert both[0, 10, 0, 0] == 10 and both[0, 0, 20, 0] == 10
+    original, drawn = (np.full((40, 80, 3), level, np.uint8) for level in (200, 10))
+    both = clip.Encoding(None, "inset", 20, "superfast").compose(original, drawn)
+    assert both[0, 0, 0] == 200 and both[9, 19, 0] == 200
+    assert both[10, 0, 0] == 10 and both[0, 20, 0] == 10
+    assert (drawn == 10).all()
 
 
 def test_batches_never_reach_over_a_boundary():
     frames = [np.zeros((2, 2, 3), np.uint8)] * 45
-    sizes = [len(batch) for batch in clips.batches(iter(frames), 20)]
+    sizes = [len(batch) for batch in clip.batches(iter(frames), 20)]
     assert sizes == [8, 8, 4, 8, 8, 4, 5]
 
 

@@ -2,9 +2,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from cadl import metrics, tiles
+from cadl.tiles import Crop
 from cadl.video import reader, writer
 from cadl.video.shots import ShotFinder
-from cadl.tiles import Crop
 
 import numpy as np
 import pytest
@@ -55,9 +55,9 @@ def test_frames_keep_their_colours(tmp_path):
     frame = colours.astype(np.uint8).repeat(64, 0)[None].repeat(64, 0)
     path = tmp_path / "bars.mp4"
     size = (320, 64)
-    with writer.FrameWriter(path, rate=Fraction(25), size=size, output_size=size, crf=1) as writer:
+    with writer.FrameWriter(path, rate=Fraction(25), size=size, output_size=size, crf=1) as film:
         for _ in range(5):
-            writer.write(frame)
+            film.write(frame)
     back, _ = read_all(reader.probe(path))
     middles = back[2][32, 32::64].astype(int)
     assert np.abs(middles - colours).max() <= 4
@@ -75,8 +75,8 @@ def test_frames_beside_a_cut_are_as_good_as_others(tmp_path):
     size = (320, 176)
     with writer.FrameWriter(
         path, rate=Fraction(25), size=size, output_size=size, preset="superfast"
-    ) as writer:
-        writer.write(frames)
+    ) as film:
+        film.write(frames)
     back, _ = read_all(reader.probe(path))
     found = metrics.psnr(tiles.to_float(frames), tiles.to_float(np.stack(back)))
     assert found.shape == (34,)
@@ -89,8 +89,8 @@ def test_variable_times_are_kept(tmp_path):
     frames = np.random.default_rng(0).integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
     with writer.FrameWriter(
         path, rate=Fraction(25), size=(64, 64), output_size=(64, 64), times=times
-    ) as writer:
-        writer.write(frames)
+    ) as film:
+        film.write(frames)
     source = reader.probe(path)
     assert source.variable_rate
     _, found = read_all(source)
@@ -107,8 +107,8 @@ def test_variable_times_are_kept_over_long_segments(tmp_path):
         with writer.FrameWriter(
             segments[-1], rate=Fraction(25), size=(64, 64), output_size=(64, 64),
             times=times[first:last] - times[first],
-        ) as writer:  # fmt: skip
-            writer.write(np.full((last - first, 64, 64, 3), 90, np.uint8))
+        ) as film:  # fmt: skip
+            film.write(np.full((last - first, 64, 64, 3), 90, np.uint8))
     joined = tmp_path / "joined.mp4"
     writer.join_segments(segments, joined, durations=durations)
     _, found = read_all(reader.probe(joined))
@@ -122,8 +122,8 @@ def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(tmp_path, cl
         segments.append(tmp_path / f"segment-{number:05d}.mp4")
         with writer.FrameWriter(
             segments[-1], rate=RATE, size=(320, 176), output_size=(320, 176)
-        ) as writer:
-            writer.write(frames[start : start + 25])
+        ) as film:
+            film.write(frames[start : start + 25])
     durations = [float(n / RATE) for n in (25, 25, FRAMES - 50)]
     joined = tmp_path / "it's joined.mp4"
     assert writer.join_segments(segments, joined, durations=durations, sound=clip) == "aac copied"
@@ -238,8 +238,8 @@ def test_sound_keeps_its_distance_to_the_picture(variants, tmp_path, ffmpeg):
     segment = tmp_path / "segment-00000.mp4"
     with writer.FrameWriter(
         segment, rate=source.rate, size=(320, 176), output_size=(320, 176)
-    ) as writer:
-        writer.write(read_all(source)[0])
+    ) as film:
+        film.write(read_all(source)[0])
     target = tmp_path / "out.mp4"
     writer.join_segments(
         [segment], target, durations=[24 / float(RATE)], sound=source,
@@ -264,8 +264,8 @@ def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
     segment = tmp_path / "segment-00000.mp4"
     with writer.FrameWriter(
         segment, rate=source.rate, size=(320, 176), output_size=(320, 176)
-    ) as writer:
-        writer.write(read_all(source)[0])
+    ) as film:
+        film.write(read_all(source)[0])
     target = tmp_path / "out.mp4"
     said = writer.join_segments([segment], target, durations=[24 / float(RATE)], sound=source)
     assert said == "pcm_s16le re-encoded to AAC"

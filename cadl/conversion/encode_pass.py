@@ -6,6 +6,7 @@ made from the same frames in the same batches, so that an interrupted pass ends 
 
 import contextlib
 import functools
+import io
 import os
 import shutil
 import zipfile
@@ -362,6 +363,8 @@ def _join_chunks(chunks: list[Path], count: int, joined: Path) -> None:
 
 
 def _save_chunk(path: Path, chunk: list[np.ndarray]) -> None:
-    with files.whole_file(path) as temporary, temporary.open("wb") as file:
-        np.save(file, np.concatenate(chunk))
+    buffer = io.BytesIO()  # of a full disk NumPy says only that it wrote less than it was to
+    np.save(buffer, np.concatenate(chunk))
+    with files.whole_file(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
     chunk.clear()

@@ -310,7 +310,7 @@ class _Stream:
                 return
             start, self._next = self._next, self._next + len(batch)
             if self._next > self._rendering.total:
-                self._complain(self._next)
+                self._complain(f"more than {self._rendering.total}")
             if self._next <= first:
                 continue
             moved = self._rendering.painter.move(start, list(batch))
@@ -324,7 +324,7 @@ class _Stream:
         if self._next != self._rendering.total:
             self._complain(self._next)
 
-    def _complain(self, count: int) -> None:
+    def _complain(self, count: int | str) -> None:
         raise RuntimeError(
             f"{self._rendering.clip.source.path} gave {count} frames in the second pass and "
             f"{self._rendering.total} in the first: run the same command again, which does both "

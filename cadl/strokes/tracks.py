@@ -172,7 +172,7 @@ class LayerTracker:
             bad = np.zeros(count, bool)
             measured = darts if metric is None else darts @ metric
             bad[np.maximum(*close_pairs(measured, distance))] = True
-            darts = darts[~bad].astype(np.float32)
+            darts = darts[~bad & ~self._outside(darts)].astype(np.float32)
             identities = self.next_identity + np.arange(len(darts))
             self.next_identity += len(darts)
             if need is not None:

@@ -1,0 +1,166 @@
+import dataclasses
+
+from cadl.strokes.drawing import Strokes, draw_strokes
+from cadl.strokes.hand import Hand
+from cadl.strokes.looks import Looks, unit_vectors
+
+import cv2
+import numpy as np
+import pytest
+
+# One layer, and nothing left to chance: blunt strokes that are all alike.
+PLAIN = Hand(
+    width=20.0, aspect=4.0, under=0.0, finest=20.0, sizes=0.0, tilt=0.0, bend=0.0, taper=0.0,
+    ragged=0.0, bristles=0.0, relief=0.0, light=0.0, hue=0.0,
+)  # fmt: skip
+LIVELY = Hand(width=20.0, under=0.0, finest=20.0)
+BLACK = np.zeros((360, 640, 3), np.uint8)
+
+
+def strokes_of(places, angles, colours, *, bend=0.0, lean=0.0, reach=1.0, growth=1.0, start=0):
+    count = len(places)
+    angles = np.broadcast_to(np.float32(angles), count)
+    axis = np.stack([np.cos(2 * angles), np.sin(2 * angles)], axis=1).astype(np.float32)
+    along = unit_vectors(axis)
+    looks = Looks(
+        axis, np.float32(bend) * along, np.full(count, reach, np.float32),
+        np.float32(lean) * along, np.full(count, 9, np.float32),
+        np.broadcast_to(np.float32(colours), (count, 3)),
+    )  # fmt: skip
+    return Strokes(
+        np.array(places, np.float32), np.arange(start, start + count),
+        np.full(count, growth, np.float32), looks,
+    )  # fmt: skip
+
+
+def many(count=400, seed=0):
+    rng = np.random.default_rng(seed)
+    places = rng.random((count, 2)) * (320, 180)
+    return strokes_of(
+        places, rng.random(count) * np.pi, rng.random((count, 3)), bend=0.01, lean=0.2, reach=0.8
+    )
+
+
+def test_at_strength_0_the_canvas_stays_as_it_is_bit_for_bit():
+    canvas = np.random.default_rng(0).integers(0, 256, (360, 640, 3)).astype(np.uint8)
+    before = canvas.copy()
+    drawn = draw_strokes(canvas, [many()], LIVELY, strength=0.0)
+    np.testing.assert_array_equal(drawn, before)
+    np.testing.assert_array_equal(canvas, before)
+    assert (draw_strokes(canvas, [many()], LIVELY) != before).any()
+    np.testing.assert_array_equal(canvas, before)  # what is given is never drawn upon
+
+
+def covered(size, place, degrees, **options):
+    """Draws one white stroke on black; returns what it covers, and each pixel's place in it."""
+    width, height = size
+    scale = max(size) / 320
+    angle = np.radians(degrees)
+    own = strokes_of([place], angle, 1.0, **options)
+    drawn = draw_strokes(np.zeros((height, width, 3), np.uint8), [own], PLAIN)[..., 0] / 255
+    y, x = np.mgrid[0:height, 0:width] + 0.5
+    x, y = (v - scale * (p + 0.5) for v, p in zip((x, y), place, strict=True))
+    return drawn, x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+
+
+@pytest.mark.parametrize("size", [(320, 180), (640, 360), (1280, 544), (360, 640)])
+@pytest.mark.parametrize("degrees", [0, 30, 90, 115])
+def test_a_stroke_covers_its_place_its_length_and_its_width_and_nothing_else(size, degrees):
+    drawn, along, across = covered(size, (100.3, 71.8), degrees)
+    scale = max(size) / 640
+    half_length, half_width = 0.5 * 80 * scale, 0.5 * 20 * scale
+    beyond = np.maximum(np.abs(along) - half_length, np.abs(across) - half_width)
+    assert drawn[beyond > 1].max() < 0.5 and not drawn[beyond > 1.75].any()  # faint
+    within = np.hypot(along / (half_length - 1), across / (half_width - 1)) < 0.96
+    assert within.sum() > 100 and drawn[within].min() > 0.99
+    # Blunt, most of a rectangle; smoothed edges add half a pixel all round.
+    assert 3.2 * half_length * half_width < drawn.sum()
+    assert drawn.sum() < 4 * (half_length + 0.5) * (half_width + 0.5)
+
+
+def test_a_stroke_of_half_growth_is_half_as_long_and_broad():
+    whole, half = (covered((2560, 1440), (100, 70), 30, growth=g)[0].sum() for g in (1.0, 0.5))
+    assert half == pytest.approx(whole / 4, rel=0.05)
+
+
+def test_a_stroke_leans_where_it_reaches_further():
+    drawn, along, _ = covered((640, 360), (100, 70), 30, lean=0.4, reach=0.6)
+    ahead, behind = (np.abs(along[(drawn > 0.5) & side]).max() for side in (along > 0, along < 0))
+    assert ahead == pytest.approx(40, abs=1.5) and behind == pytest.approx(0.2 * 40, abs=1.5)
+
+
+@pytest.mark.parametrize("bend", [-0.02, 0.02])
+def test_a_stroke_bends_to_the_side_of_its_sign(bend):
+    drawn, along, across = covered((640, 360), (100, 70), 20, bend=bend)
+    ends = (drawn > 0.5) & (np.abs(along) > 25)
+    middle = (drawn > 0.5) & (np.abs(along) < 5)
+    assert np.sign(across[ends].mean() - across[middle].mean()) == np.sign(bend)
+    wanted = 0.5 * 0.5 * bend * np.square(along[ends]).mean()  # in pixels of 640
+    assert across[ends].mean() == pytest.approx(wanted, abs=1)
+
+
+@pytest.mark.parametrize("hand", [PLAIN, LIVELY])
+def test_half_a_turn_of_the_direction_draws_the_same(hand):
+    """Just before and just after the angle at which the direction's sign changes."""
+    rng = np.random.default_rng(2)
+    places, colours = rng.random((150, 2)) * (320, 180), rng.random((150, 3))
+    upward = np.float32([0, 1])
+    drawn = []
+    for degrees in (89.9, 90.1):
+        own = strokes_of(places, np.radians(degrees), colours, reach=0.7)
+        vectors = [np.tile(size * upward, (150, 1)) for size in (0.02, 0.3)]
+        looks = dataclasses.replace(own.looks, bend=vectors[0], lean=vectors[1])
+        own = dataclasses.replace(own, looks=looks)
+        drawn.append(draw_strokes(BLACK, [own], hand).astype(float))
+    assert np.sign(unit_vectors(own.looks.axis)[:, 1]).max() == -1  # it did turn
+    differences = np.abs(drawn[0] - drawn[1])
+    assert differences.mean() < 1.5 and (differences.max(axis=2) > 60).mean() < 0.005
+    assert drawn[0].mean() > 20
+
+
+def test_at_two_sizes_the_drawing_agrees():
+    small, large = (
+        draw_strokes(np.zeros((height, width, 3), np.uint8), [many()], PLAIN)
+        for width, height in ((640, 360), (1280, 720))
+    )
+    reduced = cv2.resize(large, (640, 360), interpolation=cv2.INTER_AREA).astype(float)
+    differences = np.abs(reduced - small)
+    assert differences.mean() < 3.5 and np.quantile(differences, 0.99) < 75
+    aside = np.abs(np.roll(reduced, 2, axis=1) - small)
+    assert aside.mean() > 2 * differences.mean()
+
+
+def test_the_order_of_drawing_is_by_identity_and_not_by_the_order_of_arrays():
+    own, order = many(), np.random.default_rng(3).permutation(400)
+    mixed = Strokes(
+        own.places[order], own.identities[order], own.growth[order],
+        Looks.of_table(own.looks.table()[order]),
+    )  # fmt: skip
+    drawn = draw_strokes(BLACK, [own], LIVELY)
+    np.testing.assert_array_equal(draw_strokes(BLACK, [mixed], LIVELY), drawn)
+    others = dataclasses.replace(own, identities=own.identities[::-1].copy())
+    assert (draw_strokes(BLACK, [others], LIVELY) != drawn).any()
+
+
+def test_a_finer_stroke_that_adds_nothing_is_not_drawn():
+    hand = dataclasses.replace(PLAIN, finest=10.0)
+    assert len(hand.layers()) == 2
+    broad, fine = strokes_of([(-500, -500)], 0, 1.0), strokes_of([(100, 70)], 0, 1.0)
+    seen = []
+    for need in (0.0, 9.0):
+        looks = dataclasses.replace(fine.looks, need=np.float32([need]))
+        own = dataclasses.replace(fine, looks=looks)
+        seen.append(draw_strokes(BLACK, [broad, own], hand).any())
+    assert seen == [False, True]
+
+
+def test_relief_lights_paint_and_leaves_an_empty_canvas_alone():
+    grey = np.full((360, 640, 3), 128, np.uint8)
+    hand = dataclasses.replace(PLAIN, relief=1.0)
+    none = strokes_of([(-500, -500)], 0, 1.0)
+    np.testing.assert_array_equal(draw_strokes(grey, [none], hand), grey)
+    own = many()
+    looks = dataclasses.replace(own.looks, colours=np.full((400, 3), 128 / 255, np.float32))
+    lit = draw_strokes(grey, [dataclasses.replace(own, looks=looks)], hand).astype(int)
+    assert lit.min() < 120 and lit.max() > 136 and abs(lit.mean() - 128) < 2
+    assert np.ptp(lit, axis=2).max() == 0  # light has no colour

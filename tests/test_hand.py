@@ -1,0 +1,63 @@
+import dataclasses
+import math
+
+from cadl.strokes.hand import CANVAS, MAX_LAYERS, TRACKED, Hand
+
+import pytest
+
+SMALLER = TRACKED / CANVAS
+
+
+def test_layers_are_half_as_broad_one_by_one_down_to_the_finest():
+    hand = Hand(width=16.0, under=1.5, finest=4.0)
+    widths = [2 * layer.width / SMALLER for layer in hand.layers()]
+    assert widths == pytest.approx([24, 16, 8, 4])
+    lengths = [2 * layer.length / SMALLER for layer in hand.layers()]
+    assert lengths == pytest.approx([hand.aspect * width for width in widths])
+
+
+def test_the_finest_layer_is_never_finer_than_asked_for():
+    widths = [2 * layer.width / SMALLER for layer in Hand(width=15.0, finest=4.8).layers()]
+    assert widths == pytest.approx([24, 15, 7.5, 4.8])
+
+
+def test_finer_layers_know_what_they_refine():
+    under, broad, *finer = Hand().layers()
+    assert under.coarser == broad.coarser == 0 and len(finer) == 2
+    assert [layer.coarser for layer in finer] == [broad.width, finer[0].width]
+
+
+def test_without_underpainting_the_first_layer_is_the_broad_one():
+    hand = Hand(under=0.0, width=12.0, finest=12.0)
+    (layer,) = hand.layers()
+    assert 2 * layer.width / SMALLER == pytest.approx(12)
+
+
+def test_there_are_never_more_layers_than_can_be_drawn():
+    assert len(Hand(width=60.0, finest=1.0).layers()) == MAX_LAYERS
+
+
+def test_twice_the_cover_has_half_the_canvas_for_each_stroke():
+    thin, thick = (Hand(cover=cover).layers()[1] for cover in (1.1, 2.2))
+    assert thin.spacing**2 / thick.spacing**2 == pytest.approx(2)
+    assert (thin.width, thin.length) == (thick.width, thick.length)
+
+
+def test_strokes_cover_the_canvas_as_often_as_asked_for():
+    hand = Hand(width=20.0, aspect=4.0, cover=3.0)
+    layer = hand.layers()[1]
+    area = 0.8 * (2 * layer.width) * (2 * layer.length)  # of a stroke, by its rectangle
+    assert area / (0.9 * layer.spacing**2) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("name", ["width", "aspect", "under", "finest", "cover", "detail"])
+def test_the_layout_tells_hands_apart_whose_strokes_lie_elsewhere(name):
+    other = dataclasses.replace(Hand(), **{name: 1.21 * getattr(Hand(), name)})
+    assert other.layout() != Hand().layout()
+    assert all(math.isfinite(number) for number in other.layout())
+
+
+@pytest.mark.parametrize("name", "sizes tilt bend taper ragged bristles relief light hue".split())
+def test_the_layout_leaves_out_what_strokes_look_like(name):
+    other = dataclasses.replace(Hand(), **{name: 0.5 * getattr(Hand(), name)})
+    assert other != Hand() and other.layout() == Hand().layout()

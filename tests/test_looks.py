@@ -1,0 +1,188 @@
+from cadl.strokes import looks
+from cadl.strokes.hand import Hand
+from cadl.strokes.looks import WINDOW, Looks, TrackAverager, measure_looks, unit_vectors
+from cadl.strokes.tracks import LIVES, SUDDEN
+
+import numpy as np
+import pytest
+
+HEIGHT, WIDTH = 180, 320
+HAND = Hand()
+LAYERS = HAND.layers()
+Y, X = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+RNG = np.random.default_rng(0)
+
+
+def measured(light, places, colours=None):
+    """Measures strokes of all layers at the same places in a grey picture of light in [0, 1]."""
+    frame = np.repeat(np.round(255 * light)[..., None], 3, axis=2).astype(np.uint8)
+    colours = frame if colours is None else colours
+    return measure_looks(frame, colours, HAND, [places] * len(LAYERS))
+
+
+def some_places(count=200, border=40):
+    room = np.array([WIDTH - 2 * border, HEIGHT - 2 * border])
+    return (border + RNG.random((count, 2)) * room).astype(np.float32)
+
+
+@pytest.mark.parametrize("degrees", [0, 20, 45, 70, 90, 135, 160])
+def test_strokes_lie_along_stripes(degrees):
+    """Of a known angle, clockwise from the right."""
+    angle = np.radians(degrees)
+    across = Y * np.cos(angle) - X * np.sin(angle)
+    for own in measured(0.5 + 0.4 * np.sin(across / 2.5), some_places()):
+        wanted = np.array([np.cos(2 * angle), np.sin(2 * angle)])
+        errors = 0.5 * np.arccos(np.clip(own.axis @ wanted, -1, 1))
+        assert np.degrees(errors).max() < 3
+        np.testing.assert_allclose(np.linalg.norm(own.axis, axis=1), 1, atol=1e-4)
+        along = unit_vectors(own.axis)
+        assert np.abs(along @ [np.cos(angle), np.sin(angle)]).min() > 0.998
+        assert np.abs(own.bend).max() < 0.004  # they are straight
+
+
+def test_strokes_on_rings_bend_with_them():
+    centre = np.array([WIDTH / 2, HEIGHT / 2])
+    radius = np.hypot(X - centre[0], Y - centre[1])
+    turn = RNG.random(200) * 2 * np.pi
+    distance = 45 + 25 * RNG.random(200)
+    places = centre + distance[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    for own in measured(0.5 + 0.4 * np.sin(radius / 2.5), places.astype(np.float32)):
+        along = unit_vectors(own.axis)
+        rate = (own.bend * along).sum(axis=1)
+        across = np.stack([-along[:, 1], along[:, 0]], axis=1)  # where a positive bend goes
+        inward = (centre - places) / distance[:, None]
+        bent = rate * (across * inward).sum(axis=1) * distance
+        assert np.quantile(bent, 0.05) > 0.7 and np.quantile(bent, 0.95) < 1.3  # 1 / radius
+        assert np.median(bent) == pytest.approx(1, abs=0.1)
+
+
+def test_the_reach_of_a_stroke_ends_at_an_edge():
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    frame[:, 160:] = 255
+    places = np.array([[100, 90], [155, 90], [151, 90], [165, 90]], np.float32)
+    way = np.tile(np.float32([10, 0]), (4, 1))
+    forward, back = looks._reach(frame, places, way)
+    least, step = 0.15, 0.85 / 3  # a stroke keeps the least, and what is open of three steps
+    np.testing.assert_allclose(forward, [1, least + step, least + 2 * step, 1], atol=1e-5)
+    np.testing.assert_allclose(back, [1, 1, 1, least + step], atol=1e-5)
+
+
+def test_behind_an_edge_a_stroke_does_not_come_out_again():
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    frame[:, 105:108] = 255  # a line, between two places of the same colour
+    forward, back = looks._reach(
+        frame, np.array([[100, 90]], np.float32), np.array([[20, 0]], np.float32)
+    )
+    assert forward[0] == pytest.approx(0.15) and back[0] == pytest.approx(1)
+
+
+def test_on_an_even_picture_strokes_are_whole_and_finer_ones_are_not_needed():
+    places = some_places()
+    broad, same, fine, finer = measured(np.full((HEIGHT, WIDTH), 0.5), places)
+    for own in (broad, same, fine, finer):
+        np.testing.assert_allclose(own.reach, 1, atol=1e-5)
+        np.testing.assert_allclose(own.lean, 0, atol=1e-5)
+        np.testing.assert_allclose(own.colours, 128 / 255, atol=1e-6)
+    assert (broad.need == 9).all() and (same.need == 9).all()
+    assert not fine.need.any() and not finer.need.any()
+
+
+def test_colours_are_those_of_the_painter_and_not_the_frames():
+    painters = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    painters[..., 0], painters[..., 2] = np.uint8(X * 255 / WIDTH), 77
+    places = some_places()
+    for own in measured(0.5 + 0.4 * np.sin(X), places, painters):
+        np.testing.assert_allclose(own.colours[:, 0], places[:, 0] / WIDTH, atol=0.01)
+        np.testing.assert_allclose(own.colours[:, 1:] * 255, [[0, 77]] * len(places), atol=1e-4)
+
+
+def test_a_table_holds_all_looks():
+    for own in measured(0.5 + 0.4 * np.sin(X + Y), some_places(20)):
+        again = Looks.of_table(own.table())
+        assert own.table().shape == (20, 11)
+        for name, value in vars(own).items():
+            np.testing.assert_array_equal(getattr(again, name), value)
+
+
+class Population:
+    """Strokes that come and go at random, with a table each frame; some frames tell less."""
+
+    def __init__(self, frames=60, seed=1):
+        rng = np.random.default_rng(seed)
+        count, self.frames = 30, []
+        for number in range(frames):
+            fates = np.full(count if number else 0, LIVES, np.uint8)
+            if number:
+                fates[rng.random(count) < 0.06] = SUDDEN
+                count = int((fates == LIVES).sum()) + int(rng.integers(0, 4))
+            rows = None
+            if number % 2:
+                rows = np.arange((fates == LIVES).sum(), count)
+            known = count if rows is None else len(rows)
+            self.frames.append((rng.random((known, 3)).astype(np.float32), rows, fates, count))
+
+    def averaged(self, first=0, last=None, tables=None):
+        averager, found = TrackAverager(), []
+        for number, (table, rows, fates, count) in enumerate(self.frames[first:last], first):
+            own = table if tables is None else tables(number, table, rows)
+            found.append(averager.add(own, rows, fates, count))
+        return [own for own in [*found, *averager.finish()] if own is not None]
+
+
+def test_what_never_changes_stays_as_it_is():
+    people = Population()
+    found = people.averaged(tables=lambda number, table, rows: 0 * table + np.float32([1, 2, 3]))
+    assert [len(own) for own in found] == [count for *_, count in people.frames]
+    for own in found:
+        np.testing.assert_allclose(own, np.tile([1, 2, 3], (len(own), 1)), atol=1e-5)
+
+
+def test_the_average_looks_as_far_ahead_as_back():
+    """One frame that stands out is seen alike before and after it, and no further than WINDOW."""
+    averager, found = TrackAverager(), []
+    alive = np.full(1, LIVES, np.uint8)
+    for number in range(81):
+        table = np.full((1, 1), float(number == 40), np.float32)
+        found.append(averager.add(table, None, alive, 1))
+    found = [own for own in [*found, *averager.finish()] if own is not None]
+    curve = np.array([own[0, 0] for own in found])
+    assert len(curve) == 81
+    np.testing.assert_allclose(curve, curve[::-1], atol=1e-6)
+    assert (curve > 0).sum() == 2 * WINDOW + 1 and curve.argmax() == 40
+    wanted = np.exp(-0.5 * (np.arange(-WINDOW, WINDOW + 1) / looks.DEVIATION) ** 2)
+    np.testing.assert_allclose(curve[40 - WINDOW : 41 + WINDOW], wanted / wanted.sum(), atol=1e-5)
+
+
+def test_frames_further_than_the_window_change_nothing():
+    people = Population()
+    plain = people.averaged()
+    other = people.averaged(tables=lambda number, table, rows: table + 5 * (number == 30))
+    for number, (a, b) in enumerate(zip(plain, other, strict=True)):
+        if abs(number - 30) > WINDOW:
+            np.testing.assert_array_equal(a, b)
+    assert np.abs(plain[30] - other[30]).mean() > 0.1
+
+
+@pytest.mark.parametrize("start", [2, 16, 20])
+def test_an_average_that_begins_later_is_the_same_to_the_bit(start):
+    people = Population()
+    whole, later = people.averaged(), people.averaged(first=start)
+    assert len(later) == 60 - start
+    for number in range(start + WINDOW, 60):
+        np.testing.assert_array_equal(later[number - start], whole[number])
+    early = people.averaged(last=45)
+    for number in range(45 - WINDOW):
+        np.testing.assert_array_equal(early[number], whole[number])
+
+
+def test_strokes_are_averaged_with_themselves_alone():
+    """One that is born takes nothing from those before it, nor from its neighbours."""
+    averager, found = TrackAverager(), []
+    for number in range(40):
+        born, fates = number == 20, np.full(1 + (number > 20), LIVES, np.uint8)
+        count = 1 + (number >= 20)
+        table = np.array([[0.0], [7.0]], np.float32)[:count]
+        found.append(averager.add(table, None, fates[: count - born], count))
+    found = [own for own in [*found, *averager.finish()] if own is not None]
+    for number, own in enumerate(found):
+        np.testing.assert_allclose(own[:, 0], [0, 7][: 1 + (number >= 20)], atol=1e-5)
