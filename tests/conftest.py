@@ -238,7 +238,7 @@ def train_vae(run: Runner, paths: SimpleNamespace) -> None:
 
 def use_vae(run: Runner, paths: SimpleNamespace) -> None:
     run("train_refiner", tiles=paths.tiles, vae_run=paths.vae_run, run=paths.refiner_run, steps=4,
-        checkpoint_every=2, **LEARNING)  # fmt: skip
+        checkpoint_every=2, hand_steps=2, **LEARNING)  # fmt: skip
     run("export_graphs", tiles=paths.tiles, vae_run=paths.vae_run, refiner_run=paths.refiner_run,
         exported=paths.exported)  # fmt: skip
     run("evaluate_embeddings", tiles=paths.tiles, exported=paths.exported, report=paths.report)

@@ -72,9 +72,9 @@ def analyse(part, folder, value=1.0):
     return encode_pass.analyse_video(part, geometry, Hand(), encode, "none", folder)
 
 
-def unchanged(codes, seen, strengths):
-    matrices = np.tile(np.eye(3, dtype=np.float32), (len(seen), 1, 1))
-    return np.zeros((len(seen), 45, 80, 3), np.float32), matrices
+def unchanged(codes, own):
+    matrices = np.tile(np.eye(3, dtype=np.float32), (len(codes), 1, 1))
+    return np.zeros((len(codes), 45, 80, 3), np.float32), matrices
 
 
 def rendering_of(part, folder, workers, *, strength=0.0, crf=20, hold_frames=1):

@@ -68,20 +68,17 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     refined = np.asarray(refiner_graph.refine(pictures, pixels, strength))
     assert refined.dtype == np.float32 and refined.shape == pixels.shape
     assert refined.min() >= 0 and refined.max() <= 1
-    changed = stylizer.change(encoded["z_mean"], pixels, strength)
+    own = encoded["z_mean"]
+    moved = np.concatenate([own[:1], own[::-1][1:]])
+    changed = stylizer.change(moved, own)
     offset, matrix = np.asarray(changed["offset"]), np.asarray(changed["matrix"])
     assert offset.dtype == matrix.dtype == np.float32
     assert offset.shape == (3, 45, 80, 3) and matrix.shape == (3, 3, 3)
-    np.testing.assert_array_equal(matrix[0], np.eye(3))
+    np.testing.assert_allclose(matrix[0], np.eye(3), atol=1e-6)
     np.testing.assert_allclose(offset[0], 0, atol=1e-6)
-    originals = tiles.to_float(pixels)
-    wanted = colour_transfer.frame_change(pictures, originals, strength)
+    wanted = colour_transfer.frame_change(vae_graph.decode(moved), pictures)
     np.testing.assert_allclose(offset, wanted[0], atol=1e-4)
     np.testing.assert_allclose(matrix, wanted[1], atol=1e-4)
-    # Half the strength moves half as far.
-    whole = stylizer.change(encoded["z_mean"][1:2], pixels[1:2], np.ones(1, np.float32))
-    np.testing.assert_allclose(2 * offset[1], whole["offset"][0], atol=1e-4)
-    assert np.abs(offset[2]).mean() > 0.01
     assert "largest difference from the checkpoints" in project.outputs["export_graphs"]
 
 

@@ -34,12 +34,9 @@ def test_results_come_back_as_if_called_here():
 def test_work_is_done_in_other_processes_and_in_several_at_once():
     with WorkerPool(2) as pool:
         assert pool.count == 2
-        started = time.monotonic()
-        waiting = [pool.submit(time.sleep, 0.5) for _ in range(2)]
-        for future in waiting:
-            future.result()
-        assert time.monotonic() - started < 0.95 + 5 * (os.cpu_count() == 1)
+        long_one = pool.submit(time.sleep, 2)
         assert pool.submit(os.getpid).result() != os.getpid()
+        assert not long_one.done()
 
 
 def test_exceptions_come_back_and_the_process_works_on():
