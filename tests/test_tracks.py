@@ -229,7 +229,7 @@ def test_strokes_that_crowd_go_one_by_one():
         now = tracker.add(number, frame, flow)
         for layer, own in zip(HAND.layers()[:2], now):
             crowded += (own.fates == CROWD_OUT).sum()
-            cells = own.places[: (own.fates == LIVES).sum()] // (0.42 * layer.spacing)
+            cells = own.places[: (own.fates == LIVES).sum()] // (0.55 * layer.spacing)
             assert number == 0 or len(np.unique(cells, axis=0)) == len(cells)
     assert crowded > 200
 

@@ -30,7 +30,7 @@ from cadl.video.shots import ShotFinder
 import cv2
 import numpy as np
 
-PASS_FORMAT = 8  # of what is kept; raise when its contents change
+PASS_FORMAT = 9  # of what is kept; raise when its contents change
 KEPT_PASSES = 4  # over one video
 LATENTS, OBSERVED = "latents.npy", "observed.npz"  # what is kept; the latter is written last
 TRACKED_FRAMES = "tracks.json"  # beside the tracks, written last: how many frames they are of

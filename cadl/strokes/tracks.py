@@ -18,7 +18,7 @@ import numpy as np
 
 Flow = tuple[np.ndarray, np.ndarray]  # forward and backward, as `video.flow.Flow`
 
-BIRTH, CROWDED = 0.83, 0.42  # spacings: nothing nearer, a birth; two in such a cell, one goes
+BIRTH, CROWDED = 0.83, 0.55  # spacings: nothing nearer, a birth; two in such a cell, one goes
 FILL_ROUNDS, BIRTH_ROUNDS = 8, 1  # of darts, in a new shot and in each frame
 MARGIN = 2.0  # spacings round the frame where strokes live, too
 NEIGHBOURHOOD, FEW = 1.6, 4  # of the spacing; fewer older strokes than FEW there, and all is new
@@ -159,7 +159,10 @@ class LayerTracker:
         rng = np.random.default_rng([self.salt, number])
         distance = BIRTH * self.layer.spacing
         for _ in range(rounds):
-            free, side = free_places(self.places, self.size, self.margin, distance, self.metric)
+            # Other rasters find the gaps that one leaves; a shot goes on with always the same one,
+            # or a still picture would fill up.
+            margin = self.margin + (distance * float(rng.random()) if rounds > 1 else 0.0)
+            free, side = free_places(self.places, self.size, margin, distance, self.metric)
             if need is not None:  # no darts where no stroke can be wanted
                 free = free[sample(need, free + 0.5 * side)[:, 0] > LOOSE * WANTED[0]]
             if not len(free):
