@@ -119,6 +119,8 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     base = own.looks.colours[kept]
     if layer.tones:
         base = hand.tint * base + (1 - hand.tint) * np.array(hand.ink, np.float32)
+    elif hand.bare > 0 and number == 0:
+        base = base + strength * hand.bare * _making_up(hand) * (base - np.float32(hand.ground))
     differing = strength if layer.tones else strength * CALMER ** max(0, number - 1)
     colours = _colours(base, hand, chance[kept], differing)
     low, high = polygons.min(axis=1), polygons.max(axis=1)
@@ -226,6 +228,15 @@ def _colours(colours, hand: Hand, chance, strength: float) -> np.ndarray:
     hue = hand.hue * spread * hue
     height = np.float32(128) + 90.0 * (chance[:, 5:6] - 0.5)
     return np.concatenate([np.clip(255 * (colours + light + hue), 0, 255), height], axis=1)
+
+
+def _making_up(hand: Hand) -> float:
+    """Returns by how much strokes exceed the ground, so that both together have the right colour.
+
+    It is the ground's share of the canvas over the strokes'.
+    """
+    open_ground = float(np.exp(-1.25 * hand.cover))
+    return min(1.0, open_ground / (1.0 - open_ground))
 
 
 def _light(board: np.ndarray, relief: float, scale: float) -> np.ndarray:

@@ -25,9 +25,10 @@ SCALE = CANVAS / TRACKED  # drawn pixels of a close-up for each one that strokes
 BLUR = 5.0  # pixels of a close-up: takes strokes away
 SHARPENINGS = 6
 COMMON = 0.015  # share of most pictures from which on a colour is their ground, or their ink
-FORMS, FORMS_WEIGHT = 4.0, 0.5  # pixels of the blur that leaves forms; weight of losing them
+FORMS, FORMS_WEIGHT = 8.0, 0.2  # pixels of the blur that leaves forms; weight of losing them
 FEW, MANY = 3, 8  # close-ups that recipes of the library, and refined ones, are compared on
 FINALISTS = 5
+LONGEST = 12.0  # of a brush, over the width
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 SEARCHED = {
     "brush": "width aspect finest cover sizes tilt bend taper ragged bristles relief soft light "
@@ -216,7 +217,7 @@ def library(reading: Reading) -> list[Hand]:
     brush = Hand(**own)
     dots = dataclasses.replace(
         brush, **plain, aspect=1.0, tilt=1.0, bend=0.0, under=0.0, finest=60.0, sizes=0.15,
-        taper=0.3, bare=1.0, light=0.08, hue=0.06, cover=1.1,
+        taper=0.3, bare=1.0, light=0.1, hue=0.07, cover=1.7,
     )  # fmt: skip
     pencil = Hand(
         kind="hatching", **own, **plain, width=1.3, aspect=22.0, cover=0.35, sizes=0.3, tilt=0.04,
@@ -313,6 +314,8 @@ def search(
 def _moved(hand: Hand, name: str, by: float) -> Hand:
     """Returns a hand with one number moved by a share of its range."""
     low, high, logarithmic = RANGES[name]
+    if name == "aspect" and hand.kind == "brush":
+        high = LONGEST  # longer strokes than any brush has look like grass, and fit too well
     value = getattr(hand, name)
     if logarithmic:
         value = float(np.exp(np.log(value) + by * np.log(high / low)))

@@ -19,9 +19,9 @@ QUANTILES = np.linspace(0.005, 0.995, 100)
 # Columns: light, warm less cold, green less magenta.
 OPPONENT = np.array([LUMINANCE, (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25)], np.float32).T
 WEIGHTS = {
-    "patches0": 1.5, "patches1": 2.0, "patches2": 1.5, "patches3": 0.5, "reach": 3.0,
-    "tensor1": 1.0, "tensor2": 1.0, "directions": 0.7, "forms": 0.7, "gradient": 0.7, "light": 0.7,
-    "local": 2.0, "chroma": 0.7, "tone": 0.7,
+    "patches0": 1.5, "patches1": 2.0, "patches2": 1.5, "patches3": 1.0, "reach": 3.0,
+    "tensor1": 2.0, "tensor2": 2.0, "directions": 0.7, "forms": 0.7, "gradient": 0.7, "light": 0.7,
+    "local": 2.0, "chroma": 0.7, "tone": 1.5,
 }  # fmt: skip
 
 
