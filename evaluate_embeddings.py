@@ -68,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     for section in console.progress(exploration.SECTIONS, unit="section", label="page"):
         section(page, scene)
+    exploration.add_hands(page, settings.tiles, settings.exported, scene.names("painting"))
     written = page.save()
     console.finish(
         f"Wrote statistics of {len(sources)} sources to {settings.exported}/embeddings.npz and a "

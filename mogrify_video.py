@@ -266,69 +266,107 @@ def convert(
         source, own_crop = look()
         clip, geometry = plan(source, own_crop, size, settings)
         passes = work / "passes" / shards.source_name(path.stem)
-        brushwork = Brushwork(geometry, hand, draft=settings.quality == "draft")
         with ThreadPoolExecutor(1) as pool:
             prepared = pool.submit(warm_up, model)
             analysis = encode_pass.analyse_video(
                 clip, geometry, hand, encode_with(model), model.about["vae"], passes
             )
             prepared.result()
-        encoded = analysis.encoded
-        distance = tell_distance(path, encoded, model)
-        move = encoded.style_move(style.painter, settings.style_map)
-        smoothing = settings.smoothing_seconds * float(clip.source.rate)
-
-        samples = encoded.sample_indices, encoded.samples
-
-        def render(strength: float) -> render_pass.Rendering:
-            strengths = encoded.strengths(strength)
-            codes = encode_pass.MovedCodes(encoded, smoothing, move, strengths)
-            painter = FramePainter(brushwork, change_with(model), codes, strengths)
-            if style.painter.colours:
-                painter = painter.with_colours(*samples, style.painter.colours)
-            if hand.kind == "flat":
-                painter = painter.with_palette(*samples)
-            preset = "ultrafast" if brushwork.draft else settings.preset
-            encoding = Encoding(geometry, settings.compare, settings.crf, preset)
-            return render_pass.Rendering(
-                clip, encoded, analysis.tracks, painter, encoding, settings.hold_frames, workers
-            )
-
-        try:
-            draw_ladder(target, render, settings.style_map)
-            target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
-            rendering = render(settings.strength)
-            if is_picture:
-                report = render_pass.write_picture(rendering, target)
-            else:
-                report = render_pass.write_video(rendering, target, work / name, request)
-        except DamagedTracks:
-            encode_pass.forget(analysis.tracks)
-            raise
-        except WorkerKilled:
-            raise
-        except RuntimeError:  # the passes saw different frames: neither may be gone on with
-            encode_pass.forget(passes)
-            render_pass.clean_up(work / name)
-            raise
+        job = Job(clip, geometry, hand, analysis, style, model, workers, settings)
+        report = paint(job, target, passes, work / name, request)
         report |= {
             "request": request,
             "crop": str(clip.crop),
-            "shots": int(encoded.shots[-1]) + 1,
-            "distance_from_training": distance,
+            "shots": int(analysis.encoded.shots[-1]) + 1,
+            "distance_from_training": tell_distance(path, analysis.encoded, model),
         }
         files.write_json(target.with_suffix(".json"), report)
         render_pass.clean_up(work / name)
     size_shown = "{}x{}".format(*report["output_size"])
-    if is_picture:
-        console.say(f"{target}: {size_shown}")
-    else:
-        console.say(
+    words = f"{target}: {size_shown}"
+    if not is_picture:
+        words = (
             f"{target}: {report['frames']} frames of {size_shown} at {clip.source.rate} frames/s; "
             f"sound: {report['sound']}; flicker {report['flicker_output']:.2f}, of the input "
             f"{report['flicker_input']:.2f}"
         )
+    console.say(words)
     return str(target), report["frames"], report["sound"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A video that is being converted.
+
+    Attributes:
+        clip: the part of the video.
+        geometry: its sizes.
+        hand: the recipe that paints it.
+        analysis: what pass 1 found.
+        style: where codes and colours are moved to.
+        model: the networks.
+        workers: processes that draw.
+        settings: of the script.
+    """
+
+    clip: Clip
+    geometry: Geometry
+    hand: Hand
+    analysis: encode_pass.Analysis
+    style: Style
+    model: SimpleNamespace
+    workers: WorkerPool
+    settings: SimpleNamespace
+
+    def render(self, strength: float) -> render_pass.Rendering:
+        """Returns what the video is painted from at a strength."""
+        encoded, settings = self.analysis.encoded, self.settings
+        draft = settings.quality == "draft"
+        move = encoded.style_move(self.style.painter, settings.style_map)
+        smoothing = settings.smoothing_seconds * float(self.clip.source.rate)
+        strengths = encoded.strengths(strength)
+        codes = encode_pass.MovedCodes(encoded, smoothing, move, strengths)
+        brushwork = Brushwork(self.geometry, self.hand, draft=draft)
+        painter = FramePainter(brushwork, change_with(self.model), codes, strengths)
+        samples = encoded.sample_indices, encoded.samples
+        if self.style.painter.colours:
+            painter = painter.with_colours(*samples, self.style.painter.colours)
+        if self.hand.kind == "flat":
+            painter = painter.with_palette(*samples)
+        preset = "ultrafast" if draft else settings.preset
+        encoding = Encoding(self.geometry, settings.compare, settings.crf, preset)
+        return render_pass.Rendering(
+            self.clip, encoded, self.analysis.tracks, painter, encoding, settings.hold_frames,
+            self.workers,
+        )  # fmt: skip
+
+
+def paint(job: Job, target: Path, passes: Path, segments: Path, request: dict) -> dict:
+    """Draws the ladder, paints the video or picture, and returns what is known of it.
+
+    Args:
+        job: what is painted.
+        target: the file to write.
+        passes: where what pass 1 found is kept; removed if it does not fit.
+        segments: where segments go.
+        request: everything that the result depends on.
+    """
+    try:
+        draw_ladder(target, job.render, job.settings.style_map)
+        target.with_suffix(".json").unlink(missing_ok=True)  # it tells of what is replaced
+        rendering = job.render(job.settings.strength)
+        if job.clip.source.is_picture:
+            return render_pass.write_picture(rendering, target)
+        return render_pass.write_video(rendering, target, segments, request)
+    except DamagedTracks:
+        encode_pass.forget(job.analysis.tracks)
+        raise
+    except WorkerKilled:
+        raise
+    except RuntimeError:  # the passes saw different frames: neither may be gone on with
+        encode_pass.forget(passes)
+        render_pass.clean_up(segments)
+        raise
 
 
 def encode_with(model: SimpleNamespace) -> Callable[[np.ndarray], np.ndarray]:

@@ -21,6 +21,7 @@ from cadl import (
     closeups,
     console,
     devices,
+    exploration,
     files,
     gallery,
     hands,
@@ -35,13 +36,10 @@ from cadl import (
     training,
 )
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
-from cadl.strokes.fitting import CloseUp, paint_close_up
-from cadl.strokes.hand import Hand
 from cadl.workers import WorkerPool
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py
 VAE_RUN: Path = Path("log/vae")  # the trained VAE
@@ -66,7 +64,6 @@ MIXED_PRECISION: bool = False  # 16-bit arithmetic, for a GPU with tensor cores;
 XLA: bool = False  # compile the step with XLA, on one device
 
 PREVIEW_TILES = 4
-SHOWN_CLOSE_UPS = 6
 MEASURED_TILES = 16
 
 
@@ -147,15 +144,7 @@ def fit_hands(tile_set: shards.TileSet, run: training.Run, settings) -> None:
             )
             if remark := closeups.remarks(own):
                 console.warn(f"{painter}: {remark}: do not trust its hand too far")
-            run.show_picture(f"hands/{painter}", hand_sheet(own, hand, painter))
-
-
-def hand_sheet(own: closeups.CloseUps, hand: Hand, painter: str) -> Image.Image:
-    """Draws true close-ups above the same, painted by a hand."""
-    true = list(own.spread(SHOWN_CLOSE_UPS, held_out=True))
-    painted = [paint_close_up(CloseUp.of(picture), hand) for picture in true]
-    labels = [painter, hands.in_words(hand)]
-    return gallery.contact_sheet([true, painted], row_labels=labels)
+            run.show_picture(f"hands/{painter}", exploration.hand_sheet(own, hand, painter))
 
 
 def build_parts(settings) -> SimpleNamespace:

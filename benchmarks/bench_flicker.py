@@ -401,7 +401,7 @@ def average_looks(
             for own, some in zip(strokes, rows, strict=True)
         ]
         with painted.stage("looks"):
-            looks = measure_looks(frame, moved, layers, places, hand.detail)
+            looks = measure_looks(frame, moved, hand, places)
         with painted.stage("averaging"):
             tables = [
                 averager.add(own.table(), some, layer.fates, len(layer.places))

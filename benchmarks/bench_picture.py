@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from benchmarks.claims import claim
 from cadl import console, gallery, latents, metrics, networks, shards, tiles
 from cadl.blocks import shrink
-from cadl.colour_transfer import BLOCK, frame_change, transfer
+from cadl.colour_transfer import BLOCK, frame_change
 from cadl.settings import Count, Seed, read_settings
 
 import numpy as np
@@ -83,10 +83,10 @@ def change_by_restoring(scene: SimpleNamespace, vae_model, model) -> float:
     """
 
     def change(originals: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
-        pictures, strength = vae_model.decoder(codes), tf.ones(tf.shape(codes)[:1])
-        offset, matrices = frame_change(pictures, originals, strength)
-        thumbnails, goal = (shrink(x, BLOCK) for x in (originals, pictures))
-        moved, _ = transfer(thumbnails, goal, strength[:, None])
+        own = vae_model.decoder(vae_model.encoder(originals)[0])
+        offset, matrices = frame_change(vae_model.decoder(codes), own)
+        thumbnails = shrink(originals, BLOCK)
+        moved = mixed(thumbnails, matrices) + offset
         detail = model.detail_encoder(originals)
         enlarged = tf.image.resize(offset, tiles.SHAPE[:2])
         restored = model.restore(moved, detail) - mixed(model.restore(thumbnails, detail), matrices)

@@ -89,8 +89,8 @@ def convert(source: reader.Video, target: Path, folder: Path) -> None:
     def encode(batch: np.ndarray) -> np.ndarray:
         return np.zeros((len(batch), CODES), np.float32)
 
-    def change(codes, batch: np.ndarray, strengths) -> tuple[np.ndarray, np.ndarray]:
-        count = len(batch)
+    def change(codes: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        count = len(codes)
         return np.zeros((count, *QUARTER, 3), np.float32), np.tile(
             np.eye(3, dtype="f"), (count, 1, 1)
         )

@@ -1,10 +1,14 @@
 """Pictures that show what codes do: the sections of the page of evaluate_embeddings.py."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from cadl import gallery, latents, shards, tiles
+from cadl import closeups, files, gallery, hands, latents, shards, tiles
 from cadl.report import Page
+from cadl.strokes.fitting import CloseUp, paint_close_up
+from cadl.strokes.hand import Hand
 
 import numpy as np
 from PIL import Image
@@ -14,6 +18,7 @@ MAPPED_TILES = 220  # thumbnails on the map of the latent space
 FITTED_TILES = 2000  # tiles that its directions are found from
 NEAREST = ("nearest", "second")
 TRAVERSED_CODES = 5
+SHOWN_CLOSE_UPS = 6
 TRAVERSAL = (-3.0, -1.5, 0.0, 1.5, 3.0)  # standard deviations
 
 
@@ -197,6 +202,42 @@ def add_traversals(page: Page, scene: Scene) -> None:
 
 
 SECTIONS = (add_map, add_codes, add_styles, add_nearest, add_traversals)
+
+
+def add_hands(page: Page, tiles_folder: Path, exported: Path, painters: list[str]) -> None:
+    """Shows each painter's close-ups above the same, painted by the hand that was learnt."""
+    rows = []
+    for painter in painters:
+        path = exported / "hands" / f"{painter}.json"
+        if not path.exists():
+            continue
+        if not rows:
+            page.heading("The hand")
+        hand, own = hands.load_hand(path), closeups.load(tiles_folder, painter)
+        about = files.read_json(path).get(hands.ABOUT, {})
+        words = hands.in_words(hand)
+        page.picture(
+            f"hand-{painter}.png",
+            hand_sheet(own, hand, painter),
+            f"{painter}: {words}. Above true close-ups, held out; below the same, painted.",
+        )
+        scores = [about.get(name, math.nan) for name in ("held_out", "held_out_of_the_fixed_brush")]
+        rows.append([painter, words, hand.width, hand.aspect, hand.cover, hand.tilt, *scores])
+    if rows:
+        header = ["painter", "hand", "width", "aspect", "cover", "tilt", "held out", "fixed brush"]
+        page.table(header, rows)
+        page.text(
+            "Width in pixels of a canvas 640 pixels long; scores of held-out close-ups: 0 is the "
+            "painter's own surface, 1 that of the same pictures without strokes."
+        )
+
+
+def hand_sheet(own: closeups.CloseUps, hand: Hand, painter: str) -> Image.Image:
+    """Draws true close-ups above the same, painted by a hand."""
+    true = list(own.spread(SHOWN_CLOSE_UPS, held_out=True))
+    true = true or list(own.spread(SHOWN_CLOSE_UPS, held_out=False))
+    painted = [paint_close_up(CloseUp.of(picture), hand) for picture in true]
+    return gallery.contact_sheet([true, painted], row_labels=[painter, hands.in_words(hand)])
 
 
 def _rows(title: str, rows: dict, scale: float = 1.0) -> Image.Image:

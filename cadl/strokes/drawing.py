@@ -120,7 +120,9 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     if layer.tones:
         base = hand.tint * base + (1 - hand.tint) * np.array(hand.ink, np.float32)
     elif hand.bare > 0 and number == 0:
-        base = base + strength * hand.bare * _making_up(hand) * (base - np.float32(hand.ground))
+        base = base + strength * hand.bare * _making_up(hand) * (
+            base - np.array(hand.ground, np.float32)
+        )
     differing = strength if layer.tones else strength * CALMER ** max(0, number - 1)
     colours = _colours(base, hand, chance[kept], differing)
     low, high = polygons.min(axis=1), polygons.max(axis=1)
