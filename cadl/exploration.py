@@ -206,7 +206,7 @@ SECTIONS = (add_map, add_codes, add_styles, add_nearest, add_traversals)
 
 def add_hands(page: Page, tiles_folder: Path, exported: Path, painters: list[str]) -> None:
     """Shows each painter's close-ups above the same, painted by the hand that was learnt."""
-    rows = []
+    rows: list[list] = []
     for painter in painters:
         path = exported / "hands" / f"{painter}.json"
         if not path.exists():
