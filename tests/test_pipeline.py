@@ -242,7 +242,7 @@ def test_the_refiner_sees_grain_that_it_is_not_to_restore(project):
 
 def test_the_loss_of_2017_trains_a_refiner_with_a_detail_code_too(project, scripts, tmp_path):
     given = {"tiles": project.tiles, "vae-run": project.vae_run, "run": tmp_path, "steps": 1,
-             "batch-size": 2, "loss": "ancestor"}  # fmt: skip
+             "batch-size": 2, "loss": "ancestor", "hand-steps": 0}  # fmt: skip
     flags = [f"--{name}={value}" for name, value in given.items()]
     assert scripts.train_refiner.main(flags) == 0
     refining, step, _ = networks.load_refiner(tmp_path)

@@ -197,7 +197,7 @@ def train_refiner(project, run, steps, *more):
     return [
         "--tiles", str(project.tiles), "--vae-run", str(project.vae_run), "--run", str(run),
         "--steps", str(steps), "--batch-size", "2", "--checkpoint-every", "2", "--preview-every",
-        "100", *more,
+        "100", "--hand-steps", "0", *more,
     ]  # fmt: skip
 
 
