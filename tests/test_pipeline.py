@@ -39,7 +39,8 @@ def test_no_script_shows_the_log_of_a_library(project):
 
 def test_previews_open_as_pictures(project):
     assert {path.stem for path in project.previews.iterdir()} == {
-        "night-streets", "übung-2", "my-clip-é", "my-clip-é.crop",
+        "night-streets", "übung-2", "my-clip-é", "my-clip-é.crop", "night-streets.closeups",
+        "übung-2.closeups",
     }  # fmt: skip
     for path in project.previews.iterdir():
         assert np.asarray(Image.open(path)).std() > 10
