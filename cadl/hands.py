@@ -76,9 +76,9 @@ class _Scores:
         self.path, self._key, self._workers = path, key, workers
         self._known: dict[str, float] = {}
         if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
                 name, _, value = line.partition(" ")
-                if name and value:
+                if value.endswith("\n"):  # a kill may leave half a line
                     self._known[name] = float.fromhex(value)
 
     def score_all(
