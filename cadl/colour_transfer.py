@@ -44,12 +44,19 @@ def transfer(thumbnails, pictures, strength):
     ours, theirs = (x @ to for x in (thumbnails, pictures))
     large, goal = _large_forms(ours), _large_forms(theirs)
     goal = goal + KEPT * (large - goal)
-    spreads = [ops.std(x, axis=(1, 2), keepdims=True) + MIN_SPREAD for x in (ours, theirs)]
-    gains = ops.clip(spreads[1] / spreads[0], *GAINS)  # [N, 1, 1, 3]
+    gains = ops.clip(_spread(theirs) / _spread(ours), *GAINS)  # [N, 1, 1, 3]
     moved = (goal + gains * (ours - large)) @ back
     share = ops.reshape(strength, (-1, 1, 1))
     matrices = np.eye(3, dtype=np.float32) + share * ((gains[:, 0] - 1.0) * to[None] @ back)
     return thumbnails + share[..., None] * (moved - thumbnails), matrices
+
+
+def _spread(maps):
+    """Returns the standard deviation of each channel, [N, 1, 1, c], at least about MIN_SPREAD.
+
+    The bound is added to the variance: where a picture is even, rounding would show in its root.
+    """
+    return ops.sqrt(ops.var(maps, axis=(1, 2), keepdims=True) + MIN_SPREAD**2)
 
 
 def _large_forms(maps):
@@ -81,8 +88,7 @@ def frame_change(moved, own):
     """
     to, back = map(ops.convert_to_tensor, (TO_LIGHT_AND_CHROMA, FROM_LIGHT_AND_CHROMA))
     after, before = (shrink(x, BLOCK) @ to for x in (moved, own))
-    spreads = [ops.std(x, axis=(1, 2), keepdims=True) + MIN_SPREAD for x in (after, before)]
-    gains = ops.clip(spreads[0] / spreads[1], *CHANGES)  # [N, 1, 1, 3]
+    gains = ops.clip(_spread(after) / _spread(before), *CHANGES)  # [N, 1, 1, 3]
     matrices = np.eye(3, dtype=np.float32) + (gains[:, 0] - 1.0) * to[None] @ back
     shift = (_large_forms(after) - gains * _large_forms(before)) @ back
     return shift, matrices
