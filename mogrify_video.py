@@ -332,7 +332,9 @@ class Job:
         if self.style.painter.colours:
             painter = painter.with_colours(*samples, self.style.painter.colours)
         if self.hand.kind == "flat":
-            painter = painter.with_palette(*samples)
+            painter = painter.with_palettes(
+                encoded.shots, encoded.shot_frames, encoded.shot_pictures
+            )
         preset = "ultrafast" if draft else settings.preset
         encoding = Encoding(self.geometry, settings.compare, settings.crf, preset)
         return render_pass.Rendering(

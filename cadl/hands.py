@@ -18,7 +18,7 @@ from cadl.workers import WorkerPool
 
 import numpy as np
 
-FORMAT = 1  # of the search; raise when the same close-ups would give another hand
+FORMAT = 2  # of the search; raise when the same close-ups would give another hand
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
 JUDGE_SEED = 7  # of other projections than the search's
@@ -39,7 +39,7 @@ def fit_hand(
     Yields:
         The best hand so far, after every few evaluations.
     """
-    fitted_to = list(own.spread(fitting.MANY, held_out=False))
+    fitted_to = list(own.spread(fitting.READ, held_out=False))
     held_out = list(own.spread(JUDGED, held_out=True)) or fitted_to
     key = files.hash_of([own.pixels.tobytes(), str(FORMAT)])
     scores = _Scores(folder / f"{painter}.scores", key, workers)

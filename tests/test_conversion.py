@@ -20,7 +20,7 @@ def encoded(light):
     codes = RNG.standard_normal((len(light), 4)).astype(np.float32)
     return encode_pass.Encoded(
         codes, np.zeros(len(light), int), np.arange(len(light)) / 24,
-        np.array(light, np.float32), np.zeros((1, 180, 320, 3), np.uint8), np.array([0]),
+        np.array(light, np.float32), *2 * (np.zeros((1, 180, 320, 3), np.uint8), np.array([0])),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Both latents (2 kB a frame) and tracks lie on disk in chunks. A chunk is whole o
 made from the same frames in the same batches, so that an interrupted pass ends in the same file.
 """
 
+import bisect
 import contextlib
 import functools
 import io
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cadl import console, files, latents, metrics
-from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Geometry, batches
+from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Geometry, batches, resize
 from cadl.latents import Statistics
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import CHUNK_FRAMES as TRACK_CHUNK
@@ -30,13 +31,14 @@ from cadl.video.shots import ShotFinder
 import cv2
 import numpy as np
 
-PASS_FORMAT = 9  # of what is kept; raise when its contents change
+PASS_FORMAT = 10  # of what is kept; raise when its contents change
 KEPT_PASSES = 4  # over one video
 LATENTS, OBSERVED = "latents.npy", "observed.npz"  # what is kept; the latter is written last
 TRACKED_FRAMES = "tracks.json"  # beside the tracks, written last: how many frames they are of
 CHUNK_FRAMES = 480
 SMOOTHED_FRAMES = 256  # at a time: what lies around them is smoothed too, and thrown away
 SAMPLES = 12
+SHRINK = 4  # times that a shot's picture is smaller than what is tracked
 DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
 
 
@@ -51,6 +53,8 @@ class Encoded:
         light: float32 [N], mean luminance of each frame in [0, 1].
         samples: uint8 [n, h, w, 3], a few frames as they were tracked, for pictures.
         sample_indices: int [n], which frames they are.
+        shot_pictures: uint8 [shots, h, w, 3], small, of one frame of each shot.
+        shot_frames: int [shots], which frames they are.
     """
 
     latents: np.ndarray
@@ -59,6 +63,8 @@ class Encoded:
     light: np.ndarray
     samples: np.ndarray
     sample_indices: np.ndarray
+    shot_pictures: np.ndarray
+    shot_frames: np.ndarray
 
     @functools.cached_property
     def statistics(self) -> Statistics:
@@ -240,6 +246,7 @@ class Observed:
         self._shots: list[int] = []
         self._light: list[float] = []
         self._samples: dict[int, np.ndarray] = {}
+        self._shot_pictures: list[tuple[int, np.ndarray]] = []
 
     def __len__(self) -> int:
         return len(self._shots)
@@ -252,9 +259,19 @@ class Observed:
             for frame in batch:
                 if len(self) in self._wanted:
                     self._samples[len(self)] = frame
-                self._shots.append(self._shot_finder.add(frame))
+                self._add_to_shot(self._shot_finder.add(frame), frame)
                 self._light.append(float(metrics.LUMINANCE @ cv2.mean(frame)[:3]) / 255)
             yield first, batch, self._shots[first:]
+
+    def _add_to_shot(self, shot: int, frame: np.ndarray) -> None:
+        """Keeps a small picture of each shot: in the end one from its second half."""
+        self._shots.append(shot)
+        age = len(self) - bisect.bisect_left(self._shots, shot)
+        if age & (age - 1) == 0:  # 1, 2, 4, 8: each takes the place of the one before
+            width, height = self._geometry.tracked_size
+            size = max(1, width // SHRINK), max(1, height // SHRINK)
+            del self._shot_pictures[shot:]
+            self._shot_pictures.append((len(self) - 1, resize(frame, size)))
 
     def arrays(self) -> dict[str, Any]:
         """Returns all attributes of `Encoded` but the latents."""
@@ -266,6 +283,8 @@ class Observed:
             "light": np.array(self._light, np.float32),
             "samples": np.stack(list(self._samples.values())),
             "sample_indices": np.array(list(self._samples)),
+            "shot_pictures": np.stack([picture for _, picture in self._shot_pictures]),
+            "shot_frames": np.array([number for number, _ in self._shot_pictures]),
         }
 
 

@@ -1,6 +1,7 @@
 """One frame painted: moved toward the painter at its own size, then strokes over it."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,14 +11,14 @@ from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.encode_pass import MovedCodes
 from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.flat import draw_areas, find_palette
-from cadl.strokes.hand import Hand
+from cadl.strokes.forms import remove_strokes
+from cadl.strokes.hand import CANVAS, TRACKED, Hand
 from cadl.strokes.looks import Looks, measure_looks
 from cadl.strokes.track_files import Tracked
 
 import cv2
 import numpy as np
 
-PALETTE = 2  # times as many colours for a film as for a picture
 STRIP = 32  # rows that are recoloured at a time
 
 
@@ -29,12 +30,14 @@ class Moved(NamedTuple):
         tracked: uint8 [h, w, 3], at the size that strokes were followed on.
         offset: float32 [45, 80, 3], what is added to the frame's tile, in [-1, 1].
         matrix: float32 [3, 3], that its RGB is multiplied by from the right.
+        palette: colours of flat areas in this shot, float32 [n, 3]; None for other hands.
     """
 
     frame: np.ndarray
     tracked: np.ndarray
     offset: np.ndarray
     matrix: np.ndarray
+    palette: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,11 @@ class Brushwork:
         geometry: sizes.
         hand: the recipe of the strokes.
         draft: draw without furrows of bristles.
-        palette: colours of flat areas, float32 [n, 3]; None for other hands.
     """
 
     geometry: Geometry
     hand: Hand
     draft: bool = False
-    palette: np.ndarray | None = None
 
 
 def paint(
@@ -75,7 +76,7 @@ def paint(
         return canvas
     if brushwork.hand.kind == "flat":
         ((points, own),) = zip(tracked, looks, strict=True)
-        palette = brushwork.palette
+        palette = moved.palette
         if palette is None:
             palette = find_palette(canvas, brushwork.hand.colours)
         return draw_areas(canvas, points.places, own.colours, palette, brushwork.hand, strength)
@@ -132,6 +133,7 @@ class FramePainter:
         strengths: float32, of all frames.
         palette_map: matrix, float32 [3, 3], and shift, [3], that bring the moved film's colours to
             the painter's; None: they stay.
+        palette_at: from a frame's number to the colours of its flat areas; None: there are none.
     """
 
     brushwork: Brushwork
@@ -139,6 +141,7 @@ class FramePainter:
     codes: MovedCodes
     strengths: np.ndarray
     palette_map: tuple[np.ndarray, np.ndarray] | None = None
+    palette_at: Callable[[int], np.ndarray] | None = None
 
     def with_colours(
         self, numbers: np.ndarray, frames: np.ndarray, goal: Colours
@@ -158,12 +161,25 @@ class FramePainter:
         moved = [self.move(number, [own])[0] for number, own in zip(numbers, frames, strict=True)]
         return np.stack([recolour(self.brushwork.geometry, own, own.tracked) for own in moved])
 
-    def with_palette(self, numbers: np.ndarray, frames: np.ndarray) -> "FramePainter":
-        """Adds the palette of flat areas, found in some frames, uint8 [n, h, w, 3]."""
-        pictures = self._recoloured(numbers, frames)
-        palette = find_palette(pictures, PALETTE * self.brushwork.hand.colours)
-        brushwork = dataclasses.replace(self.brushwork, palette=palette)
-        return dataclasses.replace(self, brushwork=brushwork)
+    def with_palettes(
+        self, shots: np.ndarray, numbers: np.ndarray, pictures: np.ndarray
+    ) -> "FramePainter":
+        """Adds the colours of flat areas, a shot's found in one of its frames when it begins.
+
+        Args:
+            shots: int [N], number of each frame's shot.
+            numbers: int, the frame of each shot in which they are found.
+            pictures: uint8 [shots, h, w, 3], these frames, of any size.
+        """
+        hand = self.brushwork.hand
+
+        @functools.lru_cache(2)
+        def find(shot: int) -> np.ndarray:
+            (picture,) = self._recoloured(numbers[shot : shot + 1], pictures[shot : shot + 1])
+            areas = remove_strokes(picture, TRACKED / CANVAS * hand.smooth)
+            return find_palette(areas, hand.colours)
+
+        return dataclasses.replace(self, palette_at=lambda number: find(int(shots[number])))
 
     def move(self, first: int, frames: Sequence[np.ndarray]) -> list[Moved]:
         """Works out how neighbouring frames are moved.
@@ -181,5 +197,7 @@ class FramePainter:
             more = np.eye(3, dtype=np.float32) + share * (matrix - np.eye(3, dtype=np.float32))
             offsets = offsets @ more[:, None] + (share * shift)[:, None]
             matrices = matrices @ more
-        changes = offsets, matrices
-        return [Moved(*parts) for parts in zip(frames, tracked, *changes, strict=True)]
+        numbers = range(first, first + len(frames))
+        palettes = [self.palette_at(number) if self.palette_at else None for number in numbers]
+        parts = zip(frames, tracked, offsets, matrices, palettes, strict=True)
+        return [Moved(*own) for own in parts]

@@ -14,6 +14,7 @@ from cadl.metrics import LUMINANCE
 from cadl.strokes import texture
 from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.flat import draw_areas, find_palette
+from cadl.strokes.forms import remove_strokes
 from cadl.strokes.hand import CANVAS, MAX_DIRECTIONS, RANGES, TRACKED, Colour, Hand
 from cadl.strokes.looks import Directions, measure_looks
 from cadl.strokes.tracks import StrokeTracker
@@ -23,16 +24,19 @@ import numpy as np
 
 SCALE = CANVAS / TRACKED  # drawn pixels of a close-up for each one that strokes are placed on
 BLUR = 5.0  # pixels of a close-up: takes strokes away
-SHARPENINGS = 6
 COMMON = 0.015  # share of most pictures from which on a colour is their ground, or their ink
 FORMS, FORMS_WEIGHT = 8.0, 0.2  # pixels of the blur that leaves forms; weight of losing them
+READ = 40  # close-ups that ground, ink and directions are read from, at most
+ANGLES, SPREAD = 72, 0.17  # places of a histogram; radians by which lines of one direction differ
+TONE_SHARES = (1.0, 0.3, 0.12, 0.06, 0.02, 0.0)  # of all lines, from the lightest places on
+CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from which they count
 FEW, MANY = 3, 8  # close-ups that recipes of the library, and refined ones, are compared on
 FINALISTS = 5
 LONGEST = 12.0  # of a brush, over the width
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 SEARCHED = {
-    "brush": "width aspect finest cover sizes tilt bend taper ragged bristles relief soft light "
-    "hue bare detail".split(),
+    "brush": "width aspect finest cover sizes tilt fixed bend taper ragged bristles relief soft "
+    "light hue bare detail".split(),
     "hatching": "width aspect cover sizes tilt bend first_tone last_tone light tint".split(),
     "flat": "contour contour_width colours smooth".split(),
 }
@@ -54,24 +58,7 @@ class CloseUp(NamedTuple):
     @classmethod
     def of(cls, picture: np.ndarray) -> "CloseUp":
         """Takes the strokes away from a picture."""
-        return cls(picture, remove_strokes(picture), picture)
-
-
-def remove_strokes(picture: np.ndarray) -> np.ndarray:
-    """Returns a picture without strokes: blurred, its edges made sharp again.
-
-    The sharpening is a shock filter (Osher & Rudin 1990, doi 10.1137/0727053): what is lighter than
-    its surroundings takes the lightest of its neighbours, what is darker the darkest.
-    """
-    smooth = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), BLUR)
-    square = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-    for _ in range(SHARPENINGS):
-        light = cv2.GaussianBlur(cv2.cvtColor(smooth, cv2.COLOR_RGB2GRAY), (0, 0), 2.5)
-        curvature = cv2.Laplacian(light, cv2.CV_32F)[..., None]
-        share = np.clip(np.abs(curvature) / 0.5, 0, 1)
-        pushed = np.where(curvature < 0, cv2.dilate(smooth, square), cv2.erode(smooth, square))
-        smooth = smooth * (1 - share) + share * pushed
-    return np.rint(smooth).astype(np.uint8)
+        return cls(picture, remove_strokes(picture, BLUR), picture)
 
 
 def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
@@ -85,7 +72,7 @@ def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
     carried = StrokeTracker(hand, size).add(0, small, None)
     looks = measure_looks(small, small, hand, [own.places for own in carried], forms)
     if hand.kind == "flat":
-        palette = find_palette(small, max(3, round(0.6 * hand.colours)))
+        palette = find_palette(close_up.content, max(3, round(0.6 * hand.colours)))
         return draw_areas(
             close_up.content, carried[0].places, looks[0].colours, palette, hand, 1.0, SCALE
         )
@@ -158,22 +145,10 @@ class Reading(NamedTuple):
 
 def read_pictures(pictures: Sequence[np.ndarray]) -> Reading:
     """Reads ground, ink and directions from close-ups, uint8 [h, w, 3] each."""
-    histograms = np.zeros((2, 72))
-    for picture in pictures:
-        light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-        cos, sin, energy = texture.structure(light, 1.0)
-        strength = np.hypot(cos, sin)
-        angles = (0.5 * np.arctan2(sin, cos)) % np.pi
-        clear = strength > 0.8 * energy
-        around = cv2.GaussianBlur(light, (0, 0), 8)
-        dark = around < np.quantile(around, 0.15)
-        for number, chosen in enumerate((clear, clear & dark)):
-            counts, _ = np.histogram(angles[chosen], 72, (0, np.pi), weights=strength[chosen])
-            histograms[number] += counts / (counts.sum() + 1e-9)
     return Reading(
         _common_colour(pictures, lightest=True),
         _common_colour(pictures, lightest=False),
-        _peaks(histograms),
+        _find_directions(pictures),
     )
 
 
@@ -194,25 +169,57 @@ def _common_colour(pictures: Sequence[np.ndarray], *, lightest: bool) -> Colour:
     return red, green, blue
 
 
-def _peaks(histograms: np.ndarray) -> tuple[float, ...]:
-    """Returns the directions that stand out, in all places first, then in the darkest."""
+def _find_directions(pictures: Sequence[np.ndarray]) -> tuple[float, ...]:
+    """Finds the directions of lines, those of light places first.
+
+    From light to dark, a direction is added where more lines lie than those found before explain.
+    """
+    lights, angles, weights = [], [], []
+    for picture in pictures:
+        light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+        cos, sin, energy = texture.structure(light, 1.0)
+        strength = np.hypot(cos, sin)
+        clear = strength > 0.8 * energy
+        lights.append(cv2.GaussianBlur(light, (0, 0), 8)[clear])
+        angles.append((0.5 * np.arctan2(sin, cos))[clear] % np.pi)
+        weights.append(strength[clear])
+    light, angle, weight = map(np.concatenate, (lights, angles, weights))
+    if not len(light):
+        return (0.75,)
+    places = (np.arange(ANGLES) + 0.5) * np.pi / ANGLES
+    limits = np.quantile(light, TONE_SHARES)
     found: list[float] = []
-    for counts in histograms:
-        ring = np.concatenate([counts[-4:], counts, counts[:4]])
-        smooth = np.convolve(ring, np.array((1, 2, 3, 2, 1)) / 9, "same")[4:-4]
-        smooth = smooth / smooth.mean()
-        higher = (smooth > np.roll(smooth, 1)) & (smooth >= np.roll(smooth, -1)) & (smooth > 1.25)
-        for place in sorted(np.flatnonzero(higher), key=lambda i: -smooth[i]):
-            angle = (place + 0.5) * np.pi / 72
-            apart = [abs((angle - own + np.pi / 2) % np.pi - np.pi / 2) for own in found]
-            if all(gap > 0.3 for gap in apart) and len(found) < MAX_DIRECTIONS:
-                found.append(float(angle))
+    for darkest, lightest in zip(limits[1:], limits[:-1], strict=True):
+        own = (light >= darkest) & (light <= lightest)
+        counts, _ = np.histogram(angle[own], ANGLES, (0, np.pi), weights=weight[own])
+        counts = counts / (counts.mean() + 1e-12)
+        while len(found) < MAX_DIRECTIONS:
+            left = counts
+            if found:
+                bumps = np.stack([_bump(places, own) for own in found], axis=1)
+                shares = np.maximum(np.linalg.lstsq(bumps, counts, rcond=None)[0], 0.0)
+                left = counts - bumps @ shares
+            left = cv2.GaussianBlur(np.tile(left, 3)[None], (0, 0), 1.5)[0, ANGLES : 2 * ANGLES]
+            best = int(left.argmax())
+            if left[best] < CLEAR_PEAK or any(_apart(places[best], own) < 0.3 for own in found):
+                break
+            found.append(round(float(places[best]), 3))
     return tuple(found) or (0.75,)
+
+
+def _bump(places: np.ndarray, angle: float) -> np.ndarray:
+    """Returns how lines of one direction spread over measured angles."""
+    return np.exp(-0.5 * np.square(_apart(places, angle) / SPREAD))
+
+
+def _apart(a, b):
+    """Returns how far angles of lines are apart, 0 to a quarter turn."""
+    return abs((a - b + np.pi / 2) % np.pi - np.pi / 2)
 
 
 def library(reading: Reading) -> list[Hand]:
     """Returns the recipes that a search begins with, in the painter's own colours."""
-    own: dict[str, Any] = {"ground": reading.ground, "ink": reading.ink}
+    own = reading._asdict()
     plain: dict[str, Any] = {"bristles": 0.0, "relief": 0.0, "ragged": 0.0}
     brush = Hand(**own)
     dots = dataclasses.replace(
@@ -221,8 +228,13 @@ def library(reading: Reading) -> list[Hand]:
     )  # fmt: skip
     pencil = Hand(
         kind="hatching", **own, **plain, width=1.3, aspect=22.0, cover=0.35, sizes=0.3, tilt=0.04,
-        bend=0.1, taper=0.1, light=0.06, hue=0.0, directions=reading.directions,
+        bend=0.1, taper=0.1, light=0.06, hue=0.0,
     )  # fmt: skip
+    stipple = dataclasses.replace(pencil, aspect=1.2, width=2.4, tilt=1.0, cover=0.4)
+    chalk = dataclasses.replace(pencil, ground=reading.ink, ink=reading.ground, width=1.8)
+    stones = dataclasses.replace(
+        dots, width=9.0, aspect=1.2, tilt=0.05, fixed=1.0, taper=0.0, cover=1.1, hue=0.03
+    )
     flat = Hand(kind="flat", **own)
     variants: list[tuple[Hand, list[dict[str, Any]]]] = [
         (brush, [
@@ -240,12 +252,18 @@ def library(reading: Reading) -> list[Hand]:
             {"width": 22.0, "aspect": 2.0, "soft": 2.5, **plain, "light": 0.02, "finest": 8.0},
             {"width": 8.0, "aspect": 3.0, "soft": 1.2, **plain, "light": 0.04, "finest": 3.0},
             {"width": 3.0, "aspect": 3.0, "soft": 0.7, "light": 0.04, "finest": 2.0},
+            {"width": 26.0, "aspect": 2.4, "taper": 0.0, "tilt": 1.0, "finest": 8.0, **plain},
+            {"width": 40.0, "aspect": 1.6, "soft": 7.0, **plain, "light": 0.02, "finest": 20.0},
+            {"width": 6.0, "aspect": 5.0, "fixed": 1.0, "finest": 3.0, "light": 0.06},
         ]),
         (dots, [{"width": 5.4}, {"width": 9.0}, {"width": 3.5}, {"width": 14.0},
                 {"width": 9.0, "aspect": 1.8, "tilt": 0.4}]),
         (pencil, [{}, {"width": 1.0, "cover": 0.3, "first_tone": 0.02, "last_tone": 0.5},
                   {"cover": 0.7}, {"width": 2.2, "aspect": 14.0}, {"tint": 1.0},
                   {"width": 1.8, "tint": 1.0, "cover": 0.8}]),
+        (stipple, [{}, {"width": 4.5}, {"tint": 1.0}]),
+        (chalk, [{}, {"tint": 0.6}, {"tint": 1.0, "width": 3.0, "cover": 0.6}]),
+        (stones, [{}, {"width": 16.0}]),
         (flat, [{}, {"contour": 1.0}, {"contour": 1.0, "contour_width": 4.0, "smooth": 5.0},
                 {"smooth": 6.0, "colours": 7}]),
     ]  # fmt: skip
@@ -274,15 +292,15 @@ def search(
     """Searches the hand that painted some close-ups.
 
     Args:
-        pictures: uint8 [h, w, 3] each, the first MANY are fitted to.
+        pictures: uint8 [h, w, 3] each; all are read, the first MANY are fitted to.
         steps: evaluations in all, of one hand on MANY close-ups each.
         score_all: scores several hands on some close-ups, in any order, on all cores.
 
     Yields:
         The best found so far, after every few evaluations.
     """
+    hands = library(read_pictures(pictures[:READ]))[: max(2, 2 * steps)]
     pictures = pictures[:MANY]
-    hands = library(read_pictures(pictures))[: max(2, 2 * steps)]
     scores = score_all(pictures[:FEW], hands)
     order = np.argsort(scores, kind="stable")
     done = -(-len(hands) * min(FEW, len(pictures)) // len(pictures))

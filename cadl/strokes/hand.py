@@ -63,6 +63,7 @@ class Hand:
         cover: how many times strokes of a layer cover what they lie on.
         sizes: spread of the strokes' sizes, 0 all alike.
         tilt: how far strokes turn from the forms, 1 any direction.
+        fixed: 0 for strokes along the forms, 1 for strokes along the first of `directions`.
         bend: how much strokes are bent at random.
         taper: 0 for blunt ends, 1 for pointed ones.
         ragged: unevenness of the outline.
@@ -74,11 +75,12 @@ class Hand:
         detail: contrast over local light from which on finer strokes are needed.
         bare: share of the ground that is seen between strokes, in place of the moved picture.
         ground: colour of paper or canvas, RGB in [0, 1].
-        ink: colour of hatching and of contours.
+        ink: colour of hatching and of contours; of chalk on dark paper it is the lighter one.
         tint: how much of the picture's colour the ink of hatching has: coloured pencils.
-        directions: of hatching, in radians; the first one for light tones, all for dark ones.
-        first_tone: darkness at which the first direction begins, 0 white.
-        last_tone: darkness at which the last direction begins.
+        directions: of hatching, in radians; the first one where there is little ink, all where
+            there is much. And of strokes that are `fixed`.
+        first_tone: tone at which the first direction begins, from 0, paper, to 1, ink.
+        last_tone: tone at which the last direction begins.
         contour: how opaque contours round flat areas are; 0 for none.
         contour_width: their width in pixels of the canvas.
         colours: number of colours of flat areas.
@@ -93,6 +95,7 @@ class Hand:
     cover: float = _field(2.2, 0.3, 5.0, True)
     sizes: float = _field(0.25, 0.0, 0.4)
     tilt: float = _field(0.08, 0.0, 1.0)
+    fixed: float = _field(0.0, 0.0, 1.0)
     bend: float = _field(0.35, 0.0, 1.0)
     taper: float = _field(0.35, 0.0, 1.0)
     ragged: float = _field(0.12, 0.0, 0.5)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cadl.metrics import LUMINANCE
-from cadl.strokes.hand import Hand, Layer
+from cadl.strokes.forms import remove_strokes
+from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.points import sample
 from cadl.strokes.tracks import LIVES, blur, needs, odd
 
@@ -130,12 +131,14 @@ def measure_looks(
         forms: uint8 [h, w, 3], what directions come from; None: the frame.
     """
     layers, detail = hand.layers(), hand.detail
+    if hand.kind == "flat":
+        colours = remove_strokes(colours, TRACKED / CANVAS * hand.smooth)
     if hand.kind != "brush":
         return [_measure_plain(colours, hand, *own) for own in zip(layers, places, strict=True)]
     directions = Directions(frame if forms is None else forms)
     looks = []
     for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
-        axis = directions.at(own)
+        axis = _turned(directions.at(own), hand)
         along = unit_vectors(axis)
         step = 0.5 * layer.length * along
         forward, back = np.split(directions.at(np.concatenate([own + step, own - step])), 2)
@@ -148,7 +151,7 @@ def measure_looks(
         looks.append(
             Looks(
                 axis,
-                (turn / np.float32(layer.length))[:, None] * along,
+                ((1 - hand.fixed) * turn / np.float32(layer.length))[:, None] * along,
                 0.5 * (ends[0] + ends[1]),
                 (0.5 * (ends[0] - ends[1]))[:, None] * along,
                 np.full(len(own), 9.0, np.float32) if need is None else sample(need, own)[:, 0],
@@ -158,10 +161,22 @@ def measure_looks(
     return looks
 
 
+def _turned(axis: np.ndarray, hand: Hand) -> np.ndarray:
+    """Turns directions, as doubled angles, toward the hand's own: float32 [n, 2] -> [n, 2]."""
+    if not hand.fixed:
+        return axis
+    goal = 2 * hand.directions[0]
+    way = np.array((np.cos(goal), np.sin(goal)), np.float32)
+    turned = (1 - hand.fixed) * axis + hand.fixed * way
+    return (turned / (np.linalg.norm(turned, axis=1, keepdims=True) + 1e-6)).astype(np.float32)
+
+
 def _measure_plain(colours: np.ndarray, hand: Hand, layer: Layer, places: np.ndarray) -> Looks:
     """Measures strokes that don't follow the forms; what they need is darkness."""
     count = len(places)
-    painted = sample(cv2.blur(colours, (odd(2 * layer.width) + 2,) * 2), places)
+    if layer.tones:
+        colours = cv2.blur(colours, (odd(2 * layer.width) + 2,) * 2)
+    painted = sample(colours, places)
     painted = painted.astype(np.float32) / np.float32(255)
     angle = np.float32(layer.angle or 0.0)
     axis = np.repeat(np.array([[np.cos(2 * angle), np.sin(2 * angle)]], np.float32), count, axis=0)
@@ -174,16 +189,18 @@ def _measure_plain(colours: np.ndarray, hand: Hand, layer: Layer, places: np.nda
 
 @functools.lru_cache(8)
 def _tones(hand: Hand) -> tuple[np.ndarray, np.ndarray]:
-    """Returns lights, growing, and the darkness for which hatching has about that light."""
-    darkness = np.linspace(1.3, 0.0, 66)
-    open_ground = np.ones_like(darkness)
+    """Returns lights, growing, and the tones for which hatching has about that light."""
+    tones = np.linspace(1.3, 0.0, 66)
+    open_ground = np.ones_like(tones)
     for layer in hand.layers():
         if layer.tones:
             begin, end = layer.tones
-            share = np.clip((darkness - begin) / (end - begin), 0.0, 1.0)
+            share = np.clip((tones - begin) / (end - begin), 0.0, 1.0)
             open_ground *= np.exp(-0.8 * hand.cover * share)
     paper, ink = (float(np.dot(LUMINANCE, colour)) for colour in (hand.ground, hand.ink))
-    return ink + (paper - ink) * open_ground + 1e-6 * np.arange(66), darkness
+    if ink > paper:  # chalk on dark paper
+        open_ground, tones = open_ground[::-1], tones[::-1]
+    return ink + (paper - ink) * open_ground + 1e-6 * np.arange(66), tones
 
 
 def _reach(frame: np.ndarray, places: np.ndarray, way: np.ndarray) -> tuple:

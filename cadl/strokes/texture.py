@@ -25,15 +25,15 @@ WEIGHTS = {
 }  # fmt: skip
 
 
-def projections(seed: int = 1) -> np.ndarray:
-    """Returns what 7x7 patches of three channels are projected on, float32 [147, PROJECTIONS].
+def projections(seed: int = 1, count: int = PROJECTIONS) -> np.ndarray:
+    """Returns what 7x7 patches of three channels are projected on, float32 [147, count].
 
     Half are waves of random direction, half differences of a few random pixels; light leads.
     """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[-3:4, -3:4]
     columns = []
-    for number in range(PROJECTIONS):
+    for number in range(count):
         if number % 2:
             pattern = np.zeros((7, 7))
             pattern.ravel()[rng.choice(49, 4, replace=False)] = rng.standard_normal(4)
@@ -72,8 +72,8 @@ def describe(
     tones = []
     for number, picture in enumerate(pictures):
         colours = (picture.astype(np.float32) / 255) @ OPPONENT
-        for band, detail in enumerate(_bands(colours)):
-            samples[band].append(_patches(detail, rng) @ filters)
+        for band, detail in enumerate(bands(colours)):
+            samples[band].append(draw_patches(detail, PATCHES, rng) @ filters)
         field = None if fields is None else fields[number]
         for name, value in _measure(colours, field).items():
             sums[name] = sums.get(name, 0) + value / len(pictures)
@@ -83,19 +83,21 @@ def describe(
     return sums | {"tone": np.stack(tones)}
 
 
-def _bands(colours: np.ndarray) -> list[np.ndarray]:
-    bands = []
+def bands(colours: np.ndarray) -> list[np.ndarray]:
+    """Splits a picture into octaves, from fine to coarse: float32 [h, w, 3] -> [h, w, 3] each."""
+    found = []
     for _ in range(BANDS):
         height, width = colours.shape[:2]
         small = cv2.resize(colours, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-        bands.append(colours - cv2.resize(small, (width, height)))
+        found.append(colours - cv2.resize(small, (width, height)))
         colours = small
-    return bands
+    return found
 
 
-def _patches(band: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_patches(band: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws patches of 7x7 anywhere: float32 [h, w, c] -> [n, 49 c], n at most `count`."""
     height, width = band.shape[:2]
-    count = min(PATCHES, (height - 6) * (width - 6))
+    count = min(count, (height - 6) * (width - 6))
     y, x = rng.integers(0, height - 6, count), rng.integers(0, width - 6, count)
     windows = np.lib.stride_tricks.sliding_window_view(band, (7, 7), (0, 1))
     return windows[y, x].transpose(0, 2, 3, 1).reshape(count, -1)

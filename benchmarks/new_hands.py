@@ -1,0 +1,138 @@
+"""Draws pictures in hands that the library of recipes was not made for, after given pictures.
+
+    python -m benchmarks.new_hands --paintings data/paintings/van-gogh --out new/paintings
+
+Stippling in ink, chalk on dark paper, a mosaic, slabs of a knife and a wet wash: a folder each, to
+be given to the seven scripts, and to `bench_hands.py`, as painters. Drawn with Pillow and none of
+the program's own code for strokes.
+"""
+
+import sys
+from pathlib import Path
+
+from cadl import console, tiles
+from cadl.settings import Count, read_settings
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+PAINTINGS: Path = Path("data/paintings/van-gogh")  # what is drawn after
+OUT: Path = Path("new/paintings")  # a folder a hand
+PICTURES: Count = 24  # of each hand
+
+SIDE = 960  # pixels of the longer side
+INK, CREAM, SLATE = (28, 24, 30), (244, 238, 224), (46, 50, 58)
+
+
+@console.script
+def main(argv: list[str] | None = None) -> int:
+    """Draws all pictures."""
+    settings = read_settings(argv)
+    paths = [p for p in sorted(settings.paintings.rglob("*"))
+             if p.suffix.lower() in tiles.PICTURE_SUFFIXES]  # fmt: skip
+    if not paths:
+        raise FileNotFoundError(f"PAINTINGS {settings.paintings}: no pictures in it")
+    for number, path in enumerate(paths[:: max(1, len(paths) // settings.pictures)]):
+        picture = tiles.load_picture(path)
+        picture.thumbnail((SIDE, SIDE))
+        for name, draw in HANDS.items():
+            rng = np.random.default_rng([number, len(name)])
+            target = settings.out / name / f"{path.stem}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draw(picture, rng).save(target)
+    console.say(f"wrote {', '.join(HANDS)} in {settings.out}")
+    return 0
+
+
+def stipple(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Small ink dots on cream paper, more of them where it is dark."""
+    grey = np.asarray(picture.convert("L").filter(ImageFilter.GaussianBlur(3))) / 255
+    sheet = Image.new("RGB", picture.size, CREAM)
+    pen = ImageDraw.Draw(sheet)
+    height, width = grey.shape
+    for y, x in rng.uniform((0, 0), grey.shape, (height * width // 9, 2)):
+        if rng.random() < 0.75 * (1 - grey[int(y), int(x)]) ** 1.6:
+            radius = rng.uniform(1.0, 1.9)
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=INK)
+    return sheet
+
+
+def chalk(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Light, slanting lines of coloured chalk on slate, more of them where it is light."""
+    grey = np.asarray(picture.convert("L").filter(ImageFilter.GaussianBlur(4))) / 255
+    colours = np.asarray(picture.filter(ImageFilter.GaussianBlur(8))).astype(float)
+    sheet = Image.new("RGB", picture.size, SLATE)
+    pen = ImageDraw.Draw(sheet)
+    height, width = grey.shape
+    for y, x in rng.uniform((0, 0), grey.shape, (height * width // 26, 2)):
+        light = grey[int(y), int(x)]
+        if light < rng.uniform(0.2, 0.9):
+            continue
+        angle = (1.0 if light < 0.6 or rng.random() < 0.5 else 2.4) + rng.normal(0, 0.06)
+        reach = rng.uniform(8, 18)
+        dx, dy = reach * np.cos(angle), reach * np.sin(angle)
+        pale = 0.35 * colours[int(y), int(x)] + 0.65 * 245 + rng.normal(0, 8)
+        fill = tuple(int(v) for v in np.clip(pale, 0, 255))
+        pen.line((x - dx, y - dy, x + dx, y + dy), fill=fill, width=2)
+    return sheet
+
+
+def mosaic(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Rows of square stones with pale joints between them."""
+    colours = np.asarray(picture.filter(ImageFilter.GaussianBlur(4))).astype(float)
+    sheet = Image.new("RGB", picture.size, (196, 188, 172))
+    pen = ImageDraw.Draw(sheet)
+    step, half = 13, 5.2
+    for row, y in enumerate(np.arange(0, picture.height + step, step)):
+        for x in np.arange(-step * (row % 2) / 2, picture.width + step, step):
+            own = colours[min(int(y), picture.height - 1), int(np.clip(x, 0, picture.width - 1))]
+            fill = tuple(int(v) for v in np.clip(own + rng.normal(0, 14), 0, 255))
+            corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
+            corners = corners + rng.normal(0, 0.7, (4, 2)) + (x, y)
+            pen.polygon([tuple(c) for c in corners], fill=fill)
+    return sheet
+
+
+def knife(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Broad straight slabs of thick paint in any direction, with light edges."""
+    colours = np.asarray(picture.filter(ImageFilter.GaussianBlur(6))).astype(float)
+    sheet = picture.filter(ImageFilter.GaussianBlur(12))
+    pen = ImageDraw.Draw(sheet)
+    for scale in (1.0, 0.6):
+        count = int(picture.width * picture.height / (420 * scale**2))
+        for y, x in rng.uniform((0, 0), picture.size[::-1], (count, 2)):
+            angle, long, wide = rng.uniform(0, np.pi), rng.uniform(22, 46), rng.uniform(9, 16)
+            along = scale * long * np.array((np.cos(angle), np.sin(angle)))
+            across = scale * wide * np.array((-np.sin(angle), np.cos(angle)))
+            corners = [along + across, along - across, -along - across, -along + across]
+            own = colours[int(y), int(x)] + rng.normal(0, 12)
+            fill = tuple(int(v) for v in np.clip(own, 0, 255))
+            pen.polygon([(x + c[0], y + c[1]) for c in corners], fill=fill)
+            rim = tuple(int(v) for v in np.clip(own + 45, 0, 255))
+            pen.line([(x + c[0], y + c[1]) for c in (corners[2], corners[3])], fill=rim, width=2)
+    return sheet
+
+
+def wash(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Pale, wet patches that run into each other on white paper."""
+    picture = picture.filter(ImageFilter.GaussianBlur(5))
+    height, width = picture.height, picture.width
+    waves = [cv2.resize(rng.normal(0, 1, (height // 40 + 2, width // 40 + 2)), (width, height),
+                        interpolation=cv2.INTER_CUBIC) for _ in range(2)]  # fmt: skip
+    y, x = np.mgrid[0:height, 0:width]
+    left, top = ((base + 9 * own).astype(np.float32) for base, own in zip((x, y), waves))
+    moved = cv2.remap(
+        np.asarray(picture), left, top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
+    pale = 255 - 0.62 * (255 - cv2.GaussianBlur(moved, (0, 0), 5).astype(np.float32))
+    grain = cv2.resize(rng.normal(0, 1, (height // 24 + 2, width // 24 + 2)), (width, height),
+                       interpolation=cv2.INTER_CUBIC)  # fmt: skip
+    return Image.fromarray(tiles.to_uint8(np.clip((pale + 7 * grain[..., None]) / 255, 0, 1)))
+
+
+HANDS = {"stipple": stipple, "chalk": chalk, "mosaic": mosaic, "knife": knife, "wash": wash}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
