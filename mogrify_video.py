@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
-from cadl import console, embeddings, files, gallery, graphs, hands, latents, shards
+from cadl import closeups, console, embeddings, files, gallery, graphs, hands, latents, shards
 from cadl.conversion import encode_pass, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry, resize
 from cadl.conversion.frame_painter import Brushwork, FramePainter
@@ -57,6 +57,7 @@ REPLACE: bool = False  # replace a finished output that was made with other sett
 EXPORTED: Path = Path("exported")  # SavedModels and embeddings
 OUT: Path = Path("out")  # where the videos go
 
+PICTURE_HAND_STEPS = 40  # recipes that are tried for a single picture as a style
 FAR = 3.5  # distance from what was trained on that is worth a warning; unseen films have 2 to 3
 LADDER_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LADDER_FRAMES = 4
@@ -123,12 +124,14 @@ class Style:
         painter: moments of the painter, picture or blend.
         key: of what these were made from.
         weights: of the painters that it blends, by name.
+        pictures: files of those that are single pictures, by name.
     """
 
     name: str
     painter: latents.Statistics
     key: str
     weights: dict[str, float]
+    pictures: dict[str, Path]
 
 
 def find_style(wanted: str, sources: dict, vae_graph) -> Style:
@@ -153,7 +156,7 @@ def find_style(wanted: str, sources: dict, vae_graph) -> Style:
         wanted, *others = painters
         if others:
             console.say(f"style {wanted}; --style also knows {', '.join(others)}")
-    parts = []
+    parts, pictures = [], {}
     for part in [wanted] if files.exists(wanted, as_file=True) else wanted.split(","):
         name, colon, weight = part.strip(), "", ""
         if ":" in name and not files.exists(name, as_file=True):
@@ -164,17 +167,22 @@ def find_style(wanted: str, sources: dict, vae_graph) -> Style:
                 raise ValueError(f"STYLE {path} has the name of another style: rename it")
             painters[name] = embeddings.embed_picture(path, vae_graph)
             keys[name] = str(files.identity(path))
+            pictures[name] = path
             console.say(f"{path} is taken as a style of its own, {name}")
         parts.append(name + colon + weight)
     name = ",".join(parts)
     weights = latents.parse_style(name, list(painters))
     made_of = [keys[name] for name in weights]
     key = files.hash_of([*made_of, name])
-    return Style(name, latents.blend(painters, weights), key, weights)
+    return Style(name, latents.blend(painters, weights), key, weights, pictures)
 
 
-def find_hand(style: "Style", settings: SimpleNamespace) -> Hand:
-    """Returns the hand that paints: HAND's, else the style's.
+def find_hands(
+    style: "Style", settings: SimpleNamespace, workers: WorkerPool
+) -> tuple[tuple[Hand, float], ...]:
+    """Returns the hands that paint, each with its share: HAND's, else the style's.
+
+    A picture as a style has its own hand, which is fitted to it now.
 
     Raises:
         ValueError: HAND is no painter with a hand, or a file that can't be read.
@@ -182,21 +190,43 @@ def find_hand(style: "Style", settings: SimpleNamespace) -> Hand:
     folder = settings.exported / "hands"
 
     def load(name: str) -> Hand | None:
+        if name in style.pictures:
+            return fit_to_picture(style.pictures[name], settings.out / "work" / "hands", workers)
         path = folder / f"{name}.json"
         return hands.load_hand(path) if path.exists() else None
 
     if settings.hand and files.exists(settings.hand, as_file=True):
-        return hands.load_hand(Path(settings.hand))
-    weights = style.weights
-    if settings.hand:
-        known = sorted(path.stem for path in folder.glob("*.json"))
-        weights = latents.parse_style(settings.hand, known)
-    hand, missing = hands.for_style(weights, load)
-    if missing:
-        console.warn(
-            f"no hand of {', '.join(missing)} in {folder}: a fixed brush paints; run "
-            "train_refiner.py and export_graphs.py, or give --hand"
-        )
+        found = [(hands.load_hand(Path(settings.hand)), 1.0)]
+    else:
+        weights = style.weights
+        if settings.hand:
+            known = sorted(path.stem for path in folder.glob("*.json"))
+            weights = latents.parse_style(settings.hand, known)
+        found, missing = hands.of_style(weights, load)
+        if missing:
+            console.warn(
+                f"no hand of {', '.join(missing)} in {folder}: a fixed brush paints; run "
+                "train_refiner.py and export_graphs.py, or give --hand"
+            )
+    return tuple((hand.scaled(settings.stroke_size), share) for hand, share in found)
+
+
+def fit_to_picture(path: Path, folder: Path, workers: WorkerPool) -> Hand:
+    """Returns the hand of a single picture; it is kept, and fitted only once."""
+    own = closeups.of_picture(path)
+    name = shards.source_name(path.stem)
+    kept = folder / f"{name}.json"
+    with files.only_one(folder / name):
+        if not hands.is_fitted(own, PICTURE_HAND_STEPS, folder, name):
+            with console.progress(
+                total=PICTURE_HAND_STEPS, unit="recipe", label=f"hand of {name}"
+            ) as bar:
+                for best in hands.fit_hand(own, PICTURE_HAND_STEPS, folder, name, workers):
+                    bar.update(min(best.evaluations, PICTURE_HAND_STEPS) - bar.n)
+            if remark := closeups.remarks(own):
+                console.warn(f"{path}: {remark}: do not trust its hand too far")
+        hand = hands.load_hand(kept)
+    console.say(f"hand of {name}: {hands.in_words(hand)} ({kept})")
     return hand
 
 
@@ -253,8 +283,8 @@ def convert(
     name = f"{shards.source_name(path.stem)}-{shards.source_name(style.name)}"
     is_picture = path.suffix.lower() in PICTURE_SUFFIXES - reader.SUFFIXES
     target = settings.out / f"{name}{'.png' if is_picture else '.mp4'}"
-    hand = find_hand(style, settings).scaled(settings.stroke_size)
-    request = request_of(path, style, hand, model.about, settings)
+    painting = find_hands(style, settings, workers)
+    request = request_of(path, style, painting, model.about, settings)
     work = settings.out / "work"
     unrecorded = not target.with_suffix(".json").exists()
     # If it was killed after its video was joined, before its record, joining again costs little.
@@ -269,10 +299,15 @@ def convert(
         with ThreadPoolExecutor(1) as pool:
             prepared = pool.submit(warm_up, model)
             analysis = encode_pass.analyse_video(
-                clip, geometry, hand, encode_with(model), model.about["vae"], passes
+                clip,
+                geometry,
+                [hand for hand, _ in painting],
+                encode_with(model),
+                model.about["vae"],
+                passes,
             )
             prepared.result()
-        job = Job(clip, geometry, hand, analysis, style, model, workers, settings)
+        job = Job(clip, geometry, painting, analysis, style, model, workers, settings)
         report = paint(job, target, passes, work / name, request)
         report |= {
             "request": request,
@@ -301,7 +336,7 @@ class Job:
     Attributes:
         clip: the part of the video.
         geometry: its sizes.
-        hand: the recipe that paints it.
+        hands: recipes that paint it, with the share of each.
         analysis: what pass 1 found.
         style: where codes and colours are moved to.
         model: the networks.
@@ -311,7 +346,7 @@ class Job:
 
     clip: Clip
     geometry: Geometry
-    hand: Hand
+    hands: tuple[tuple[Hand, float], ...]
     analysis: encode_pass.Analysis
     style: Style
     model: SimpleNamespace
@@ -326,12 +361,12 @@ class Job:
         smoothing = settings.smoothing_seconds * float(self.clip.source.rate)
         strengths = encoded.strengths(strength)
         codes = encode_pass.MovedCodes(encoded, smoothing, move, strengths)
-        brushwork = Brushwork(self.geometry, self.hand, draft=draft)
+        brushwork = Brushwork(self.geometry, self.hands, draft=draft)
         painter = FramePainter(brushwork, change_with(self.model), codes, strengths)
         samples = encoded.sample_indices, encoded.samples
         if self.style.painter.colours:
             painter = painter.with_colours(*samples, self.style.painter.colours)
-        if self.hand.kind == "flat":
+        if any(hand.kind == "flat" for hand, _ in self.hands):
             painter = painter.with_palettes(
                 encoded.shots, encoded.shot_frames, encoded.shot_pictures
             )
@@ -393,7 +428,7 @@ def warm_up(model: SimpleNamespace) -> None:
 
 
 def request_of(
-    path: Path, style: Style, hand: Hand, about: dict, settings: SimpleNamespace
+    path: Path, style: Style, painting: tuple, about: dict, settings: SimpleNamespace
 ) -> dict:
     """Returns everything that a conversion depends on."""
     request = {
@@ -407,7 +442,7 @@ def request_of(
         "vae": about["vae"],
         "refiner": about["refiner"],
         "painter": style.key,
-        "recipe": json.loads(json.dumps(hand.to_json())),
+        "recipes": json.loads(json.dumps([[hand.to_json(), share] for hand, share in painting])),
         "segment_frames": render_pass.SEGMENT_FRAMES,
         "format": render_pass.FORMAT,
     }

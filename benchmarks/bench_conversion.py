@@ -122,9 +122,8 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
         seen = [np.stack([geometry.tile(x) for x in small[i : i + BATCH]]) for i in batches]
         codes = np.concatenate([encode(part) for part in seen])
         strengths = np.ones(len(codes), np.float32)
-        painter = FramePainter(
-            Brushwork(geometry, hand, draft), change, move_codes(codes, job.painter), strengths
-        )
+        brushwork = Brushwork(geometry, ((hand, 1.0),), draft)
+        painter = FramePainter(brushwork, change, move_codes(codes, job.painter), strengths)
         for i in batches:
             moved += painter.move(i, frames[i : i + BATCH])
         if timed:

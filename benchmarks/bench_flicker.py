@@ -316,7 +316,7 @@ def track(
 ) -> None:
     """Follows the strokes through all frames and writes their tracks."""
     height, width = small[0].shape[:2]
-    tracker = StrokeTracker(hand, (width, height))
+    tracker = StrokeTracker([hand], (width, height))
     writer, optical_flow, shots, last = TrackWriter(folder, tracker), OpticalFlow(), ShotFinder(), 0
     still = Flow(*(np.zeros((height, width, 2), np.float32) for _ in range(2)))
     for number, frame in enumerate(small):

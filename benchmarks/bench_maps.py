@@ -137,7 +137,7 @@ def take(path: Path, model, fingerprint: str, folder: Path, settings) -> Film:
     geometry = Geometry.of(source, crop, size, "none")
     clip = Clip(source, crop, 0.0, 0.0)
     encoded, tracks = encode_pass.analyse_video(
-        clip, geometry, Hand(), encode_with(model), fingerprint, folder / path.stem
+        clip, geometry, [Hand()], encode_with(model), fingerprint, folder / path.stem
     )
     length = settings.clip_frames
     whole = np.flatnonzero(encoded.shots[: 1 - length] == encoded.shots[length - 1 :])
@@ -173,7 +173,7 @@ def measure_film(
     strengths = film.encoded.strengths(strength)
     move = film.encoded.style_move(style, style_map)
     codes = encode_pass.MovedCodes(film.encoded, smoothing * film.rate, move, strengths)
-    painter = FramePainter(Brushwork(film.geometry, Hand()), change, codes, strengths)
+    painter = FramePainter(Brushwork(film.geometry, ((Hand(), 1.0),)), change, codes, strengths)
     size = film.geometry.tile_size
     before, after = [], []
     for clip in film.clips:
@@ -197,7 +197,7 @@ def paint_clip(painter: FramePainter, clip: list) -> list[np.ndarray]:
     """Paints consecutive frames; looks of strokes are averaged over these alone."""
     brushwork = painter.brushwork
     moved = painter.move(clip[0][0], [frame for _, frame, _ in clip])
-    averagers = [TrackAverager() for _ in brushwork.hand.layers()]
+    averagers = [TrackAverager() for hand, _ in brushwork.hands for _ in hand.layers()]
     for one, (_, _, tracked) in zip(moved, clip, strict=True):
         looks = measure(brushwork, one, tracked)
         for averager, own, layer in zip(averagers, looks, tracked, strict=True):

@@ -98,10 +98,10 @@ def convert(source: reader.Video, target: Path, folder: Path) -> None:
     crop = tiles.Crop()
     geometry = Geometry.of(source, crop, "source", "none")
     clip = Clip(source, crop, 0.0, 0.0)
-    encoded, tracks = encode_pass.analyse_video(clip, geometry, HAND, encode, "none", folder)
+    encoded, tracks = encode_pass.analyse_video(clip, geometry, [HAND], encode, "none", folder)
     strengths = np.zeros(len(encoded.shots), np.float32)
     codes = encode_pass.MovedCodes(encoded, 0.0, lambda codes: codes, strengths)
-    painter = FramePainter(Brushwork(geometry, HAND), change, codes, strengths)
+    painter = FramePainter(Brushwork(geometry, ((HAND, 1.0),)), change, codes, strengths)
     encoding = Encoding(geometry, "none", crf=20, preset="ultrafast")
     with WorkerPool() as workers:
         rendering = render_pass.Rendering(clip, encoded, tracks, painter, encoding, 1, workers)

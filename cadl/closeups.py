@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadl import files
+from cadl import files, tiles
 from cadl.strokes.hand import CANVAS
 
 import numpy as np
@@ -125,6 +125,17 @@ def load(folder: Path, painter: str) -> CloseUps:
             return CloseUps(*(data[name] for name in names))
     except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}): run extract_tiles.py again") from None
+
+
+def of_picture(path: Path) -> CloseUps:
+    """Cuts close-ups out of a single picture; none is held out."""
+    picture = tiles.load_picture(path)
+    crops = cut(picture, path.name, MOST)
+    count = len(crops)
+    return CloseUps(
+        np.stack(crops), np.array(count * [path.stem]), np.zeros(count, bool),
+        np.full(count, max(picture.size)),
+    )  # fmt: skip
 
 
 def remarks(close_ups: CloseUps) -> str:

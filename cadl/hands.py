@@ -1,19 +1,16 @@
-"""Hands on disk: fitted to each painter's close-ups, exported, loaded, mixed.
+"""Hands on disk: fitted to each painter's close-ups, exported, loaded, blended.
 
 A search asks for scores of recipes. Each score is kept as soon as it is known, so that a search
 that was killed goes through the same recipes again in no time, and ends in the same hand.
 """
 
-import dataclasses
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from cadl import closeups, files
 from cadl.strokes import fitting
-from cadl.strokes.hand import RANGES, Hand
+from cadl.strokes.hand import Hand
 from cadl.workers import WorkerPool
 
 import numpy as np
@@ -116,33 +113,6 @@ def load_hand(path: Path) -> Hand:
     return Hand.from_json({k: v for k, v in values.items() if k != ABOUT}, str(path))
 
 
-def mix(hands: Sequence[tuple[Hand, float]]) -> Hand:
-    """Returns one hand between several, by their weights.
-
-    Numbers of one kind of hand are mixed; of several kinds the one with most weight is taken.
-    """
-    weights: dict[str, float] = {}
-    for hand, weight in hands:
-        weights[hand.kind] = weights.get(hand.kind, 0.0) + weight
-    kind = max(weights, key=lambda name: weights[name])
-    alike = [(hand, weight / weights[kind]) for hand, weight in hands if hand.kind == kind]
-    if len(alike) == 1:
-        return alike[0][0]
-    heaviest = max(alike, key=lambda pair: pair[1])[0]
-    mixed: dict[str, Any] = {}
-    for name, (_, _, logarithmic) in RANGES.items():
-        values = [(getattr(hand, name), weight) for hand, weight in alike]
-        if logarithmic:
-            mixed[name] = math.exp(sum(weight * math.log(value) for value, weight in values))
-        else:
-            mixed[name] = sum(weight * value for value, weight in values)
-    mixed["colours"] = round(mixed["colours"])
-    for name in ("ground", "ink"):
-        colours = np.array([getattr(hand, name) for hand, _ in alike])
-        mixed[name] = tuple(np.average(colours, axis=0, weights=[w for _, w in alike]).tolist())
-    return dataclasses.replace(heaviest, **mixed)
-
-
 def in_words(hand: Hand) -> str:
     """Describes a hand in a sentence."""
     if hand.kind == "flat":
@@ -178,19 +148,27 @@ def _pick(value: float, words: Sequence[tuple[float, str]]) -> str:
     return next(word for limit, word in words if value <= limit)
 
 
-def for_style(
+def of_style(
     weights: dict[str, float], load: Callable[[str], Hand | None]
-) -> tuple[Hand, list[str]]:
-    """Returns the hand of a style.
+) -> tuple[list[tuple[Hand, float]], list[str]]:
+    """Returns the hands of a style, each with the share of strokes that it has.
+
+    The strokes of the painter of most weight lie below; of each further painter so many lie on
+    them that all are seen by their weights.
 
     Args:
         weights: of painters.
         load: returns a painter's hand, None if there is none.
 
     Returns:
-        The hand, and the names of painters that have none.
+        Hands and shares, and the names of painters that have none: a fixed brush paints for them.
     """
-    found = {name: load(name) for name in weights}
-    known = [(hand, weights[name]) for name, hand in found.items() if hand is not None]
-    missing = [name for name, hand in found.items() if hand is None]
-    return (mix(known) if known else Hand()), missing
+    found, missing, total = [], [], 0.0
+    for name, weight in sorted(weights.items(), key=lambda item: -item[1]):
+        hand = load(name)
+        if hand is None:
+            missing.append(name)
+        total += weight
+        if weight:
+            found.append((hand or Hand(), weight / total))
+    return found, missing

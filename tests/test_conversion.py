@@ -83,7 +83,7 @@ def rendering_of(part, folder, workers, *, strength=0.0, crf=20, hold_frames=1):
     geometry = Geometry.of(part.source, part.crop, "source", "none")
     strengths = found.encoded.strengths(strength)
     codes = encode_pass.MovedCodes(found.encoded, 0.0, lambda own: own, strengths)
-    painter = FramePainter(Brushwork(geometry, Hand()), unchanged, codes, strengths)
+    painter = FramePainter(Brushwork(geometry, ((Hand(), 1.0),)), unchanged, codes, strengths)
     encoding = Encoding(geometry, "none", crf, "ultrafast")
     return render_pass.Rendering(
         part, found.encoded, found.tracks, painter, encoding, hold_frames, workers

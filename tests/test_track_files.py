@@ -42,7 +42,7 @@ FILM = [film(number) for number in range(FRAMES)]
 
 def write(folder, *, until=FRAMES):
     """Follows the strokes from where the chunks that are there end; returns them by frame."""
-    tracker = StrokeTracker(Hand(), SIZE)
+    tracker = StrokeTracker([Hand()], SIZE)
     writer = TrackWriter(folder, tracker)
     done, seen = writer.frames_done, {}
     for number, (frame, flow) in enumerate(FILM[:until]):

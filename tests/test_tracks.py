@@ -53,7 +53,7 @@ def check(before, after):
 def panned():
     """A picture panned by 3 pixels to the left and one up, 40 frames."""
     world = texture(HEIGHT + 40, WIDTH + 130)
-    tracker = StrokeTracker(HAND, SIZE)
+    tracker = StrokeTracker([HAND], SIZE)
     frames = []
     for number in range(40):
         frame = np.ascontiguousarray(world[number:][:HEIGHT, 3 * number :][:, :WIDTH])
@@ -112,7 +112,7 @@ def disc():
     """A disc that moves by 6 pixels a frame over still ground; frames, and where it was."""
     ground, own = texture(seed=1, centre=90), texture(seed=2, centre=190)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
-    tracker = StrokeTracker(HAND, SIZE)
+    tracker = StrokeTracker([HAND], SIZE)
     frames, masks = [], []
     for number in range(21):
         masks.append((x - 90 - 6 * number) ** 2 + (y - 90) ** 2 < 45**2)
@@ -176,7 +176,7 @@ def test_strokes_on_ground_that_is_uncovered_are_new(disc, layer):
 
 
 def test_a_cut_renews_all():
-    tracker = StrokeTracker(HAND, SIZE)
+    tracker = StrokeTracker([HAND], SIZE)
     before = tracker.add(0, texture(seed=0), None)
     after = tracker.add(1, texture(seed=5), None)
     for old, new in zip(before, after, strict=True):
@@ -189,7 +189,7 @@ def test_a_cut_renews_all():
 
 def test_the_same_picture_always_has_the_same_strokes_and_another_frame_others():
     once, again, later = (
-        StrokeTracker(HAND, SIZE).add(number, texture(), None) for number in (3, 3, 4)
+        StrokeTracker([HAND], SIZE).add(number, texture(), None) for number in (3, 3, 4)
     )
     for a, b, c in zip(once, again, later, strict=True):
         np.testing.assert_array_equal(a.places, b.places)
@@ -197,7 +197,7 @@ def test_the_same_picture_always_has_the_same_strokes_and_another_frame_others()
 
 
 def test_a_still_picture_changes_nothing():
-    tracker = StrokeTracker(HAND, SIZE)
+    tracker = StrokeTracker([HAND], SIZE)
     picture = texture()
     begun = tracker.add(0, picture, None)
     settled = begun
@@ -215,7 +215,7 @@ def test_a_still_picture_changes_nothing():
 
 def test_strokes_that_crowd_go_one_by_one():
     """A picture that shrinks to a third in 24 frames: there is room for one in a small cell."""
-    tracker = StrokeTracker(HAND, SIZE)
+    tracker = StrokeTracker([HAND], SIZE)
     picture = texture(540, 960)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     out = np.stack([x, y], axis=-1) - np.float32([WIDTH / 2, HEIGHT / 2])
@@ -238,7 +238,7 @@ def test_strokes_that_crowd_go_one_by_one():
 def test_finer_strokes_lie_only_where_there_is_detail(layer):
     picture = texture()
     picture[:, : WIDTH // 2] = 120
-    own = StrokeTracker(HAND, SIZE).add(0, picture, None)
+    own = StrokeTracker([HAND], SIZE).add(0, picture, None)
     x = own[layer].places[inside(own[layer].places)][:, 0]
     assert (x > WIDTH // 2 + 20).sum() > 100
     assert not (x < WIDTH // 2 - 20).any()
@@ -248,5 +248,5 @@ def test_finer_strokes_lie_only_where_there_is_detail(layer):
 
 
 def test_of_an_even_picture_there_are_no_finer_strokes_at_all():
-    own = StrokeTracker(HAND, SIZE).add(0, np.full((HEIGHT, WIDTH, 3), 99, np.uint8), None)
+    own = StrokeTracker([HAND], SIZE).add(0, np.full((HEIGHT, WIDTH, 3), 99, np.uint8), None)
     assert [bool(len(layer.places)) for layer in own] == [True, True, False, False]

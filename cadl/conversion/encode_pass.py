@@ -12,7 +12,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -147,7 +147,7 @@ class Analysis(NamedTuple):
 def analyse_video(
     clip: Clip,
     geometry: Geometry,
-    hand: Hand,
+    hands: Sequence[Hand],
     encode: Callable[[np.ndarray], np.ndarray],
     vae_fingerprint: str,
     folder: Path,
@@ -157,7 +157,7 @@ def analyse_video(
     Args:
         clip: what to analyse.
         geometry: its sizes.
-        hand: whose strokes are followed.
+        hands: whose strokes are followed.
         encode: returns the latents of tiles, uint8 [N, 180, 320, 3] -> float32 [N, codes].
         vae_fingerprint: of the VAE, part of what must be the same for old latents to count.
         folder: where the passes of this video are kept, a sub-folder each.
@@ -173,12 +173,13 @@ def analyse_video(
     ]  # fmt: skip
     latents_key = [*same, geometry.tile_size, vae_fingerprint, CHUNK_FRAMES]
     encoded_folder = folder / f"latents-{files.hash_of(map(str, latents_key))}"
-    tracks = folder / f"tracks-{files.hash_of(map(str, [*same, hand.layout()]))}"
+    layouts = [hand.layout() for hand in hands]
+    tracks = folder / f"tracks-{files.hash_of(map(str, [*same, layouts]))}"
     with files.only_one(encoded_folder), files.only_one(tracks):
         encoded = _load_encoded(encoded_folder)
         tracked = encoded is not None and _are_tracked(tracks, len(encoded.shots))
         if encoded is None or not tracked:
-            _go_through(clip, geometry, hand, encode if encoded is None else None,
+            _go_through(clip, geometry, hands, encode if encoded is None else None,
                         encoded_folder, tracks)  # fmt: skip
         if encoded is not None:
             also = "" if tracked else "; strokes of another layout were followed anew"
@@ -289,11 +290,16 @@ class Observed:
 
 
 def _go_through(
-    clip: Clip, geometry: Geometry, hand: Hand, encode: Callable | None, encoded: Path, tracks: Path
+    clip: Clip,
+    geometry: Geometry,
+    hands: Sequence[Hand],
+    encode: Callable | None,
+    encoded: Path,
+    tracks: Path,
 ) -> None:
     """Reads all frames once; encodes them unless `encode` is None, and follows the strokes."""
     observed = Observed(clip, geometry)
-    tracker = StrokeTracker(hand, geometry.tracked_size)
+    tracker = StrokeTracker(hands, geometry.tracked_size)
     writer = TrackWriter(tracks, tracker)
     # Each stage runs in a thread of its own.
     seen = prefetch(observed.go_by(), PREFETCHED_BATCHES)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.encode_pass import MovedCodes
 from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.flat import draw_areas, find_palette
-from cadl.strokes.forms import remove_strokes
+from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand
 from cadl.strokes.looks import Looks, measure_looks
 from cadl.strokes.track_files import Tracked
@@ -46,12 +46,12 @@ class Brushwork:
 
     Attributes:
         geometry: sizes.
-        hand: the recipe of the strokes.
+        hands: recipes; of each the share of strokes that it has where it lies on those before it.
         draft: draw without furrows of bristles.
     """
 
     geometry: Geometry
-    hand: Hand
+    hands: tuple[tuple[Hand, float], ...]
     draft: bool = False
 
 
@@ -74,18 +74,32 @@ def paint(
     canvas = recolour(brushwork.geometry, moved, moved.frame)
     if strength <= 0:
         return canvas
-    if brushwork.hand.kind == "flat":
-        ((points, own),) = zip(tracked, looks, strict=True)
-        palette = moved.palette
-        if palette is None:
-            palette = find_palette(canvas, brushwork.hand.colours)
-        return draw_areas(canvas, points.places, own.colours, palette, brushwork.hand, strength)
-    strokes = [
-        Strokes(layer.places, layer.identities, layer.growth, own)
-        for layer, own in zip(tracked, looks, strict=True)
-    ]
     furrows = not brushwork.draft
-    return draw_strokes(canvas, strokes, brushwork.hand, strength=strength, furrows=furrows)
+    for hand, share, part in _layers_of(brushwork):
+        if hand.kind == "flat":
+            palette = moved.palette
+            if palette is None:
+                palette = find_palette(canvas, hand.colours)
+            places, colours = tracked[part][0].places, looks[part][0].colours
+            canvas = draw_areas(canvas, places, colours, palette, hand, share * strength)
+            continue
+        strokes = [
+            Strokes(layer.places, layer.identities, layer.growth, own)
+            for layer, own in zip(tracked[part], looks[part], strict=True)
+        ]
+        canvas = draw_strokes(
+            canvas, strokes, hand, strength=strength, share=share, furrows=furrows
+        )
+    return canvas
+
+
+def _layers_of(brushwork: Brushwork) -> Iterator[tuple[Hand, float, slice]]:
+    """Yields each hand, its share, and which layers are its own."""
+    first = 0
+    for hand, share in brushwork.hands:
+        count = len(hand.layers())
+        yield hand, share, slice(first, first + count)
+        first += count
 
 
 def measure_and_paint(
@@ -106,7 +120,11 @@ def measure(
     places = [layer.places for layer in tracked]
     if rows is not None:
         places = [own[some] for own, some in zip(places, rows, strict=True)]
-    return measure_looks(moved.tracked, colours, brushwork.hand, places)
+    return [
+        look
+        for hand, _, part in _layers_of(brushwork)
+        for look in measure_looks(moved.tracked, colours, hand, places[part])
+    ]
 
 
 def recolour(geometry: Geometry, moved: Moved, picture: np.ndarray) -> np.ndarray:
@@ -171,12 +189,12 @@ class FramePainter:
             numbers: int, the frame of each shot in which they are found.
             pictures: uint8 [shots, h, w, 3], these frames, of any size.
         """
-        hand = self.brushwork.hand
+        hand = next(own for own, _ in self.brushwork.hands if own.kind == "flat")
 
         @functools.lru_cache(2)
         def find(shot: int) -> np.ndarray:
             (picture,) = self._recoloured(numbers[shot : shot + 1], pictures[shot : shot + 1])
-            areas = remove_strokes(picture, TRACKED / CANVAS * hand.smooth)
+            areas = sharpen_edges(picture, TRACKED / CANVAS * hand.smooth)
             return find_palette(areas, hand.colours)
 
         return dataclasses.replace(self, palette_at=lambda number: find(int(shots[number])))

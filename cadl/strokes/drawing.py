@@ -27,6 +27,7 @@ TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets dar
 FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
 FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be seen
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
+SOME = 900  # of the random numbers that say which strokes are some
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 
@@ -47,6 +48,14 @@ class Strokes:
     growth: np.ndarray
     looks: Looks
 
+    def some(self, share: float) -> "Strokes":
+        """Returns a share of the strokes, always the same ones."""
+        if share >= 1:
+            return self
+        kept = hashed(self.identities, 1, SOME)[:, 0] < share
+        looks = Looks.of_table(self.looks.table()[kept])
+        return Strokes(self.places[kept], self.identities[kept], self.growth[kept], looks)
+
 
 def draw_strokes(
     canvas: np.ndarray,
@@ -54,6 +63,7 @@ def draw_strokes(
     hand: Hand,
     *,
     strength: float = 1.0,
+    share: float = 1.0,
     furrows: bool = True,
     scale: float | None = None,
 ) -> np.ndarray:
@@ -64,6 +74,7 @@ def draw_strokes(
         strokes: of each layer, from broad to fine.
         hand: the recipe.
         strength: 0 draws nothing, 1 strokes of full size.
+        share: of the strokes that are drawn.
         furrows: draw those of bristles.
         scale: drawn pixels for each one of the tracked frame; None: as a whole frame has.
 
@@ -76,15 +87,16 @@ def draw_strokes(
     if 2 * scale * min(layer.width for layer in layers) < THIN:
         large = cv2.resize(canvas, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
         drawn = draw_strokes(
-            large, strokes, hand, strength=strength, furrows=furrows, scale=2 * scale
-        )
+            large, strokes, hand,
+            strength=strength, share=share, furrows=furrows, scale=2 * scale,
+        )  # fmt: skip
         return cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
-    canvas = _lay_ground(canvas, hand, strength)
+    canvas = _lay_ground(canvas, hand, strength * share)
     board = np.empty((height, width, 4), np.uint8)
     ground = np.full((height, width), 128, np.uint8)
     cv2.mixChannels([canvas, ground], [board], [0, 0, 1, 1, 2, 2, 3, 3])
     for number, (layer, own) in enumerate(zip(layers, strokes, strict=True)):
-        _draw_layer(board, layer, own, hand, number, strength, scale, furrows)
+        _draw_layer(board, layer, own.some(share), hand, number, strength, scale, furrows)
     if hand.soft > 0:
         radius = hand.soft * strength * scale * TRACKED / CANVAS
         cv2.GaussianBlur(board, (0, 0), max(0.1, radius), dst=board)

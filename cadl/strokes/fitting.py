@@ -69,7 +69,7 @@ def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
         cv2.resize(own, size, interpolation=cv2.INTER_AREA)
         for own in (close_up.content, close_up.forms)
     )
-    carried = StrokeTracker(hand, size).add(0, small, None)
+    carried = StrokeTracker([hand], size).add(0, small, None)
     looks = measure_looks(small, small, hand, [own.places for own in carried], forms)
     if hand.kind == "flat":
         palette = find_palette(close_up.content, max(3, round(0.6 * hand.colours)))
@@ -258,7 +258,7 @@ def library(reading: Reading) -> list[Hand]:
         ]),
         (dots, [{"width": 5.4}, {"width": 9.0}, {"width": 3.5}, {"width": 14.0},
                 {"width": 9.0, "aspect": 1.8, "tilt": 0.4}]),
-        (pencil, [{}, {"width": 1.0, "cover": 0.3, "first_tone": 0.02, "last_tone": 0.5},
+        (pencil, [{}, {"width": 1.0, "cover": 0.25, "first_tone": 0.0, "last_tone": 0.7},
                   {"cover": 0.7}, {"width": 2.2, "aspect": 14.0}, {"tint": 1.0},
                   {"width": 1.8, "tint": 1.0, "cover": 0.8}]),
         (stipple, [{}, {"width": 4.5}, {"tint": 1.0}]),

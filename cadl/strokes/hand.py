@@ -88,11 +88,11 @@ class Hand:
     """
 
     kind: str = "brush"
-    width: float = _field(15.0, 1.0, 60.0, True)
-    aspect: float = _field(3.6, 1.0, 30.0, True)
+    width: float = _field(15.0, 0.6, 60.0, True)
+    aspect: float = _field(3.6, 1.0, 60.0, True)
     under: float = _field(1.6, 0.0, 3.0)
     finest: float = _field(3.6, 1.0, 60.0, True)
-    cover: float = _field(2.2, 0.3, 5.0, True)
+    cover: float = _field(2.2, 0.1, 5.0, True)
     sizes: float = _field(0.25, 0.0, 0.4)
     tilt: float = _field(0.08, 0.0, 1.0)
     fixed: float = _field(0.0, 0.0, 1.0)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cadl.metrics import LUMINANCE
-from cadl.strokes.forms import remove_strokes
+from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.points import sample
 from cadl.strokes.tracks import LIVES, blur, needs, odd
@@ -132,7 +132,7 @@ def measure_looks(
     """
     layers, detail = hand.layers(), hand.detail
     if hand.kind == "flat":
-        colours = remove_strokes(colours, TRACKED / CANVAS * hand.smooth)
+        colours = sharpen_edges(colours, TRACKED / CANVAS * hand.smooth)
     if hand.kind != "brush":
         return [_measure_plain(colours, hand, *own) for own in zip(layers, places, strict=True)]
     directions = Directions(frame if forms is None else forms)

@@ -4,6 +4,7 @@ Patch statistics alone can be met by coloured worms in place of dots: how far co
 along and across the local direction tells a stroke's length and width as well.
 """
 
+import math
 from collections.abc import Sequence
 
 from cadl.metrics import LUMINANCE
@@ -21,7 +22,7 @@ OPPONENT = np.array([LUMINANCE, (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25)], np.float
 WEIGHTS = {
     "patches0": 1.5, "patches1": 2.0, "patches2": 1.5, "patches3": 1.0, "reach": 3.0,
     "tensor1": 2.0, "tensor2": 2.0, "directions": 0.7, "forms": 0.7, "gradient": 0.7, "light": 0.7,
-    "local": 2.0, "chroma": 0.7, "tone": 1.5,
+    "local": 2.0, "chroma": 0.7, "tone": 0.7,
 }  # fmt: skip
 
 
@@ -193,14 +194,18 @@ def distances(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, f
 def score(found: dict[str, float], bare: dict[str, float]) -> float:
     """Sums up distances: 1 is as far as the content without strokes, 0 the same surface.
 
+    Roots, so that what is nearly right already is made right, too, and not only what is far off.
+
     Args:
         found: distances of painted pictures to true ones.
         bare: distances of the content, without strokes, to true ones.
     """
     total = 0.0
     for name, own in found.items():
-        total += WEIGHTS[name] * min(4.0, own / (bare[name] + FLOORS.get(name, 0.004)))
+        ratio = own / (bare[name] + FLOORS.get(name, 0.004))
+        total += WEIGHTS[name] * math.sqrt(min(MOST, ratio))
     return total / sum(WEIGHTS[name] for name in found)
 
 
+MOST = 4.0  # times the content's distance that count at most
 FLOORS = {"tone": 0.02, "light": 0.02, "directions": 0.02, "forms": 0.02}

@@ -7,6 +7,7 @@ layers lie only where the coarser ones can't show what is there (Hertzmann 1998,
 10.1145/280814.280951). At a cut all begin anew.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -261,9 +262,10 @@ def odd(length: float) -> int:
 class StrokeTracker:
     """Follows all strokes of a video while its frames go by."""
 
-    def __init__(self, hand: Hand, size: tuple[int, int]):
-        """Takes the hand and the width and height of the frames."""
-        self._hand, self._layers = hand, hand.layers()
+    def __init__(self, hands: Sequence[Hand], size: tuple[int, int]):
+        """Takes the hands whose strokes are followed, and the width and height of the frames."""
+        self._hands = hands
+        self._layers = [layer for hand in hands for layer in hand.layers()]
         self.layers = [LayerTracker.of(layer, size, i) for i, layer in enumerate(self._layers)]
         self._before: list[np.ndarray] = []
 
@@ -281,7 +283,7 @@ class StrokeTracker:
         """
         before = self._before
         self.see(frame)
-        wanted = needs(frame, self._layers, self._hand.detail)
+        wanted = [need for hand in self._hands for need in needs(frame, hand.layers(), hand.detail)]
         if flow is None:
             return [
                 layer.begin(number, need) for layer, need in zip(self.layers, wanted, strict=True)
