@@ -33,6 +33,15 @@ def test_the_same_picture_gives_the_same_close_ups():
         np.testing.assert_array_equal(a, b)
 
 
+def test_close_ups_of_one_picture_are_all_to_be_fitted_to(tmp_path):
+    path = tmp_path / "one.png"
+    picture().save(path)
+    own = closeups.of_picture(path)
+    assert own.pixels.shape == (closeups.MOST, closeups.HEIGHT, closeups.WIDTH, 3)
+    assert not own.held_out.any() and set(own.sides) == {800}
+    assert closeups.remarks(own) == "only 1 picture"
+
+
 def test_held_out_close_ups_are_of_other_pictures(tmp_path):
     own = some(tmp_path)
     held, fitted = (set(own.pictures[own.held_out == value]) for value in (True, False))

@@ -69,7 +69,7 @@ def analyse(part, folder, value=1.0):
         return np.full((len(seen), 4), value, np.float32)
 
     geometry = Geometry.of(part.source, part.crop, "source", "none")
-    return encode_pass.analyse_video(part, geometry, Hand(), encode, "none", folder)
+    return encode_pass.analyse_video(part, geometry, [Hand()], encode, "none", folder)
 
 
 def unchanged(codes, own):
@@ -290,3 +290,34 @@ def test_tracks_that_were_interrupted_end_in_the_same_strokes(
         assert path.read_bytes() == (resumed / path.name).read_bytes()
     frames = list(read_tracks(resumed, 0, 60))
     assert len(frames) == 60 and all(len(layer.places) > 20 for layer in frames[0][:2])
+
+
+def test_flat_areas_have_the_colours_of_their_own_shot(tmp_path, ffmpeg):
+    """A red and blue shot, then a green and white one: neither has colours of the other."""
+    path = tmp_path / "two.mp4"
+    halves = [
+        f"color={left}:160x180:d=1:r=10[a{i}];color={right}:160x180:d=1:r=10[b{i}];"
+        f"[a{i}][b{i}]hstack[s{i}]"
+        for i, (left, right) in enumerate((("red", "blue"), ("green", "white")))
+    ]
+    ffmpeg("-filter_complex", ";".join(halves) + ";[s0][s1]concat=n=2,format=yuv444p[v]",
+           "-map", "[v]", "-crf", 1, path)  # fmt: skip
+    part = clip_of(path)
+    found = analyse(part, tmp_path / "work").encoded
+    assert found.shots.tolist() == 10 * [0] + 10 * [1]
+    assert 5 <= found.shot_frames[0] < 10 and 15 <= found.shot_frames[1] < 20
+    assert found.shot_pictures.shape == (2, 45, 80, 3)
+    geometry = Geometry.of(part.source, part.crop, "source", "none")
+    codes = encode_pass.MovedCodes(found, 0.0, lambda own: own, found.strengths(1.0))
+    hand = Hand(kind="flat", colours=6)
+    painter = FramePainter(Brushwork(geometry, ((hand, 1.0),)), unchanged, codes, np.ones(20))
+    painter = painter.with_palettes(found.shots, found.shot_frames, found.shot_pictures)
+    frames = list(part.read(geometry.picture_size))
+    for number, wanted in ((3, ((254, 0, 0), (0, 0, 254))), (15, ((0, 128, 0), (255, 255, 255)))):
+        (moved,) = painter.move(number, [frames[number]])
+        apart = np.abs(255 * moved.palette[:, None] - np.array(wanted)).max(axis=2)
+        assert (apart.min(axis=0) < 12).all()  # both colours are there
+        main = np.argsort(apart.min(axis=1))[:2]
+        assert (apart[main].min(axis=1) < 12).all()
+        others = ((0, 128, 0), (255, 255, 255)) if number < 10 else ((254, 0, 0), (0, 0, 254))
+        assert np.abs(255 * moved.palette[:, None] - np.array(others)).max(axis=2).min() > 60

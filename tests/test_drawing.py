@@ -164,3 +164,16 @@ def test_relief_lights_paint_and_leaves_an_empty_canvas_alone():
     lit = draw_strokes(grey, [dataclasses.replace(own, looks=looks)], hand).astype(int)
     assert lit.min() < 120 and lit.max() > 136 and abs(lit.mean() - 128) < 2
     assert np.ptp(lit, axis=2).max() == 0  # light has no colour
+
+
+def test_a_share_of_the_strokes_is_so_many_of_them_and_always_the_same():
+    y, x = np.mgrid[10:170:20, 20:300:20]
+    places = np.stack([x.ravel(), y.ravel()], axis=1)
+    small = dataclasses.replace(PLAIN, width=6.0, aspect=1.0, finest=6.0)
+    whole, some, again = (
+        draw_strokes(BLACK, [strokes_of(places, 0.0, 1.0)], small, share=share)
+        for share in (1.0, 0.4, 0.4)
+    )
+    assert 0.3 < (some > 128).sum() / (whole > 128).sum() < 0.5
+    np.testing.assert_array_equal(some, again)
+    assert (whole[some > 128] > 128).all()

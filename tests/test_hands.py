@@ -6,6 +6,7 @@ from cadl.strokes import fitting, texture
 from cadl.strokes.hand import Hand
 from cadl.workers import WorkerPool
 
+import cv2
 import numpy as np
 import pytest
 
@@ -112,7 +113,7 @@ def test_a_hand_can_be_edited_and_what_is_wrong_is_named(tmp_path):
     path.write_text(json.dumps({**PENCIL.to_json(), "about": {"painter": "someone"}}))
     assert hands.load_hand(path) == PENCIL
     for change, message in (
-        ({"width": 0.2}, r"someone\.json: width 0\.2 is not from 1 to 60"),
+        ({"width": 0.2}, r"someone\.json: width 0\.2 is not from 0\.6 to 60"),
         ({"kind": "spray"}, r"kind 'spray' is not one of brush, hatching, flat"),
         ({"ground": [1, 2, 3]}, r"ground \[1, 2, 3\] is not three numbers from 0 to 1"),
         ({"colour": 3}, r"colour is no attribute of a hand"),
@@ -126,11 +127,39 @@ def test_a_hand_can_be_edited_and_what_is_wrong_is_named(tmp_path):
         hands.load_hand(path)
 
 
-def test_a_blend_of_brushes_lies_between_them():
-    wide, narrow = Hand(width=16.0), Hand(width=4.0)
-    assert hands.mix([(wide, 0.5), (narrow, 0.5)]).width == pytest.approx(8.0)
-    assert hands.mix([(wide, 1.0)]) == wide
-    assert hands.mix([(PENCIL, 0.6), (wide, 0.4)]).kind == "hatching"
+def test_a_blend_lays_the_strokes_of_each_painter_so_that_all_are_seen_by_their_weights():
+    known = {"wide": Hand(width=16.0), "pencil": PENCIL}
+    weights = {"pencil": 0.3, "wide": 0.5, "nobody": 0.2}
+    found, missing = hands.of_style(weights, known.get)
+    assert [hand for hand, _ in found] == [known["wide"], PENCIL, Hand()] and missing == ["nobody"]
+    # What lies above hides what lies below: these shares leave each painter its weight.
+    shares = [share for _, share in found]
+    seen = [share * np.prod([1 - x for x in shares[i + 1 :]]) for i, share in enumerate(shares)]
+    np.testing.assert_allclose(seen, [0.5, 0.3, 0.2])
+    assert hands.of_style({"wide": 1.0}, known.get) == ([(known["wide"], 1.0)], [])
+
+
+def test_directions_are_read_from_light_to_dark():
+    """Two directions of lines everywhere dark, one where it is light, two more in the darkest."""
+    angles = (0.7, 2.2, 0.1, 1.5)
+    rng = np.random.default_rng(1)
+    pictures = []
+    for lines in (1, 1, 1, 2, 2, 4):
+        sheet = np.full((192, 224, 3), 245, np.uint8)
+        for angle in angles[:lines]:
+            way = np.array((np.cos(angle), np.sin(angle)))
+            for start in rng.uniform(0, 220, (150, 2)):
+                ends = (start + side * 12 * way for side in (-1, 1))
+                cv2.line(
+                    sheet, *(tuple(map(int, end)) for end in ends), (60, 60, 60), 1, cv2.LINE_AA
+                )
+        pictures.append(sheet)
+    found = fitting.read_pictures(pictures).directions
+    assert len(found) == 4
+    for own, wanted in zip((found[0], found[1]), angles, strict=False):
+        assert abs(own - wanted) < 0.1
+    for wanted in angles[2:]:
+        assert min(abs((own - wanted + 1.57) % 3.14 - 1.57) for own in found[2:]) < 0.12
 
 
 def test_every_recipe_of_the_library_is_in_its_ranges_and_has_words():

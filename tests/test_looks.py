@@ -1,3 +1,5 @@
+import dataclasses
+
 from cadl.strokes import looks
 from cadl.strokes.hand import Hand
 from cadl.strokes.looks import WINDOW, Looks, TrackAverager, measure_looks, unit_vectors
@@ -186,3 +188,28 @@ def test_strokes_are_averaged_with_themselves_alone():
     found = [own for own in [*found, *averager.finish()] if own is not None]
     for number, own in enumerate(found):
         np.testing.assert_allclose(own[:, 0], [0, 7][: 1 + (number >= 20)], atol=1e-5)
+
+
+def test_fixed_strokes_lie_along_the_hands_own_direction_whatever_the_forms():
+    frame = np.repeat((127 + 100 * np.sin(Y / 3))[..., None], 3, axis=2).astype(np.uint8)
+    for share, wanted in ((0.0, 0.0), (1.0, 0.9)):
+        hand = dataclasses.replace(HAND, fixed=share, directions=(0.9,))
+        for own in measure_looks(frame, frame, hand, [some_places()] * len(LAYERS)):
+            angle = 0.5 * np.arctan2(own.axis[:, 1], own.axis[:, 0])
+            np.testing.assert_allclose(angle, wanted, atol=0.06)
+            if share:
+                assert np.abs(own.bend).max() == 0
+
+
+@pytest.mark.parametrize("chalk", [False, True])
+def test_ink_lies_in_the_dark_and_chalk_in_the_light(chalk):
+    paper, ink = (0.1, 0.1, 0.1), (0.9, 0.9, 0.9)
+    if not chalk:
+        paper, ink = ink, paper
+    hand = Hand(kind="hatching", ground=paper, ink=ink, width=2.0, aspect=10.0)
+    ramp = np.repeat((255 * X / WIDTH)[..., None], 3, axis=2).astype(np.uint8)
+    places = np.stack([np.arange(30, 290), np.full(260, 90)], axis=1).astype(np.float32)
+    for own in measure_looks(ramp, ramp, hand, [places] * len(hand.layers())):
+        steps = np.diff(own.need)
+        assert (steps >= -1e-4).all() if chalk else (steps <= 1e-4).all()
+        assert np.ptp(own.need) > 0.5
