@@ -25,9 +25,10 @@ SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
 TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
 FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
-FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be seen
+FURROW_WIDTH = 1.0  # drawn pixels of half width, from which on furrows can be seen
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
 SOME = 900  # of the random numbers that say which strokes are some
+BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 
@@ -147,7 +148,9 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
                 fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
         return
     thickness = max(1, round(0.22 * layer.width * scale / 2))
-    tones = 255 * hand.bristles * 0.09 * (chance[kept, 8 : 8 + len(FURROWS)] - 0.5)[..., None]
+    tones = (
+        255 * hand.bristles * BRISTLE_TONES * (chance[kept, 8 : 8 + len(FURROWS)] - 0.5)[..., None]
+    )
     bristles = np.clip(colours[:, None] + tones * np.array((1, 1, 1, 5), np.float32), 0, 255)
     for polygon, colour, there, own_lines, own_tones in zip(
         polygons, colours.tolist(), seen, lines, bristles.tolist(), strict=True

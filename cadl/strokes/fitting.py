@@ -6,6 +6,7 @@ of recipes and refined one number at a time. The search is a function of the clo
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -32,7 +33,8 @@ TONE_SHARES = (1.0, 0.3, 0.12, 0.06, 0.02, 0.0)  # of all lines, from the lighte
 CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from which they count
 FEW, MANY = 3, 8  # close-ups that recipes of the library, and refined ones, are compared on
 FINALISTS = 5
-LONGEST = 12.0  # of a brush, over the width
+LONGEST = 8.0  # of a brush, over the width
+ECONOMY = 0.05  # added to a score where strokes are half as large
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 SEARCHED = {
     "brush": "width aspect finest cover sizes tilt fixed bend taper ragged bristles relief soft "
@@ -117,7 +119,19 @@ class Judge:
         found = texture.describe(painted, self.fields, self.seed)
         lost = np.mean([_lost_forms(own.content, x) for own, x in zip(self.close_ups, painted)])
         surface = texture.score(texture.distances(found, self.true), self.bare)
-        return surface + FORMS_WEIGHT * float(lost)
+        return surface + FORMS_WEIGHT * float(lost) + ECONOMY * _small(hand)
+
+
+def _small(hand: Hand) -> float:
+    """Returns how many times strokes must be doubled to be as large as the fixed brush's.
+
+    Nobody paints with more strokes than it takes; and of recipes that are alike the broader one has
+    less of the canvas' weave and the scan's grain in it.
+    """
+    if hand.kind != "brush":
+        return 0.0
+    fixed = Hand()
+    return math.log2(fixed.width**2 * fixed.aspect / (hand.width**2 * hand.aspect))
 
 
 def _lost_forms(content: np.ndarray, painted: np.ndarray) -> float:
@@ -246,8 +260,8 @@ def library(reading: Reading) -> list[Hand]:
             {"width": 10.0, "aspect": 2.5, "finest": 3.0, "light": 0.05, "bristles": 0.8},
             {"width": 26.0, "aspect": 2.4, "taper": 0.0, "ragged": 0.25, "relief": 0.9,
              "finest": 8.0},
-            {"width": 12.0, "aspect": 8.0, "finest": 3.0, "bend": 0.6},
-            {"width": 5.0, "aspect": 9.0, "finest": 2.0, "light": 0.08, "taper": 0.8},
+            {"width": 12.0, "aspect": 7.0, "finest": 3.0, "bend": 0.6},
+            {"width": 5.0, "aspect": 7.0, "finest": 2.0, "light": 0.08, "taper": 0.8},
             {"width": 4.0, "aspect": 4.0, "finest": 2.0, "bare": 0.6, "under": 0.0, "cover": 1.3},
             {"width": 22.0, "aspect": 2.0, "soft": 2.5, **plain, "light": 0.02, "finest": 8.0},
             {"width": 8.0, "aspect": 3.0, "soft": 1.2, **plain, "light": 0.04, "finest": 3.0},
