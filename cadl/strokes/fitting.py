@@ -34,7 +34,8 @@ CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from whic
 FEW, MANY = 3, 8  # close-ups that recipes of the library, and refined ones, are compared on
 FINALISTS = 5
 LONGEST = 8.0  # of a brush, over the width
-ECONOMY = 0.05  # added to a score where strokes are half as large
+TOLD = 5.0  # pixels; a thinner brush paints the canvas' weave and the scan's grain, too
+THIN_WEIGHT = 0.05  # added to the score of a brush half as wide
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 SEARCHED = {
     "brush": "width aspect finest cover sizes tilt fixed bend taper ragged bristles relief soft "
@@ -119,19 +120,12 @@ class Judge:
         found = texture.describe(painted, self.fields, self.seed)
         lost = np.mean([_lost_forms(own.content, x) for own, x in zip(self.close_ups, painted)])
         surface = texture.score(texture.distances(found, self.true), self.bare)
-        return surface + FORMS_WEIGHT * float(lost) + ECONOMY * _small(hand)
+        return surface + FORMS_WEIGHT * float(lost) + THIN_WEIGHT * _thin(hand)
 
 
-def _small(hand: Hand) -> float:
-    """Returns how many times strokes must be doubled to be as large as the fixed brush's.
-
-    Nobody paints with more strokes than it takes; and of recipes that are alike the broader one has
-    less of the canvas' weave and the scan's grain in it.
-    """
-    if hand.kind != "brush":
-        return 0.0
-    fixed = Hand()
-    return math.log2(fixed.width**2 * fixed.aspect / (hand.width**2 * hand.aspect))
+def _thin(hand: Hand) -> float:
+    """Returns how many times a brush must be doubled to be told from weave and grain."""
+    return max(0.0, math.log2(TOLD / hand.width)) if hand.kind == "brush" else 0.0
 
 
 def _lost_forms(content: np.ndarray, painted: np.ndarray) -> float:
