@@ -4,7 +4,6 @@ Patch statistics alone can be met by coloured worms in place of dots: how far co
 along and across the local direction tells a stroke's length and width as well.
 """
 
-import math
 from collections.abc import Sequence
 
 from cadl.metrics import LUMINANCE
@@ -194,8 +193,6 @@ def distances(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, f
 def score(found: dict[str, float], bare: dict[str, float]) -> float:
     """Sums up distances: 1 is as far as the content without strokes, 0 the same surface.
 
-    Roots, so that what is nearly right already is made right, too, and not only what is far off.
-
     Args:
         found: distances of painted pictures to true ones.
         bare: distances of the content, without strokes, to true ones.
@@ -203,7 +200,7 @@ def score(found: dict[str, float], bare: dict[str, float]) -> float:
     total = 0.0
     for name, own in found.items():
         ratio = own / (bare[name] + FLOORS.get(name, 0.004))
-        total += WEIGHTS[name] * math.sqrt(min(MOST, ratio))
+        total += WEIGHTS[name] * min(MOST, ratio)
     return total / sum(WEIGHTS[name] for name in found)
 
 
