@@ -31,11 +31,12 @@ READ = 40  # close-ups that ground, ink and directions are read from, at most
 ANGLES, SPREAD = 72, 0.17  # places of a histogram; radians by which lines of one direction differ
 TONE_SHARES = (1.0, 0.3, 0.12, 0.06, 0.02, 0.0)  # of all lines, from the lightest places on
 CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from which they count
-FEW, MANY = 3, 8  # close-ups that recipes of the library, and refined ones, are compared on
+FEW, MANY = 4, 12  # close-ups that recipes of the library, and refined ones, are compared on
 FINALISTS = 5
-LONGEST = 8.0  # of a brush, over the width
-TOLD = 5.0  # pixels; a thinner brush paints the canvas' weave and the scan's grain, too
-THIN_WEIGHT = 0.05  # added to the score of a brush half as wide
+# Bounds of the search of a brush that are tighter than a hand's: longer strokes look like grass, and
+# finer ones can't be told from the canvas' weave and the scan's grain.
+BRUSH_RANGES = {"aspect": (1.0, 8.0), "finest": (2.0, 60.0)}
+ECONOMY = 0.01  # added to a score where it takes twice as many strokes: of like recipes the broader
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 SEARCHED = {
     "brush": "width aspect finest cover sizes tilt fixed bend taper ragged bristles relief soft "
@@ -120,12 +121,14 @@ class Judge:
         found = texture.describe(painted, self.fields, self.seed)
         lost = np.mean([_lost_forms(own.content, x) for own, x in zip(self.close_ups, painted)])
         surface = texture.score(texture.distances(found, self.true), self.bare)
-        return surface + FORMS_WEIGHT * float(lost) + THIN_WEIGHT * _thin(hand)
+        return surface + FORMS_WEIGHT * float(lost) + ECONOMY * _many_strokes(hand)
 
 
-def _thin(hand: Hand) -> float:
-    """Returns how many times a brush must be doubled to be told from weave and grain."""
-    return max(0.0, math.log2(TOLD / hand.width)) if hand.kind == "brush" else 0.0
+def _many_strokes(hand: Hand) -> float:
+    """Returns how often a brush's stroke must be doubled to be as large as the fixed brush's."""
+    fixed = Hand()
+    size = hand.width**2 * hand.aspect / (fixed.width**2 * fixed.aspect)
+    return max(0.0, -math.log2(size)) if hand.kind == "brush" else 0.0
 
 
 def _lost_forms(content: np.ndarray, painted: np.ndarray) -> float:
@@ -249,7 +252,7 @@ def library(reading: Reading) -> list[Hand]:
             {},
             {"width": 4.4, "aspect": 5.2, "finest": 2.0, "light": 0.06},
             {"width": 7.0, "aspect": 5.0, "finest": 2.4, "light": 0.06},
-            {"width": 3.4, "aspect": 3.0, "finest": 1.8, "light": 0.05, "tilt": 0.3},
+            {"width": 3.4, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.3},
             {"width": 5.0, "aspect": 2.0, "finest": 2.0, "light": 0.07, "tilt": 0.4},
             {"width": 10.0, "aspect": 2.5, "finest": 3.0, "light": 0.05, "bristles": 0.8},
             {"width": 26.0, "aspect": 2.4, "taper": 0.0, "ragged": 0.25, "relief": 0.9,
@@ -340,8 +343,8 @@ def search(
 def _moved(hand: Hand, name: str, by: float) -> Hand:
     """Returns a hand with one number moved by a share of its range."""
     low, high, logarithmic = RANGES[name]
-    if name == "aspect" and hand.kind == "brush":
-        high = LONGEST  # longer strokes than any brush has look like grass, and fit too well
+    if hand.kind == "brush":
+        low, high = BRUSH_RANGES.get(name, (low, high))
     value = getattr(hand, name)
     if logarithmic:
         value = float(np.exp(np.log(value) + by * np.log(high / low)))
