@@ -23,7 +23,7 @@ from cadl import closeups, console, embeddings, files, gallery, graphs, hands, l
 from cadl.conversion import encode_pass, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry, resize
 from cadl.conversion.frame_painter import Brushwork, FramePainter
-from cadl.settings import Amount, Range, Share, read_settings, to_json
+from cadl.settings import Amount, Count, Range, Share, read_settings, to_json
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import DamagedTracks, read_tracks
 from cadl.tiles import PICTURE_SUFFIXES, Crop
@@ -39,6 +39,7 @@ STRENGTH: Share = 0.75  # 0 reconstructs the video, 1 gives it all to the painte
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "gaussian"  # how codes are moved
 
 HAND: str = ""  # another painter's strokes, or a hand's file; empty: those of STYLE
+HAND_STEPS: Count = 40  # recipes that are tried for a single picture as a style
 STROKE_SIZE: Annotated[float, Range(0.25, 4)] = 1.0  # how many times larger strokes are
 QUALITY: Literal["draft", "full"] = "full"  # draft: at half the size, enlarged: a quick look
 HOLD_FRAMES: Annotated[int, Range(1, 24)] = 1  # frames a painted state is held; 2: "on twos"
@@ -57,7 +58,6 @@ REPLACE: bool = False  # replace a finished output that was made with other sett
 EXPORTED: Path = Path("exported")  # SavedModels and embeddings
 OUT: Path = Path("out")  # where the videos go
 
-PICTURE_HAND_STEPS = 40  # recipes that are tried for a single picture as a style
 FAR = 3.5  # distance from what was trained on that is worth a warning; unseen films have 2 to 3
 LADDER_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LADDER_FRAMES = 4
@@ -191,7 +191,10 @@ def find_hands(
 
     def load(name: str) -> Hand | None:
         if name in style.pictures:
-            return fit_to_picture(style.pictures[name], settings.out / "work" / "hands", workers)
+            folder_of_pictures = settings.out / "work" / "hands"
+            return fit_to_picture(
+                style.pictures[name], settings.hand_steps, folder_of_pictures, workers
+            )
         path = folder / f"{name}.json"
         return hands.load_hand(path) if path.exists() else None
 
@@ -211,18 +214,16 @@ def find_hands(
     return tuple((hand.scaled(settings.stroke_size), share) for hand, share in found)
 
 
-def fit_to_picture(path: Path, folder: Path, workers: WorkerPool) -> Hand:
-    """Returns the hand of a single picture; it is kept, and fitted only once."""
+def fit_to_picture(path: Path, steps: int, folder: Path, workers: WorkerPool) -> Hand:
+    """Returns the hand of a single picture, fitted by so many evaluations; it is kept."""
     own = closeups.of_picture(path)
     name = shards.source_name(path.stem)
     kept = folder / f"{name}.json"
     with files.only_one(folder / name):
-        if not hands.is_fitted(own, PICTURE_HAND_STEPS, folder, name):
-            with console.progress(
-                total=PICTURE_HAND_STEPS, unit="recipe", label=f"hand of {name}"
-            ) as bar:
-                for best in hands.fit_hand(own, PICTURE_HAND_STEPS, folder, name, workers):
-                    bar.update(min(best.evaluations, PICTURE_HAND_STEPS) - bar.n)
+        if not hands.is_fitted(own, steps, folder, name):
+            with console.progress(total=steps, unit="recipe", label=f"hand of {name}") as bar:
+                for best in hands.fit_hand(own, steps, folder, name, workers):
+                    bar.update(min(best.evaluations, steps) - bar.n)
             if remark := closeups.remarks(own):
                 console.warn(f"{path}: {remark}: do not trust its hand too far")
         hand = hands.load_hand(kept)
@@ -434,7 +435,7 @@ def request_of(
     request = {
         key: value
         for key, value in to_json(settings).items()
-        if key not in ("videos", "exported", "out", "replace")
+        if key not in ("videos", "exported", "out", "replace", "hand_steps")
     }
     return request | {
         "style": style.name,

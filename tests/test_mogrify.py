@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from cadl import embeddings, files, graphs, metrics
+from cadl import embeddings, files, graphs, hands, metrics
 from cadl.conversion import encode_pass, render_pass
 from cadl.strokes import track_files
 from cadl.tiles import Crop
@@ -266,9 +266,13 @@ def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):
     picture = tmp_path / "One Picture.png"
     own = project.media.paintings / "Night Streets"
     shutil.copy(min(own.rglob("*.png")), picture)
-    options = ("--length-seconds", 0.2, "--output-size", "tile", "--style")
+    options = ("--length-seconds", 0.2, "--output-size", "tile", "--hand-steps", 2, "--style")
     assert scripts.mogrify_video.main(mogrify(project, *options, picture, out=tmp_path)) == 0
-    assert "is taken as a style of its own, one-picture" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "is taken as a style of its own, one-picture" in said and "hand of one-picture: " in said
+    hand = hands.load_hand(tmp_path / "work" / "hands" / "one-picture.json")
+    record = files.read_json(tmp_path / "my-clip-é-one-picture.json")
+    assert record["request"]["recipes"] == json.loads(json.dumps([[hand.to_json(), 1.0]]))
     assert (tmp_path / "my-clip-é-one-picture.mp4").exists()
     vae_graph, about = graphs.load_graph(project.exported, "vae")
     alone = embeddings.embed_picture(picture, vae_graph)

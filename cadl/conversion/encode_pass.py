@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cadl import console, files, latents, metrics
+from cadl.conversion import every_second
 from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Geometry, batches, resize
 from cadl.latents import Statistics
 from cadl.strokes.hand import Hand
@@ -31,7 +32,7 @@ from cadl.video.shots import ShotFinder
 import cv2
 import numpy as np
 
-PASS_FORMAT = 10  # of what is kept; raise when its contents change
+PASS_FORMAT = 11  # of what is kept; raise when its contents change
 KEPT_PASSES = 4  # over one video
 LATENTS, OBSERVED = "latents.npy", "observed.npz"  # what is kept; the latter is written last
 TRACKED_FRAMES = "tracks.json"  # beside the tracks, written last: how many frames they are of
@@ -101,6 +102,11 @@ class MovedCodes:
 
     def __len__(self) -> int:
         return len(self._strengths)
+
+    @property
+    def shots(self) -> np.ndarray:
+        """Number of each frame's shot, int [N]."""
+        return self._encoded.shots
 
     def __getitem__(self, part: slice) -> np.ndarray:
         """Returns the codes of consecutive frames, moved: float32 [n, codes]."""
@@ -244,13 +250,13 @@ class Observed:
         self._wanted = {0, *middles.astype(int)}
         self._shot_finder = ShotFinder()
         self._times: list[float] = []
-        self._shots: list[int] = []
+        self.shots: list[int] = []
         self._light: list[float] = []
         self._samples: dict[int, np.ndarray] = {}
         self._shot_pictures: list[tuple[int, np.ndarray]] = []
 
     def __len__(self) -> int:
-        return len(self._shots)
+        return len(self.shots)
 
     def go_by(self) -> Iterator[tuple[int, np.ndarray, list[int]]]:
         """Yields batches: number of the first frame, frames, uint8 [N, h, w, 3], their shots."""
@@ -262,12 +268,12 @@ class Observed:
                     self._samples[len(self)] = frame
                 self._add_to_shot(self._shot_finder.add(frame), frame)
                 self._light.append(float(metrics.LUMINANCE @ cv2.mean(frame)[:3]) / 255)
-            yield first, batch, self._shots[first:]
+            yield first, batch, self.shots[first:]
 
     def _add_to_shot(self, shot: int, frame: np.ndarray) -> None:
         """Keeps a small picture of each shot: in the end one from its second half."""
-        self._shots.append(shot)
-        age = len(self) - bisect.bisect_left(self._shots, shot)
+        self.shots.append(shot)
+        age = len(self) - bisect.bisect_left(self.shots, shot)
         if age & (age - 1) == 0:  # 1, 2, 4, 8: each takes the place of the one before
             width, height = self._geometry.tracked_size
             size = max(1, width // SHRINK), max(1, height // SHRINK)
@@ -279,7 +285,7 @@ class Observed:
         if len(self._samples) > SAMPLES:  # the first frame is for a video of which no more came
             del self._samples[0]
         return {
-            "shots": np.array(self._shots),
+            "shots": np.array(self.shots),
             "times": np.array(self._times),
             "light": np.array(self._light, np.float32),
             "samples": np.stack(list(self._samples.values())),
@@ -311,7 +317,8 @@ def _go_through(
         for first, batch in followed:
             path = encoded / f"chunk-{first // CHUNK_FRAMES:05d}.npy"
             if encode and not path.exists():
-                chunk.append(encode(np.stack([geometry.tile(frame) for frame in batch])))
+                shots = observed.shots[first : first + len(batch)]
+                chunk.append(_encode_some(encode, geometry, batch, shots))
                 if (first + len(batch)) % CHUNK_FRAMES == 0:
                     _save_chunk(path, chunk)
             bar.update(len(batch))
@@ -331,6 +338,25 @@ def _go_through(
         np.savez(file, latents_checksum=checksum, **observed.arrays())
     for path in chunks:
         path.unlink()
+
+
+def _encode_some(
+    encode: Callable, geometry: Geometry, batch: np.ndarray, shots: Sequence[int]
+) -> np.ndarray:
+    """Encodes every second frame; codes are smoothed over more frames than that.
+
+    Args:
+        encode: as `analyse_video` has it.
+        geometry: sizes.
+        batch: uint8 [N, h, w, 3].
+        shots: of these frames.
+
+    Returns:
+        float32 [N, codes].
+    """
+    chosen = every_second.choose(shots)
+    codes = encode(np.stack([geometry.tile(batch[i]) for i in chosen]))
+    return every_second.fill_in(chosen, codes, shots)
 
 
 def _add_flow(

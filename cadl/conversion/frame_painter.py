@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cadl.colours import Colours, map_between
+from cadl.conversion import every_second
 from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.encode_pass import MovedCodes
 from cadl.strokes.drawing import Strokes, draw_strokes
@@ -199,6 +200,18 @@ class FramePainter:
 
         return dataclasses.replace(self, palette_at=lambda number: find(int(shots[number])))
 
+    def _changes(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Returns how frames are changed, as `change`, worked out for every second one."""
+        # One frame more than asked for, so that the last one has a neighbour on each side, too.
+        around = slice(part.start, min(part.stop + 1, len(self.codes)))
+        shots = self.codes.shots[around]
+        chosen = every_second.choose(shots)
+        changes = self.change(self.codes[around][chosen], self.codes.own(around)[chosen])
+        offsets, matrices = (
+            every_second.fill_in(chosen, own, shots)[: part.stop - part.start] for own in changes
+        )
+        return offsets, matrices
+
     def move(self, first: int, frames: Sequence[np.ndarray]) -> list[Moved]:
         """Works out how neighbouring frames are moved.
 
@@ -208,7 +221,7 @@ class FramePainter:
         """
         part = slice(first, first + len(frames))
         tracked = [resize(frame, self.brushwork.geometry.tracked_size) for frame in frames]
-        offsets, matrices = self.change(self.codes[part], self.codes.own(part))
+        offsets, matrices = self._changes(part)
         if self.palette_map is not None:
             share = self.strengths[part, None, None]
             matrix, shift = self.palette_map
