@@ -40,10 +40,11 @@ BRUSH_RANGES = {
 }  # fmt: skip
 ECONOMY = 0.01  # added to a score where it takes twice as many strokes: of like recipes the broader
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
+# How long lines of hatching are is chosen from the library: no statistic sees it well.
 SEARCHED = {
     "brush": "width aspect finest cover sizes tilt fixed bend taper ragged bristles relief soft "
     "light hue bare detail".split(),
-    "hatching": "width aspect cover sizes tilt bend first_tone last_tone light tint".split(),
+    "hatching": "width cover sizes tilt bend first_tone last_tone light tint".split(),
     "flat": "contour contour_width colours smooth".split(),
 }
 
@@ -272,6 +273,7 @@ def library(reading: Reading) -> list[Hand]:
         (dots, [{"width": 5.4}, {"width": 9.0}, {"width": 3.5}, {"width": 14.0},
                 {"width": 9.0, "aspect": 1.8, "tilt": 0.4}]),
         (pencil, [{}, {"width": 1.0, "cover": 0.25, "first_tone": 0.0, "last_tone": 0.7},
+                  {"width": 0.8, "cover": 0.25, "aspect": 36.0},
                   {"cover": 0.7}, {"width": 2.2, "aspect": 14.0}, {"tint": 1.0},
                   {"width": 1.8, "tint": 1.0, "cover": 0.8}]),
         (stipple, [{}, {"width": 4.5}, {"tint": 1.0}]),
