@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, shards, tiles
+from cadl import console
+from cadl.dataset import shards
+from cadl.images import tiles
 from cadl.settings import Count, read_settings
 from cadl.video import ffmpeg, reader
 

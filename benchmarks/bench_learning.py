@@ -13,8 +13,12 @@ from typing import Any
 
 from benchmarks import ancestor
 from benchmarks.claims import claim
-from cadl import console, gallery, metrics, networks, optimizer, shards, tiles, vae
+from cadl import console
+from cadl.dataset import shards
+from cadl.images import gallery, metrics, tiles
+from cadl.networks import vae
 from cadl.settings import Count, Seed, read_settings
+from cadl.training import checkpoints, optimizer
 
 import keras
 import numpy as np
@@ -154,7 +158,7 @@ class Learner:
 
     def measure(self, sets: list[np.ndarray]) -> None:
         """Adds a point to the curve."""
-        psnr = [metrics.psnr(x, networks.in_batches(self._reconstruct, x)).mean() for x in sets]
+        psnr = [metrics.psnr(x, checkpoints.in_batches(self._reconstruct, x)).mean() for x in sets]
         self.curve.append((self.seconds, *psnr))
 
     def _make_step(self, batch: tf.Tensor, noise: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:

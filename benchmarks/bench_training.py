@@ -17,8 +17,12 @@ from pathlib import Path
 
 from benchmarks import ancestor
 from benchmarks.claims import claim
-from cadl import blocks, console, optimizer, shards, tiles, vae
+from cadl import console
+from cadl.dataset import shards
+from cadl.images import tiles
+from cadl.networks import blocks, vae
 from cadl.settings import Count, read_settings
+from cadl.training import optimizer
 
 import keras
 import numpy as np

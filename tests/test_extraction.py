@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from cadl import shards
+from cadl.dataset import shards
 from cadl.video import reader
 
 import numpy as np

@@ -1,6 +1,7 @@
 import gzip
 
-from cadl import shards, tiles
+from cadl.dataset import shards
+from cadl.images import tiles
 
 import numpy as np
 import pytest

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cadl import _startup, console, tiles  # noqa: F401
+from cadl import _startup, console  # noqa: F401
+from cadl.images import tiles
 
 import numpy as np
 import tensorflow as tf

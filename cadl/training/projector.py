@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cadl import files, shards
+from cadl import files
+from cadl.dataset import shards
 
 import numpy as np
 from PIL import Image

@@ -2,7 +2,10 @@
 
 from typing import NamedTuple
 
-from cadl import _startup, blocks, refiner, shards, tiles  # noqa: F401
+from cadl import _startup  # noqa: F401
+from cadl.dataset import shards
+from cadl.images import tiles
+from cadl.networks import blocks, refiner
 
 import numpy as np
 import tensorflow as tf

@@ -12,8 +12,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cadl import _startup, console, devices, files, gallery, optimizer, shards  # noqa: F401
+from cadl import _startup, console, files  # noqa: F401
+from cadl.dataset import shards
+from cadl.images import gallery
 from cadl.settings import to_json
+from cadl.training import devices, optimizer
 
 import imageio.v2 as imageio
 import keras

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cadl import _startup, console, files, refiner, training, vae  # noqa: F401
+from cadl import _startup, console, files  # noqa: F401
+from cadl.networks import refiner, vae
+from cadl.training import run
 
 import keras
 import numpy as np
@@ -40,9 +42,9 @@ def load_averaged(
     model = build(record["architecture"])
     step = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(averaged=model, step=step)
-    kept = training.BEST if weights == "best" else "checkpoints"
-    if training.restore_newest(lambda _: checkpoint, folder, kept) is None:
-        if kept == training.BEST and (folder / "checkpoints").is_dir():
+    kept = run.BEST if weights == "best" else "checkpoints"
+    if run.restore_newest(lambda _: checkpoint, folder, kept) is None:
+        if kept == run.BEST and (folder / "checkpoints").is_dir():
             raise ValueError(
                 f"{folder} has no best weights, as no tiles were held out: take latest"
             )

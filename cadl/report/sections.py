@@ -5,10 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadl import closeups, files, gallery, hands, latents, shards, tiles
-from cadl.report import Page
+from cadl import files
+from cadl.dataset import shards
+from cadl.images import closeups, gallery, tiles
+from cadl.report.html_page import Page
+from cadl.strokes import hands
 from cadl.strokes.fitting import CloseUp, paint_close_up
 from cadl.strokes.hand import Hand
+from cadl.style import latents
 
 import numpy as np
 from PIL import Image

@@ -1,0 +1,1 @@
+"""Pictures: tiles, close-ups, colours, measures of pictures, contact sheets. Numpy and Pillow."""
