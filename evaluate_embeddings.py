@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from cadl import console
-from cadl.dataset import shards
+from cadl.dataset import tile_sets
 from cadl.images import metrics, tiles
 from cadl.images.colours import Colours
 from cadl.networks import saved_models, vae
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     refiner_graph, _ = saved_models.load_graph(
         settings.exported, "refiner", vae_fingerprint=about["vae"]
     )
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     codes, kl = encode(vae_graph, tile_set, settings.batch_size)
     sources = {
         name: latents.statistics_of(
@@ -74,7 +74,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def encode(vae_graph, tile_set: shards.TileSet, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+def encode(
+    vae_graph, tile_set: tile_sets.TileSet, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns the posterior means of all tiles, float32 [N, codes], and their KL in nats, [N]."""
     means, kl = [], []
     starts = range(0, len(tile_set), batch_size)
@@ -88,7 +90,7 @@ def encode(vae_graph, tile_set: shards.TileSet, batch_size: int) -> tuple[np.nda
 class Networks:
     """The exported networks on any number of tiles."""
 
-    def __init__(self, vae_graph, refiner_graph, tile_set: shards.TileSet, batch_size: int):
+    def __init__(self, vae_graph, refiner_graph, tile_set: tile_sets.TileSet, batch_size: int):
         """Takes loaded SavedModels and the tiles that give detail."""
         self._vae, self._refiner = vae_graph, refiner_graph
         self._tiles, self._batch_size = tile_set, batch_size
@@ -141,7 +143,7 @@ def tell_errors(page, settings, tile_set, codes, kl, sources, networks, about) -
             groups = {"never seen": own}
         for label, members in groups.items():
             members = own[np.isin(own, members)]
-            chosen = shards.spread(members, settings.measured_tiles)
+            chosen = tile_sets.spread(members, settings.measured_tiles)
             if len(chosen):
                 measured = networks.measure(chosen, codes[chosen])
                 active = int(sources[name].active_codes.sum())

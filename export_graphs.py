@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cadl import console, files
-from cadl.dataset import shards
+from cadl.dataset import tile_sets
 from cadl.images import metrics, tiles
 from cadl.networks import colour_transfer, refiner, saved_models
 from cadl.settings import Count, read_settings
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     vae_fingerprint = checkpoints.fingerprint(vae_model)
     checkpoints.check_vae(settings.refiner_run, refiner_record, settings.vae_run, vae_fingerprint)
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     about = {
         "vae": vae_fingerprint,
         "vae_step": vae_step,
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             ("stylizer", saved_models.StylizerGraph(vae_model)),
         ):
             saved_models.save_graph(graph, staged / name, about)
-        chosen = shards.spread(np.arange(len(tile_set)), settings.compared_tiles)
+        chosen = tile_sets.spread(np.arange(len(tile_set)), settings.compared_tiles)
         saved = {name: saved_models.load_graph(staged, name)[0] for name in saved_models.NAMES}
         compare(saved, vae_model, refining, tile_set.select(chosen))
         for name in saved_models.NAMES:
@@ -86,7 +86,9 @@ def export_hands(fitted: Path, exported: Path) -> None:
     console.say(f"wrote hands of {names} to {exported}" if found else "no hands were fitted")
 
 
-def compare(saved: dict, vae_model, refining: refiner.Refining, tile_set: shards.TileSet) -> None:
+def compare(
+    saved: dict, vae_model, refining: refiner.Refining, tile_set: tile_sets.TileSet
+) -> None:
     """Prints the largest difference between SavedModels and checkpoints.
 
     Raises:
@@ -131,13 +133,13 @@ def difference(a, b) -> float:
     return float(np.abs(np.asarray(a) - np.asarray(b)).max())
 
 
-def judge_refiner(vae_graph, refiner_graph, tile_set: shards.TileSet, about: dict) -> None:
+def judge_refiner(vae_graph, refiner_graph, tile_set: tile_sets.TileSet, about: dict) -> None:
     """Says whether the refiner beats the VAE alone on tiles that neither was trained on."""
     _, held_out = tile_set.split(about["validation_fraction"], about["seed"])
     if not len(held_out):
         console.say("no tiles were held out: the refiner can't be judged on unseen ones")
         return
-    chosen = tile_set.select(shards.spread(held_out, JUDGED_TILES))
+    chosen = tile_set.select(tile_sets.spread(held_out, JUDGED_TILES))
 
     def restore(part: np.ndarray) -> tuple:
         pictures = vae_graph.decode(vae_graph.encode(part)["z_mean"])

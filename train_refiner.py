@@ -16,14 +16,15 @@ from types import SimpleNamespace
 from typing import Annotated, Literal
 
 from cadl import _startup, console, files  # noqa: F401
-from cadl.dataset import shards
+from cadl.dataset import tile_sets
 from cadl.images import closeups, gallery, metrics, tiles
 from cadl.networks import blocks, refiner
 from cadl.report import sections
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 from cadl.strokes import hands
 from cadl.training import checkpoints, devices, optimizer, refiner_batches, refiner_losses
-from cadl.training.run import Meter, Run, is_preview_step, one_writer
+from cadl.training.progress import Meter, is_preview_step
+from cadl.training.run import Run, one_writer
 from cadl.workers import WorkerPool
 
 import numpy as np
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             f"BATCH_SIZE {settings.batch_size} must be a multiple of {devices_used}: as many tiles "
             "for each device"
         )
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
         vae_model, vae_step, vae_record = checkpoints.load_vae(
             settings.vae_run, settings.vae_weights
@@ -108,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def fit_hands(tile_set: shards.TileSet, run: Run, settings) -> None:
+def fit_hands(tile_set: tile_sets.TileSet, run: Run, settings) -> None:
     """Fits the hand of each painter who has none yet, and shows it in TensorBoard."""
     if not settings.hand_steps or not devices.is_chief():
         return
@@ -134,7 +135,8 @@ def fit_hands(tile_set: shards.TileSet, run: Run, settings) -> None:
             )
             if remark := closeups.remarks(own):
                 console.warn(f"{painter}: {remark}: do not trust its hand too far")
-            run.show_picture(f"hands/{painter}", sections.hand_sheet(own, hand, painter))
+            sheet = sections.hand_sheet(own, hand, painter)
+            run.progress.show_picture(f"hands/{painter}", sheet, int(run.step))
 
 
 def build_parts(settings) -> SimpleNamespace:
@@ -263,7 +265,7 @@ def train(strategy, run, tile_set, indices, step_function, watch, parts, setting
         # Log.
         if step % settings.log_every == 0 or step == settings.steps:
             means = meter.read(settings.batch_size)
-            run.log({**means, "learning_rate": rate}, step)
+            run.progress.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 
         # Show.
@@ -288,9 +290,9 @@ class Watch:
             return model(pictures, originals, tf.zeros(tf.shape(pictures)[:1]))
 
         self._refine = refine
-        some = {name: shards.spread(own, MEASURED_TILES) for name, own in
+        some = {name: tile_sets.spread(own, MEASURED_TILES) for name, own in
                 (("train", train), ("validation", held_out)) if len(own)}  # fmt: skip
-        some["preview"] = shards.spread(np.arange(len(tile_set)), PREVIEW_TILES)
+        some["preview"] = tile_sets.spread(np.arange(len(tile_set)), PREVIEW_TILES)
         self._tiles = {}
         for name, chosen in some.items():
             pixels = np.asarray(tile_set.pixels[chosen])
@@ -310,7 +312,7 @@ class Watch:
             after = metrics.psnr(originals, refined).mean()
             values |= {f"psnr/{name}": after, f"psnr_vae/{name}": before}
             shown.append(f"psnr/{name} {after:.2f} dB (VAE {before:.2f})")
-        run.log(values, step)
+        run.progress.log(values, step)
         if step >= 250:
             console.say(f"step {step}: {', '.join(shown)}")
         sheet = gallery.contact_sheet(
@@ -318,7 +320,7 @@ class Watch:
             title=f"step {step}",
             row_labels=["tiles", "from codes alone", "restored"],
         )
-        run.preview(sheet, step)
+        run.progress.preview(sheet, step)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ from types import SimpleNamespace
 from typing import Annotated
 
 from cadl import _startup, console, files  # noqa: F401
-from cadl.dataset import shards
+from cadl.dataset import tile_sets
 from cadl.images import gallery, metrics, tiles
 from cadl.networks import discriminator, vae
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 from cadl.style import latents
 from cadl.training import adversarial, checkpoints, devices, optimizer, projector
-from cadl.training.run import Meter, Run, is_preview_step, one_writer
+from cadl.training.progress import Meter, is_preview_step
+from cadl.training.run import Run, one_writer
 
 import keras
 import numpy as np
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     console.say(show_settings(settings))
     strategy = devices.set_up(settings.seed, xla=settings.xla)
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     train_indices, validation_indices = tile_set.split(settings.validation_fraction, settings.seed)
     console.say(
         f"{len(train_indices)} tiles to train on, {len(validation_indices)} held out, of "
@@ -74,7 +75,9 @@ def main(argv: list[str] | None = None) -> int:
         )
 
         def show_codes() -> None:
-            chosen = tile_set.select(shards.spread(np.arange(len(tile_set)), projector.MAX_TILES))
+            chosen = tile_set.select(
+                tile_sets.spread(np.arange(len(tile_set)), projector.MAX_TILES)
+            )
             codes = checkpoints.encode_tiles(parts.averaged, chosen.pixels, "projector")
             projector.write_projector(settings.run, chosen, codes)
 
@@ -206,7 +209,7 @@ def make_opposition(parts: SimpleNamespace):
 def train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings):
     """Runs the loop: take a batch, step, log, show, save."""
     first = int(run.step)
-    batches = shards.training_batches(
+    batches = tile_sets.training_batches(
         tile_set,
         train_indices,
         batch_size=settings.batch_size,
@@ -247,7 +250,7 @@ def train(strategy, run, tile_set, train_indices, step_function, watch, parts, s
             means = meter.read(settings.batch_size)
             if parts.rival:
                 means["events/adversary_weight"] = float(parts.rival.weight)
-            run.log({**means, "learning_rate": rate}, step)
+            run.progress.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 
         # Show.
@@ -267,7 +270,7 @@ def train(strategy, run, tile_set, train_indices, step_function, watch, parts, s
 class Watch:
     """Fixed tiles on which a run is watched: pictures, and errors a source."""
 
-    def __init__(self, tile_set: shards.TileSet, model: keras.Model, train, validation):
+    def __init__(self, tile_set: tile_sets.TileSet, model: keras.Model, train, validation):
         """Picks the tiles; `train` and `validation` are indices."""
 
         @tf.function(input_signature=[tf.TensorSpec((None, *tiles.SHAPE))])
@@ -310,8 +313,8 @@ class Watch:
             ).mean()
             for source in dict.fromkeys(chosen.sources):
                 values[f"psnr_{name}/{source}"] = psnr[chosen.sources == source].mean()
-            run.log_histogram(f"kl_per_code/{name}", kl, step)
-        run.log(values, step)
+            run.progress.log_histogram(f"kl_per_code/{name}", kl, step)
+        run.progress.log(values, step)
         if step >= 250:
             shown = (name for name in values if name.startswith("psnr/"))
             console.say(
@@ -325,7 +328,7 @@ class Watch:
             title=f"step {step}",
             row_labels=["tiles", "", "reconstructions", ""],
         )
-        run.preview(sheet, step)
+        run.progress.preview(sheet, step)
         return values
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.claims import claim
 from cadl import console
-from cadl.dataset import shards
+from cadl.dataset import tile_sets
 from cadl.images import tiles
 from cadl.networks import saved_models, vae
 from cadl.settings import Count, read_settings
@@ -109,14 +109,14 @@ def evaluate(folder: str, exported: str, count: int) -> tuple[float, float, floa
     from evaluate_embeddings import encode
 
     vae_graph, _ = saved_models.load_graph(Path(exported), "vae")
-    few = shards.load_tiles(Path(folder))
+    few = tile_sets.load_tiles(Path(folder))
     with tempfile.TemporaryFile() as file:
         for start in range(0, count, len(few)):
             few.pixels[: min(len(few), count - start)].tofile(file)
         file.flush()
         pixels = np.memmap(file, np.uint8, "r", shape=(count, *tiles.SHAPE))
         names = np.array(["video"] * count)
-        many = shards.TileSet(pixels, names, names, names, names)
+        many = tile_sets.TileSet(pixels, names, names, names, names)
         one = np.array(few.pixels[:BATCH])
         vae_graph.encode(one)
         started = time.perf_counter()

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import ancestor
 from benchmarks.claims import claim
 from cadl import console
-from cadl.dataset import shards
+from cadl.dataset import tile_sets
 from cadl.images import gallery, metrics, tiles
 from cadl.networks import vae
 from cadl.settings import Count, Seed, read_settings
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     for way in settings.ways:
         if way not in VARIANTS:
             raise ValueError(f"WAYS: {way} is none of {', '.join(VARIANTS)}")
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     train, held_out = tile_set.split(VALIDATION_FRACTION, settings.seed)
     learners = [Learner(way, tile_set, train, settings.seed) for way in settings.ways]
     rng = np.random.default_rng(settings.seed)
@@ -102,7 +102,7 @@ class Learner:
         curve: (seconds, PSNR trained, PSNR held out).
     """
 
-    def __init__(self, name: str, tile_set: shards.TileSet, train: np.ndarray, seed: int):
+    def __init__(self, name: str, tile_set: tile_sets.TileSet, train: np.ndarray, seed: int):
         """Builds network, optimizer and data."""
         keras.utils.set_random_seed(seed)
         self.name, self.steps, self.seconds = name, 0, 0.0
@@ -125,7 +125,7 @@ class Learner:
             self._adam = optimizer.Adam(ancestor.LEARNING_RATE)
         self._adam.build(self._model.trainable_variables)
         self._batches = iter(
-            shards.training_batches(
+            tile_sets.training_batches(
                 tile_set, train, batch_size=self.batch_size, seed=seed, first_step=0,
                 last_step=10**9,
             )

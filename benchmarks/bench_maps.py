@@ -21,7 +21,7 @@ from cadl import console
 from cadl.conversion import encode_pass
 from cadl.conversion.clip import Clip, Geometry, resize
 from cadl.conversion.frame_painter import Brushwork, FramePainter, measure, paint
-from cadl.dataset import shards
+from cadl.dataset import tile_sets
 from cadl.images import gallery, metrics, tiles
 from cadl.networks import saved_models
 from cadl.settings import Count, Seed, read_settings
@@ -129,10 +129,10 @@ def style_tiles(text: str, settings) -> np.ndarray:
     """Returns tiles of a style, float32 [N, 180, 320, 3]; of a blend, of all that is blended."""
     if Path(text).is_file():
         return tiles.to_float(np.stack(tiles.picture_tiles(tiles.load_picture(Path(text)), 4)))
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     indices = tile_set.source_indices()
     own = np.concatenate([indices[part.partition(":")[0].strip()] for part in text.split(",")])
-    return tiles.to_float(tile_set.pixels[shards.spread(own, settings.style_tiles)])
+    return tiles.to_float(tile_set.pixels[tile_sets.spread(own, settings.style_tiles)])
 
 
 def take(path: Path, model, fingerprint: str, folder: Path, settings) -> Film:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 from benchmarks.claims import claim
 from cadl import console
-from cadl.dataset import shards
+from cadl.dataset import tile_sets
 from cadl.images import gallery, metrics, tiles
 from cadl.networks.blocks import shrink
 from cadl.networks.colour_transfer import BLOCK, frame_change
@@ -109,7 +109,7 @@ def change_by_restoring(scene: SimpleNamespace, vae_model, model) -> float:
 
 def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     """Picks video, painter and tiles, and works out codes as they are and moved."""
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     fraction, seed = (record["settings"][key] for key in ("validation_fraction", "seed"))
     trained, _ = tile_set.split(fraction, seed)
     indices = tile_set.source_indices()
@@ -126,7 +126,7 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     own = {name: latents.statistics_of(codes[i], kinds[name]) for name, i in indices.items()}
 
     def some(of: np.ndarray) -> np.ndarray:
-        return shards.spread(of, settings.num_tiles)
+        return tile_sets.spread(of, settings.num_tiles)
 
     def moved(z: np.ndarray) -> np.ndarray:
         return latents.map_latents(

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 from cadl import files
-from cadl.dataset import shards
+from cadl.dataset import tile_sets
 from cadl.images import tiles
 from cadl.networks import blocks, colour_transfer, saved_models
 from cadl.style import embeddings, latents
@@ -80,7 +80,7 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
 def test_an_export_of_other_numbers_or_of_none_is_refused(project, scripts):
     refining, *_ = checkpoints.load_refiner(project.refiner_run)
     model, *_ = checkpoints.load_vae(project.vae_run)
-    tile_set = shards.load_tiles(project.tiles).select(np.arange(1))
+    tile_set = tile_sets.load_tiles(project.tiles).select(np.arange(1))
     saved = {
         name: saved_models.load_graph(project.exported, name)[0] for name in saved_models.NAMES
     }
@@ -102,7 +102,7 @@ def test_an_export_of_another_version_is_refused(project, tmp_path):
 def test_embeddings_are_exact(project):
     vae_graph, about = saved_models.load_graph(project.exported, "vae")
     sources = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
-    tile_set = shards.load_tiles(project.tiles)
+    tile_set = tile_sets.load_tiles(project.tiles)
     own = tile_set.source_indices()["night-streets"]
     codes = np.asarray(vae_graph.encode(tile_set.pixels[own])["z_mean"], np.float64)
     found = sources["night-streets"]
@@ -114,7 +114,7 @@ def test_embeddings_are_exact(project):
 def test_maps_match_moments_of_real_latents(project):
     vae_graph, about = saved_models.load_graph(project.exported, "vae")
     sources = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
-    tile_set = shards.load_tiles(project.tiles)
+    tile_set = tile_sets.load_tiles(project.tiles)
     own = tile_set.source_indices()["my-clip-é"]
     codes = np.asarray(vae_graph.encode(tile_set.pixels[own])["z_mean"])
     video, painter = sources["my-clip-é"], sources["night-streets"]
@@ -214,7 +214,7 @@ def test_bad_flags_end_with_status_2(scripts, script, capsys):
 
 
 def test_the_refiner_sees_grain_that_it_is_not_to_restore(project):
-    tile_set = shards.load_tiles(project.tiles)
+    tile_set = tile_sets.load_tiles(project.tiles)
     batches = refiner_batches.make_batches(
         tile_set, np.arange(len(tile_set)), batch_size=4, seed=1, first_step=0, last_step=1,
         detail_channels=8,

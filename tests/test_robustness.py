@@ -2,7 +2,7 @@
 
 import shutil
 
-from cadl.dataset import shards
+from cadl.dataset import tile_sets
 from cadl.networks import saved_models
 from cadl.style import embeddings
 from cadl.training import checkpoints
@@ -39,7 +39,7 @@ READERS = {
     "tiles": (
         lambda project: project.tiles,
         "painting-night-streets-*.gz",
-        lambda folder: shards.load_tiles(folder).pixels.tobytes(),
+        lambda folder: tile_sets.load_tiles(folder).pixels.tobytes(),
     ),
     "run": (
         lambda project: project.vae_run,

@@ -10,11 +10,12 @@ import time
 import urllib.request
 from types import SimpleNamespace
 
-from cadl.dataset import shards
+from cadl.dataset import shards, tile_sets
 from cadl.images import tiles
 from cadl.networks import vae
 from cadl.training import adversarial, checkpoints, optimizer
-from cadl.training.run import MAX_FALLBACKS, Run, is_preview_step, restore_newest
+from cadl.training.progress import is_preview_step
+from cadl.training.run import MAX_FALLBACKS, Run
 
 import keras
 import numpy as np
@@ -142,7 +143,9 @@ def test_the_best_weights_are_kept_beside_the_latest(tmp_path):
             tf.train.latest_checkpoint(tmp_path / "best"), "measure/.ATTRIBUTES/VARIABLE_VALUE"
         )))  # fmt: skip
     assert kept == [20, 22, 22, 22]
-    restored = restore_newest(lambda _: tf.train.Checkpoint(averaged=model), tmp_path, "best")
+    restored = checkpoints.restore_newest(
+        lambda _: tf.train.Checkpoint(averaged=model), tmp_path, "best"
+    )
     assert restored.endswith("ckpt-1") and model.get_weights()[0][0, 0] == 23
 
 
@@ -379,7 +382,7 @@ def test_tensorboard_serves_the_curves_and_pictures(trained, tensorboard):
         f"{url}data/plugin/projector/tensor?run=vae&name={about['tensorName']}"
     ) as answer:
         codes = np.frombuffer(answer.read(), np.float32)
-    tiles_there = len(shards.load_tiles(trained.tiles))
+    tiles_there = len(tile_sets.load_tiles(trained.tiles))
     assert codes.size == 512 * tiles_there and np.isfinite(codes).all()
     with urllib.request.urlopen(
         f"{url}data/plugin/projector/sprite_image?run=vae&name={about['tensorName']}"
