@@ -1,1 +1,1 @@
-"""Pictures: tiles, close-ups, colours, measures of pictures, contact sheets. Numpy and Pillow."""
+"""Pictures: tiles, close-ups, colours, measures, contact sheets."""
