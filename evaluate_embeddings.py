@@ -9,20 +9,14 @@ out/embeddings/index.html. Sources that the VAE was not trained on count as neve
 import sys
 from pathlib import Path
 
-from cadl import (
-    console,
-    embeddings,
-    exploration,
-    graphs,
-    latents,
-    metrics,
-    report,
-    shards,
-    tiles,
-    vae,
-)
-from cadl.colours import Colours
+from cadl import console
+from cadl.dataset import tile_sets
+from cadl.images import metrics, tiles
+from cadl.images.colours import Colours
+from cadl.networks import saved_models, vae
+from cadl.report import html_page, sections
 from cadl.settings import Count, Seed, read_settings
+from cadl.style import embeddings, latents
 
 import numpy as np
 
@@ -40,9 +34,11 @@ SEED: Seed = 1  # of the noise on codes
 def main(argv: list[str] | None = None) -> int:
     """Writes statistics and the page and returns the exit status."""
     settings = read_settings(argv)
-    vae_graph, about = graphs.load_graph(settings.exported, "vae")
-    refiner_graph, _ = graphs.load_graph(settings.exported, "refiner", vae_fingerprint=about["vae"])
-    tile_set = shards.load_tiles(settings.tiles)
+    vae_graph, about = saved_models.load_graph(settings.exported, "vae")
+    refiner_graph, _ = saved_models.load_graph(
+        settings.exported, "refiner", vae_fingerprint=about["vae"]
+    )
+    tile_set = tile_sets.load_tiles(settings.tiles)
     codes, kl = encode(vae_graph, tile_set, settings.batch_size)
     sources = {
         name: latents.statistics_of(
@@ -54,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     console.say(f"wrote {settings.exported / 'embeddings.npz'}")
 
     networks = Networks(vae_graph, refiner_graph, tile_set, settings.batch_size)
-    page = report.Page(settings.report, "What the codes do")
+    page = html_page.Page(settings.report, "What the codes do")
     active = int(np.logical_or.reduce([s.active_codes for s in sources.values()]).sum())
     page.text(
         f"The VAE {about['vae']} of step {about['vae_step']} describes a tile by {codes.shape[1]} "
@@ -63,12 +59,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     tell_errors(page, settings, tile_set, codes, kl, sources, networks, about)
     console.say(f"{active} of {codes.shape[1]} codes are active")
-    scene = exploration.Scene(
+    scene = sections.Scene(
         tile_set, codes, sources, networks.draw, settings.tiles_per_gallery, settings.seed
     )
-    for section in console.progress(exploration.SECTIONS, unit="section", label="page"):
+    for section in console.progress(sections.SECTIONS, unit="section", label="page"):
         section(page, scene)
-    exploration.add_hands(page, settings.tiles, settings.exported, scene.names("painting"))
+    sections.add_hands(page, settings.tiles, settings.exported, scene.names("painting"))
     written = page.save()
     console.finish(
         f"Wrote statistics of {len(sources)} sources to {settings.exported}/embeddings.npz and a "
@@ -78,7 +74,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def encode(vae_graph, tile_set: shards.TileSet, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+def encode(
+    vae_graph, tile_set: tile_sets.TileSet, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns the posterior means of all tiles, float32 [N, codes], and their KL in nats, [N]."""
     means, kl = [], []
     starts = range(0, len(tile_set), batch_size)
@@ -92,7 +90,7 @@ def encode(vae_graph, tile_set: shards.TileSet, batch_size: int) -> tuple[np.nda
 class Networks:
     """The exported networks on any number of tiles."""
 
-    def __init__(self, vae_graph, refiner_graph, tile_set: shards.TileSet, batch_size: int):
+    def __init__(self, vae_graph, refiner_graph, tile_set: tile_sets.TileSet, batch_size: int):
         """Takes loaded SavedModels and the tiles that give detail."""
         self._vae, self._refiner = vae_graph, refiner_graph
         self._tiles, self._batch_size = tile_set, batch_size
@@ -145,7 +143,7 @@ def tell_errors(page, settings, tile_set, codes, kl, sources, networks, about) -
             groups = {"never seen": own}
         for label, members in groups.items():
             members = own[np.isin(own, members)]
-            chosen = shards.spread(members, settings.measured_tiles)
+            chosen = tile_sets.spread(members, settings.measured_tiles)
             if len(chosen):
                 measured = networks.measure(chosen, codes[chosen])
                 active = int(sources[name].active_codes.sum())

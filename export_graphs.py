@@ -8,19 +8,13 @@ Each is loaded again and compared with its checkpoint on real tiles.
 import sys
 from pathlib import Path
 
-from cadl import (
-    colour_transfer,
-    console,
-    files,
-    graphs,
-    hands,
-    metrics,
-    networks,
-    refiner,
-    shards,
-    tiles,
-)
+from cadl import console, files
+from cadl.dataset import tile_sets
+from cadl.images import metrics, tiles
+from cadl.networks import colour_transfer, refiner, saved_models
 from cadl.settings import Count, read_settings
+from cadl.strokes import hands
+from cadl.training import checkpoints
 
 import numpy as np
 
@@ -40,18 +34,18 @@ MAX_DIFFERENCE = 2e-3  # of a pixel in [0, 1]; other kernels round otherwise, no
 def main(argv: list[str] | None = None) -> int:
     """Exports, compares and returns the exit status."""
     settings = read_settings(argv)
-    refining, refiner_step, refiner_record = networks.load_refiner(settings.refiner_run)
-    vae_model, vae_step, vae_record = networks.load_vae(
+    refining, refiner_step, refiner_record = checkpoints.load_refiner(settings.refiner_run)
+    vae_model, vae_step, vae_record = checkpoints.load_vae(
         settings.vae_run, refiner_record["settings"]["vae_weights"]
     )
-    vae_fingerprint = networks.fingerprint(vae_model)
-    networks.check_vae(settings.refiner_run, refiner_record, settings.vae_run, vae_fingerprint)
-    tile_set = shards.load_tiles(settings.tiles)
+    vae_fingerprint = checkpoints.fingerprint(vae_model)
+    checkpoints.check_vae(settings.refiner_run, refiner_record, settings.vae_run, vae_fingerprint)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     about = {
         "vae": vae_fingerprint,
         "vae_step": vae_step,
-        "format": graphs.FORMAT,
-        "refiner": networks.fingerprint(refining),
+        "format": saved_models.FORMAT,
+        "refiner": checkpoints.fingerprint(refining),
         "refiner_step": refiner_step,
         "validation_fraction": vae_record["settings"]["validation_fraction"],
         "seed": vae_record["settings"]["seed"],
@@ -60,22 +54,23 @@ def main(argv: list[str] | None = None) -> int:
     staged = settings.exported / ".new"  # takes the old ones' place only if it compares well
     with files.only_one(settings.exported):
         for name, graph in (
-            ("vae", graphs.VaeGraph(vae_model)),
-            ("refiner", graphs.RefinerGraph(refining)),
-            ("stylizer", graphs.StylizerGraph(vae_model)),
+            ("vae", saved_models.VaeGraph(vae_model)),
+            ("refiner", saved_models.RefinerGraph(refining)),
+            ("stylizer", saved_models.StylizerGraph(vae_model)),
         ):
-            graphs.save_graph(graph, staged / name, about)
-        chosen = shards.spread(np.arange(len(tile_set)), settings.compared_tiles)
-        saved = {name: graphs.load_graph(staged, name)[0] for name in graphs.NAMES}
+            saved_models.save_graph(graph, staged / name, about)
+        chosen = tile_sets.spread(np.arange(len(tile_set)), settings.compared_tiles)
+        saved = {name: saved_models.load_graph(staged, name)[0] for name in saved_models.NAMES}
         compare(saved, vae_model, refining, tile_set.select(chosen))
-        for name in graphs.NAMES:
-            graphs.replace_folder(staged / name, settings.exported / name)
+        for name in saved_models.NAMES:
+            saved_models.replace_folder(staged / name, settings.exported / name)
             console.say(f"wrote {settings.exported / name}")
         staged.rmdir()
         export_hands(settings.refiner_run / "hands", settings.exported / "hands")
     judge_refiner(saved["vae"], saved["refiner"], tile_set, about)
     console.finish(
-        f"Wrote {len(graphs.NAMES)} SavedModels to {settings.exported}", "evaluate_embeddings.py"
+        f"Wrote {len(saved_models.NAMES)} SavedModels to {settings.exported}",
+        "evaluate_embeddings.py",
     )
     return 0
 
@@ -91,13 +86,15 @@ def export_hands(fitted: Path, exported: Path) -> None:
     console.say(f"wrote hands of {names} to {exported}" if found else "no hands were fitted")
 
 
-def compare(saved: dict, vae_model, refining: refiner.Refining, tile_set: shards.TileSet) -> None:
+def compare(
+    saved: dict, vae_model, refining: refiner.Refining, tile_set: tile_sets.TileSet
+) -> None:
     """Prints the largest difference between SavedModels and checkpoints.
 
     Raises:
         RuntimeError: it is larger than rounding explains.
     """
-    vae_graph, refiner_graph, stylizer = (saved[name] for name in graphs.NAMES)
+    vae_graph, refiner_graph, stylizer = (saved[name] for name in saved_models.NAMES)
     differences = dict.fromkeys(("encode", "decode", "refine", "change"), 0.0)
 
     def note(name: str, ours, theirs) -> None:
@@ -136,19 +133,19 @@ def difference(a, b) -> float:
     return float(np.abs(np.asarray(a) - np.asarray(b)).max())
 
 
-def judge_refiner(vae_graph, refiner_graph, tile_set: shards.TileSet, about: dict) -> None:
+def judge_refiner(vae_graph, refiner_graph, tile_set: tile_sets.TileSet, about: dict) -> None:
     """Says whether the refiner beats the VAE alone on tiles that neither was trained on."""
     _, held_out = tile_set.split(about["validation_fraction"], about["seed"])
     if not len(held_out):
         console.say("no tiles were held out: the refiner can't be judged on unseen ones")
         return
-    chosen = tile_set.select(shards.spread(held_out, JUDGED_TILES))
+    chosen = tile_set.select(tile_sets.spread(held_out, JUDGED_TILES))
 
     def restore(part: np.ndarray) -> tuple:
         pictures = vae_graph.decode(vae_graph.encode(part)["z_mean"])
         return pictures, refiner_graph.refine(pictures, part, np.zeros(len(part), np.float32))
 
-    pictures, refined = networks.in_batches(restore, chosen.pixels, batch_size=BATCH)
+    pictures, refined = checkpoints.in_batches(restore, chosen.pixels, batch_size=BATCH)
     tiles_in = tiles.to_float(chosen.pixels)
     before = metrics.psnr(tiles_in, pictures).mean()
     after = metrics.psnr(tiles_in, refined).mean()

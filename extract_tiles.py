@@ -15,7 +15,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cadl import closeups, console, files, shards, tiles
+from cadl import console, files
+from cadl.dataset import shards
+from cadl.images import closeups, tiles
 from cadl.settings import Amount, Count, read_settings
 from cadl.video import reader
 from cadl.video.shots import ShotFinder

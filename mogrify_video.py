@@ -19,15 +19,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
-from cadl import closeups, console, embeddings, files, gallery, graphs, hands, latents, shards
+from cadl import console, files
 from cadl.conversion import encode_pass, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry, resize
 from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.dataset import shards
+from cadl.images import closeups, gallery
+from cadl.images.tiles import PICTURE_SUFFIXES, Crop
+from cadl.networks import saved_models
+from cadl.networks.vae import CODES
 from cadl.settings import Amount, Count, Range, Share, read_settings, to_json
+from cadl.strokes import hands
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import DamagedTracks, read_tracks
-from cadl.tiles import PICTURE_SUFFIXES, Crop
-from cadl.vae import CODES
+from cadl.style import embeddings, latents
 from cadl.video import reader
 from cadl.workers import WorkerKilled, WorkerPool
 
@@ -75,8 +80,8 @@ def main(argv: list[str] | None = None) -> int:
     looks: dict[Path, Callable] = {path: functools.partial(look_at, path, crop) for path in paths}
     looks[paths[0]] = pool.submit(look_at, paths[0], crop).result
     pool.shutdown(wait=False)
-    vae_graph, vae_about = graphs.load_graph(settings.exported, "vae")
-    stylizer, about = graphs.load_graph(
+    vae_graph, vae_about = saved_models.load_graph(settings.exported, "vae")
+    stylizer, about = saved_models.load_graph(
         settings.exported, "stylizer", vae_fingerprint=vae_about["vae"]
     )
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])

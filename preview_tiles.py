@@ -10,9 +10,11 @@ spoil everything that follows.
 import sys
 from pathlib import Path
 
-from cadl import closeups, console, files, gallery, shards
+from cadl import console, files
+from cadl.dataset import shards
+from cadl.images import closeups, gallery
+from cadl.images.tiles import Crop
 from cadl.settings import Count, read_settings
-from cadl.tiles import Crop
 from cadl.video import reader
 
 import numpy as np

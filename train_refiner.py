@@ -15,27 +15,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Literal
 
-from cadl import (
-    _startup,  # noqa: F401
-    blocks,
-    closeups,
-    console,
-    devices,
-    exploration,
-    files,
-    gallery,
-    hands,
-    metrics,
-    networks,
-    optimizer,
-    refiner,
-    refiner_batches,
-    refiner_losses,
-    shards,
-    tiles,
-    training,
-)
+from cadl import _startup, console, files  # noqa: F401
+from cadl.dataset import tile_sets
+from cadl.images import closeups, gallery, metrics, tiles
+from cadl.networks import blocks, refiner
+from cadl.report import sections
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
+from cadl.strokes import hands
+from cadl.training import checkpoints, devices, optimizer, refiner_batches, refiner_losses
+from cadl.training.progress import Meter, is_preview_step
+from cadl.training.run import Run, one_writer
 from cadl.workers import WorkerPool
 
 import numpy as np
@@ -78,11 +67,13 @@ def main(argv: list[str] | None = None) -> int:
             f"BATCH_SIZE {settings.batch_size} must be a multiple of {devices_used}: as many tiles "
             "for each device"
         )
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
-        vae_model, vae_step, vae_record = networks.load_vae(settings.vae_run, settings.vae_weights)
+        vae_model, vae_step, vae_record = checkpoints.load_vae(
+            settings.vae_run, settings.vae_weights
+        )
         parts = build_parts(settings)
-    vae_fingerprint = networks.fingerprint(vae_model)
+    vae_fingerprint = checkpoints.fingerprint(vae_model)
     console.say(
         f"VAE of step {vae_step}; the refiner takes {operations(settings):.2f} GFLOP a tile"
     )
@@ -90,8 +81,8 @@ def main(argv: list[str] | None = None) -> int:
         vae_record["settings"]["validation_fraction"], vae_record["settings"]["seed"]
     )
 
-    with training.one_writer(settings.run):
-        run = training.Run(
+    with one_writer(settings.run):
+        run = Run(
             settings.run,
             script="train_refiner.py",
             settings=settings,
@@ -118,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def fit_hands(tile_set: shards.TileSet, run: training.Run, settings) -> None:
+def fit_hands(tile_set: tile_sets.TileSet, run: Run, settings) -> None:
     """Fits the hand of each painter who has none yet, and shows it in TensorBoard."""
     if not settings.hand_steps or not devices.is_chief():
         return
@@ -144,7 +135,8 @@ def fit_hands(tile_set: shards.TileSet, run: training.Run, settings) -> None:
             )
             if remark := closeups.remarks(own):
                 console.warn(f"{painter}: {remark}: do not trust its hand too far")
-            run.show_picture(f"hands/{painter}", exploration.hand_sheet(own, hand, painter))
+            sheet = sections.hand_sheet(own, hand, painter)
+            run.progress.show_picture(f"hands/{painter}", sheet, int(run.step))
 
 
 def build_parts(settings) -> SimpleNamespace:
@@ -255,7 +247,7 @@ def train(strategy, run, tile_set, indices, step_function, watch, parts, setting
     )  # fmt: skip
     batches = strategy.experimental_distribute_dataset(batches)
     update_averages = optimizer.make_averager(strategy, parts.averaged, parts.model)
-    meter = training.Meter()
+    meter = Meter()
     bar = console.progress(
         batches, total=settings.steps, initial=first, unit="step", label="refiner"
     )
@@ -273,11 +265,11 @@ def train(strategy, run, tile_set, indices, step_function, watch, parts, setting
         # Log.
         if step % settings.log_every == 0 or step == settings.steps:
             means = meter.read(settings.batch_size)
-            run.log({**means, "learning_rate": rate}, step)
+            run.progress.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 
         # Show.
-        if training.is_preview_step(step, settings.preview_every) or step == settings.steps:
+        if is_preview_step(step, settings.preview_every) or step == settings.steps:
             watch.show(run, step)
 
         # Save.
@@ -298,29 +290,29 @@ class Watch:
             return model(pictures, originals, tf.zeros(tf.shape(pictures)[:1]))
 
         self._refine = refine
-        some = {name: shards.spread(own, MEASURED_TILES) for name, own in
+        some = {name: tile_sets.spread(own, MEASURED_TILES) for name, own in
                 (("train", train), ("validation", held_out)) if len(own)}  # fmt: skip
-        some["preview"] = shards.spread(np.arange(len(tile_set)), PREVIEW_TILES)
+        some["preview"] = tile_sets.spread(np.arange(len(tile_set)), PREVIEW_TILES)
         self._tiles = {}
         for name, chosen in some.items():
             pixels = np.asarray(tile_set.pixels[chosen])
-            codes = networks.encode_tiles(vae_model, pixels, f"encode {name}")
-            pictures = networks.in_batches(vae_model.decoder, codes)
+            codes = checkpoints.encode_tiles(vae_model, pixels, f"encode {name}")
+            pictures = checkpoints.in_batches(vae_model.decoder, codes)
             self._tiles[name] = tiles.to_float(pixels), pictures
 
-    def show(self, run: training.Run, step: int) -> None:
+    def show(self, run: Run, step: int) -> None:
         """Logs measures and keeps a preview picture."""
         values: dict[str, float] = {}
         shown = []
         for name, (originals, pictures) in self._tiles.items():
-            refined = networks.in_batches(self._refine, pictures, originals)
+            refined = checkpoints.in_batches(self._refine, pictures, originals)
             if name == "preview":
                 continue
             before = metrics.psnr(originals, pictures).mean()
             after = metrics.psnr(originals, refined).mean()
             values |= {f"psnr/{name}": after, f"psnr_vae/{name}": before}
             shown.append(f"psnr/{name} {after:.2f} dB (VAE {before:.2f})")
-        run.log(values, step)
+        run.progress.log(values, step)
         if step >= 250:
             console.say(f"step {step}: {', '.join(shown)}")
         sheet = gallery.contact_sheet(
@@ -328,7 +320,7 @@ class Watch:
             title=f"step {step}",
             row_labels=["tiles", "from codes alone", "restored"],
         )
-        run.preview(sheet, step)
+        run.progress.preview(sheet, step)
 
 
 if __name__ == "__main__":

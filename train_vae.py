@@ -12,25 +12,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated
 
-from cadl import (
-    _startup,  # noqa: F401
-    adversary,
-    console,
-    devices,
-    files,
-    gallery,
-    latents,
-    metrics,
-    networks,
-    optimizer,
-    projector,
-    rival,
-    shards,
-    tiles,
-    training,
-    vae,
-)
+from cadl import _startup, console, files  # noqa: F401
+from cadl.dataset import tile_sets
+from cadl.images import gallery, metrics, tiles
+from cadl.networks import discriminator, vae
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
+from cadl.style import latents
+from cadl.training import adversarial, checkpoints, devices, optimizer, projector
+from cadl.training.progress import Meter, is_preview_step
+from cadl.training.run import Run, one_writer
 
 import keras
 import numpy as np
@@ -65,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     console.say(show_settings(settings))
     strategy = devices.set_up(settings.seed, xla=settings.xla)
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     train_indices, validation_indices = tile_set.split(settings.validation_fraction, settings.seed)
     console.say(
         f"{len(train_indices)} tiles to train on, {len(validation_indices)} held out, of "
@@ -73,8 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
         parts = build_parts(settings)
-    with training.one_writer(settings.run):
-        run = training.Run(
+    with one_writer(settings.run):
+        run = Run(
             settings.run,
             script="train_vae.py",
             settings=settings,
@@ -85,8 +75,10 @@ def main(argv: list[str] | None = None) -> int:
         )
 
         def show_codes() -> None:
-            chosen = tile_set.select(shards.spread(np.arange(len(tile_set)), projector.MAX_TILES))
-            codes = networks.encode_tiles(parts.averaged, chosen.pixels, "projector")
+            chosen = tile_set.select(
+                tile_sets.spread(np.arange(len(tile_set)), projector.MAX_TILES)
+            )
+            codes = checkpoints.encode_tiles(parts.averaged, chosen.pixels, "projector")
             projector.write_projector(settings.run, chosen, codes)
 
         if run.is_done(settings.steps):
@@ -113,7 +105,7 @@ def build_parts(settings) -> SimpleNamespace:
         model=model,
         averaged=averaged,
         optimizer=adam,
-        rival=rival.Rival(settings.learning_rate) if settings.adversarial_weight else None,
+        rival=adversarial.Rival(settings.learning_rate) if settings.adversarial_weight else None,
     )
 
 
@@ -178,7 +170,7 @@ def make_opposition(parts: SimpleNamespace):
     picture).
     """
     opponent = parts.rival
-    features = adversary.features_of(opponent.discriminator)
+    features = discriminator.features_of(opponent.discriminator)
     decoder = parts.model.decoder.trainable_variables
 
     def complain(tiles_in: tf.Tensor, reconstruction: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
@@ -187,7 +179,7 @@ def make_opposition(parts: SimpleNamespace):
             tape.watch(reconstruction)
             unlike = tf.reduce_mean(tf.abs(features([reconstruction, numbers]) - wanted))
             scores = opponent.discriminator([reconstruction, numbers])
-            loss = unlike + adversary.generator_loss(scores, tf.ones_like(scores[:, 0, 0, 0]))
+            loss = unlike + discriminator.generator_loss(scores, tf.ones_like(scores[:, 0, 0, 0]))
         return tape.gradient(loss, reconstruction)
 
     def oppose(tape, tiles_in, reconstruction, norm, share) -> tuple[dict, dict]:
@@ -217,7 +209,7 @@ def make_opposition(parts: SimpleNamespace):
 def train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings):
     """Runs the loop: take a batch, step, log, show, save."""
     first = int(run.step)
-    batches = shards.training_batches(
+    batches = tile_sets.training_batches(
         tile_set,
         train_indices,
         batch_size=settings.batch_size,
@@ -233,7 +225,7 @@ def train(strategy, run, tile_set, train_indices, step_function, watch, parts, s
 
     batches = strategy.experimental_distribute_dataset(batches.map(with_noise))
     update_averages = optimizer.make_averager(strategy, parts.averaged, parts.model)
-    meter = training.Meter()
+    meter = Meter()
     bar = console.progress(batches, total=settings.steps, initial=first, unit="step", label="vae")
     for step, (batch, noise) in enumerate(bar, start=first + 1):
         # Step.
@@ -258,11 +250,11 @@ def train(strategy, run, tile_set, train_indices, step_function, watch, parts, s
             means = meter.read(settings.batch_size)
             if parts.rival:
                 means["events/adversary_weight"] = float(parts.rival.weight)
-            run.log({**means, "learning_rate": rate}, step)
+            run.progress.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 
         # Show.
-        if training.is_preview_step(step, settings.preview_every) or step == settings.steps:
+        if is_preview_step(step, settings.preview_every) or step == settings.steps:
             measures = watch.show(run, step)
             run.keep_best(
                 measures.get("psnr/validation", -math.inf), parts.averaged, watch.measured_on
@@ -278,7 +270,7 @@ def train(strategy, run, tile_set, train_indices, step_function, watch, parts, s
 class Watch:
     """Fixed tiles on which a run is watched: pictures, and errors a source."""
 
-    def __init__(self, tile_set: shards.TileSet, model: keras.Model, train, validation):
+    def __init__(self, tile_set: tile_sets.TileSet, model: keras.Model, train, validation):
         """Picks the tiles; `train` and `validation` are indices."""
 
         @tf.function(input_signature=[tf.TensorSpec((None, *tiles.SHAPE))])
@@ -305,12 +297,12 @@ class Watch:
                 chosen.append(int(own[(place * len(own) // 3 + len(own) // 7) % len(own)]))
         self._preview = tile_set.select(np.array(chosen[:PREVIEW_TILES]))
 
-    def show(self, run: training.Run, step: int) -> dict[str, float]:
+    def show(self, run: Run, step: int) -> dict[str, float]:
         """Logs measures, which it returns, and keeps a preview picture."""
         values = {}
         for name, chosen in self._sets.items():
             tiles_in = tiles.to_float(chosen.pixels)
-            z_mean, z_log_var, reconstruction = networks.in_batches(self._look, tiles_in)
+            z_mean, z_log_var, reconstruction = checkpoints.in_batches(self._look, tiles_in)
             psnr = metrics.psnr(tiles_in, reconstruction)
             kl = np.asarray(vae.kl_per_code(z_mean, z_log_var)).mean(axis=0)
             values[f"psnr/{name}"] = psnr.mean()
@@ -321,22 +313,22 @@ class Watch:
             ).mean()
             for source in dict.fromkeys(chosen.sources):
                 values[f"psnr_{name}/{source}"] = psnr[chosen.sources == source].mean()
-            run.log_histogram(f"kl_per_code/{name}", kl, step)
-        run.log(values, step)
+            run.progress.log_histogram(f"kl_per_code/{name}", kl, step)
+        run.progress.log(values, step)
         if step >= 250:
             shown = (name for name in values if name.startswith("psnr/"))
             console.say(
                 f"step {step}: " + ", ".join(f"{name} {values[name]:.2f} dB" for name in shown)
             )
         tiles_in = tiles.to_float(self._preview.pixels)
-        *_, reconstruction = networks.in_batches(self._look, tiles_in)
+        *_, reconstruction = checkpoints.in_batches(self._look, tiles_in)
         sheet = gallery.contact_sheet(
             [list(tiles_in[i : i + 3]) for i in (0, 3)]
             + [list(reconstruction[i : i + 3]) for i in (0, 3)],
             title=f"step {step}",
             row_labels=["tiles", "", "reconstructions", ""],
         )
-        run.preview(sheet, step)
+        run.progress.preview(sheet, step)
         return values
 
 

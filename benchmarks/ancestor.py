@@ -1,6 +1,6 @@
 """The network of 2017, as the baseline: seven stride-2 stages, batch normalisation, ELU."""
 
-from cadl import tiles
+from cadl.images import tiles
 
 import keras
 from keras import layers, ops

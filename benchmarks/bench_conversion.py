@@ -22,14 +22,17 @@ from types import SimpleNamespace
 from benchmarks import ancestor
 from benchmarks.bench_flicker import Painted, average_looks, track
 from benchmarks.claims import claim
-from cadl import console, embeddings, graphs, latents, tiles
+from cadl import console
 from cadl.conversion.clip import BATCH, Clip, Encoding, Geometry
 from cadl.conversion.encode_pass import Encoded, MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter, Moved, recolour
+from cadl.images import tiles
+from cadl.networks import saved_models
 from cadl.settings import Amount, Count, read_settings
 from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import read_tracks
+from cadl.style import embeddings, latents
 from cadl.video import reader, writer
 from mogrify_video import CRF, PRESET, STYLE_MAP, change_with, encode_with, look_at
 
@@ -89,8 +92,8 @@ def open_job(settings) -> SimpleNamespace:
     """Opens what the stages need: some frames of the video's middle, and the networks."""
     source, crop = look_at(settings.video, None)
     model = SimpleNamespace()
-    model.vae, about = graphs.load_graph(settings.exported, "vae")
-    model.stylizer, _ = graphs.load_graph(settings.exported, "stylizer")
+    model.vae, about = saved_models.load_graph(settings.exported, "vae")
+    model.stylizer, _ = saved_models.load_graph(settings.exported, "stylizer")
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
     painter = next(own for own in sources.values() if own.kind == "painting")
     length = (settings.stage_frames - 0.5) / float(source.rate)

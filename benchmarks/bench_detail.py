@@ -15,18 +15,12 @@ from types import SimpleNamespace
 
 from benchmarks.bench_picture import find_scene
 from benchmarks.claims import claim
-from cadl import (
-    blocks,
-    console,
-    gallery,
-    metrics,
-    networks,
-    optimizer,
-    refiner,
-    refiner_losses,
-    shards,
-)
+from cadl import console
+from cadl.dataset import tile_sets
+from cadl.images import gallery, metrics
+from cadl.networks import blocks, refiner
 from cadl.settings import Count, Seed, read_settings
+from cadl.training import checkpoints, optimizer, refiner_losses
 
 import keras
 import numpy as np
@@ -57,9 +51,9 @@ HEADER = ["sees", "channels", "noise", "steps", "PSNR light", "SSIM light", "sha
 def main(argv: list[str] | None = None) -> int:
     """Trains and measures all ways, prints a table and draws a picture."""
     settings = read_settings(argv)
-    vae_model, _, record = networks.load_vae(settings.vae_run)
+    vae_model, _, record = checkpoints.load_vae(settings.vae_run)
     scene = find_scene(vae_model, record, settings)
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     fraction, seed = (record["settings"][key] for key in ("validation_fraction", "seed"))
     known = record["notes"]["sources"]
     trained, _ = tile_set.split(fraction, seed)
@@ -70,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
     rows, shown = [], {"tiles": scene.originals}
     gains = {}
-    alone = score(scene, networks.in_batches(vae_model.decoder, scene.codes[0.0]))
+    alone = score(scene, checkpoints.in_batches(vae_model.decoder, scene.codes[0.0]))
     rows.append(["VAE alone", "", "", "", *alone, "", "", "", ""])
     bare = score(scene, draw(build("left-out", 1), scene, vae_model)[0])
     rows.append(["thumbnail", "", "", 0, *bare, "", "", "", ""])
@@ -174,13 +168,13 @@ def draw(parts, scene, vae_model) -> tuple[np.ndarray, np.ndarray]:
     """Returns the video's tiles restored at strength 0, and at 1 from moved codes."""
     drawn = []
     for strength in (0.0, 1.0):
-        pictures = networks.in_batches(vae_model.decoder, scene.codes[strength])
+        pictures = checkpoints.in_batches(vae_model.decoder, scene.codes[strength])
 
         def refine(part, originals, strength=strength):
             strengths = np.full(len(part), strength, np.float32)
             return np.asarray(parts.refining(part, originals, strengths))
 
-        drawn.append(networks.in_batches(refine, pictures, scene.originals, batch_size=8))
+        drawn.append(checkpoints.in_batches(refine, pictures, scene.originals, batch_size=8))
     return drawn[0], drawn[1]
 
 

@@ -15,8 +15,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, tiles
+from cadl import console
 from cadl.conversion.clip import Clip, Geometry
+from cadl.images import tiles
 from cadl.settings import Count, read_settings
 from cadl.video import ffmpeg, reader, writer
 from mogrify_video import CRF, PRESET

@@ -21,8 +21,12 @@ import time
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, graphs, latents, shards, tiles, vae
+from cadl import console
+from cadl.dataset import tile_sets
+from cadl.images import tiles
+from cadl.networks import saved_models, vae
 from cadl.settings import Count, read_settings
+from cadl.style import latents
 
 import numpy as np
 
@@ -104,15 +108,15 @@ def evaluate(folder: str, exported: str, count: int) -> tuple[float, float, floa
     """Returns tiles a second, those of the encoder on one batch, and the memory held in GiB."""
     from evaluate_embeddings import encode
 
-    vae_graph, _ = graphs.load_graph(Path(exported), "vae")
-    few = shards.load_tiles(Path(folder))
+    vae_graph, _ = saved_models.load_graph(Path(exported), "vae")
+    few = tile_sets.load_tiles(Path(folder))
     with tempfile.TemporaryFile() as file:
         for start in range(0, count, len(few)):
             few.pixels[: min(len(few), count - start)].tofile(file)
         file.flush()
         pixels = np.memmap(file, np.uint8, "r", shape=(count, *tiles.SHAPE))
         names = np.array(["video"] * count)
-        many = shards.TileSet(pixels, names, names, names, names)
+        many = tile_sets.TileSet(pixels, names, names, names, names)
         one = np.array(few.pixels[:BATCH])
         vae_graph.encode(one)
         started = time.perf_counter()

@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, shards, tiles
+from cadl import console
+from cadl.dataset import tile_sets
+from cadl.images import tiles
 from cadl.settings import Count, read_settings
 from cadl.video import ffmpeg, reader
 
@@ -55,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         f"memory to extract {settings.minutes} minutes over one", memory / short_memory, most=1.05
     )
     started = time.perf_counter()
-    tile_set = shards.load_tiles(long.parent / "tiles")
+    tile_set = tile_sets.load_tiles(long.parent / "tiles")
     from_gzip = len(tile_set) / (time.perf_counter() - started)
     order = np.random.default_rng(1).permutation(len(tile_set))
     started = time.perf_counter()

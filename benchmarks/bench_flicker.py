@@ -27,15 +27,16 @@ from typing import NamedTuple
 
 from benchmarks.claims import claim
 from benchmarks.measure_video import WIDTH, Motion, find_motion, laplacian, warping_error
-from cadl import console, tiles
+from cadl import console
 from cadl.conversion.clip import resize
+from cadl.images import tiles
+from cadl.images.tiles import Crop
 from cadl.settings import Seed, read_settings
 from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.hand import TRACKED, Hand
 from cadl.strokes.looks import MEASURED_EVERY, Looks, TrackAverager, measure_looks
 from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
 from cadl.strokes.tracks import LIVES, StrokeTracker
-from cadl.tiles import Crop
 from cadl.video import reader
 from cadl.video.flow import Flow, OpticalFlow
 from cadl.video.shots import ShotFinder

@@ -9,7 +9,8 @@ so that a card can be measured where TensorFlow is not installed. Needs keras, n
 import sys
 import time
 
-from cadl import blocks, tiles, vae
+from cadl.images import tiles
+from cadl.networks import blocks, vae
 
 import keras
 import numpy as np

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from benchmarks.claims import claim
 from benchmarks.hand_judges import CROP, Classifier, Patches, tell_apart
-from cadl import closeups, console, files, gallery, metrics, tiles
+from cadl import console, files
+from cadl.images import closeups, gallery, metrics, tiles
 from cadl.settings import Count, read_settings
 from cadl.strokes import texture
 from cadl.strokes.hand import CANVAS, Hand

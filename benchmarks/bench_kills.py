@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, networks
+from cadl import console
 from cadl.settings import Count, Seed, read_settings
+from cadl.training import checkpoints
 
 import imageio_ffmpeg
 
@@ -101,7 +102,7 @@ def train(settings, folder: Path) -> list:
 
 def weights_of(folder: Path) -> str:
     """Returns a fingerprint of trained weights."""
-    return networks.fingerprint(networks.load_vae(folder)[0])
+    return checkpoints.fingerprint(checkpoints.load_vae(folder)[0])
 
 
 def convert(settings, folder: Path) -> list:

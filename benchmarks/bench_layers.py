@@ -4,15 +4,18 @@
 
 A strided convolution against space-to-depth and a dense layer; a 1x1 convolution against a dense
 layer; rows cropped by brackets against `blocks.window`; Keras' Adam against the one kernel of
-`cadl/optimizer.py`. Forward and backward, in turn.
+`cadl/training/optimizer.py`. Forward and backward, in turn.
 """
 
 import sys
 
 from benchmarks.bench_training import take_turns
 from benchmarks.claims import claim
-from cadl import console, optimizer, tiles, vae
-from cadl.blocks import SpaceToDepth, window
+from cadl import console
+from cadl.images import tiles
+from cadl.networks import vae
+from cadl.networks.blocks import SpaceToDepth, window
+from cadl.training import optimizer
 
 import keras
 import numpy as np

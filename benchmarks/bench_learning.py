@@ -13,8 +13,12 @@ from typing import Any
 
 from benchmarks import ancestor
 from benchmarks.claims import claim
-from cadl import console, gallery, metrics, networks, optimizer, shards, tiles, vae
+from cadl import console
+from cadl.dataset import tile_sets
+from cadl.images import gallery, metrics, tiles
+from cadl.networks import vae
 from cadl.settings import Count, Seed, read_settings
+from cadl.training import checkpoints, optimizer
 
 import keras
 import numpy as np
@@ -55,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     for way in settings.ways:
         if way not in VARIANTS:
             raise ValueError(f"WAYS: {way} is none of {', '.join(VARIANTS)}")
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     train, held_out = tile_set.split(VALIDATION_FRACTION, settings.seed)
     learners = [Learner(way, tile_set, train, settings.seed) for way in settings.ways]
     rng = np.random.default_rng(settings.seed)
@@ -98,7 +102,7 @@ class Learner:
         curve: (seconds, PSNR trained, PSNR held out).
     """
 
-    def __init__(self, name: str, tile_set: shards.TileSet, train: np.ndarray, seed: int):
+    def __init__(self, name: str, tile_set: tile_sets.TileSet, train: np.ndarray, seed: int):
         """Builds network, optimizer and data."""
         keras.utils.set_random_seed(seed)
         self.name, self.steps, self.seconds = name, 0, 0.0
@@ -121,7 +125,7 @@ class Learner:
             self._adam = optimizer.Adam(ancestor.LEARNING_RATE)
         self._adam.build(self._model.trainable_variables)
         self._batches = iter(
-            shards.training_batches(
+            tile_sets.training_batches(
                 tile_set, train, batch_size=self.batch_size, seed=seed, first_step=0,
                 last_step=10**9,
             )
@@ -154,7 +158,7 @@ class Learner:
 
     def measure(self, sets: list[np.ndarray]) -> None:
         """Adds a point to the curve."""
-        psnr = [metrics.psnr(x, networks.in_batches(self._reconstruct, x)).mean() for x in sets]
+        psnr = [metrics.psnr(x, checkpoints.in_batches(self._reconstruct, x)).mean() for x in sets]
         self.curve.append((self.seconds, *psnr))
 
     def _make_step(self, batch: tf.Tensor, noise: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:

@@ -17,14 +17,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from benchmarks.claims import claim
-from cadl import console, embeddings, gallery, graphs, latents, metrics, shards, tiles
+from cadl import console
 from cadl.conversion import encode_pass
 from cadl.conversion.clip import Clip, Geometry, resize
 from cadl.conversion.frame_painter import Brushwork, FramePainter, measure, paint
+from cadl.dataset import tile_sets
+from cadl.images import gallery, metrics, tiles
+from cadl.networks import saved_models
 from cadl.settings import Count, Seed, read_settings
 from cadl.strokes.hand import Hand
 from cadl.strokes.looks import Looks, TrackAverager
 from cadl.strokes.track_files import Tracked, read_tracks
+from cadl.style import embeddings, latents
 from mogrify_video import (
     SMOOTHING_SECONDS,
     STRENGTH,
@@ -69,8 +73,10 @@ class Film:
 def main(argv: list[str] | None = None) -> int:
     """Measures everything, prints tables and draws a picture."""
     settings = read_settings(argv)
-    vae_graph, about = graphs.load_graph(settings.exported, "vae")
-    stylizer, _ = graphs.load_graph(settings.exported, "stylizer", vae_fingerprint=about["vae"])
+    vae_graph, about = saved_models.load_graph(settings.exported, "vae")
+    stylizer, _ = saved_models.load_graph(
+        settings.exported, "stylizer", vae_fingerprint=about["vae"]
+    )
     model = SimpleNamespace(vae=vae_graph, stylizer=stylizer)
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
     wanted = settings.styles or [name for name, s in sources.items() if s.kind == "painting"]
@@ -123,10 +129,10 @@ def style_tiles(text: str, settings) -> np.ndarray:
     """Returns tiles of a style, float32 [N, 180, 320, 3]; of a blend, of all that is blended."""
     if Path(text).is_file():
         return tiles.to_float(np.stack(tiles.picture_tiles(tiles.load_picture(Path(text)), 4)))
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     indices = tile_set.source_indices()
     own = np.concatenate([indices[part.partition(":")[0].strip()] for part in text.split(",")])
-    return tiles.to_float(tile_set.pixels[shards.spread(own, settings.style_tiles)])
+    return tiles.to_float(tile_set.pixels[tile_sets.spread(own, settings.style_tiles)])
 
 
 def take(path: Path, model, fingerprint: str, folder: Path, settings) -> Film:

@@ -12,10 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from benchmarks.claims import claim
-from cadl import console, gallery, latents, metrics, networks, shards, tiles
-from cadl.blocks import shrink
-from cadl.colour_transfer import BLOCK, frame_change
+from cadl import console
+from cadl.dataset import tile_sets
+from cadl.images import gallery, metrics, tiles
+from cadl.networks.blocks import shrink
+from cadl.networks.colour_transfer import BLOCK, frame_change
 from cadl.settings import Count, Seed, read_settings
+from cadl.style import latents
+from cadl.training import checkpoints
 
 import numpy as np
 import tensorflow as tf
@@ -39,12 +43,12 @@ PAN_STEP = 1.5  # pixels a frame
 def main(argv: list[str] | None = None) -> int:
     """Measures all ways, prints a table and draws a picture."""
     settings = read_settings(argv)
-    vae_model, _, record = networks.load_vae(settings.vae_run)
-    fingerprint = networks.fingerprint(vae_model)
+    vae_model, _, record = checkpoints.load_vae(settings.vae_run)
+    fingerprint = checkpoints.fingerprint(vae_model)
     refiners = {}
     for name, run in settings.refiners.items():
-        refiners[name], _, own = networks.load_refiner(Path(run))
-        networks.check_vae(Path(run), own, settings.vae_run, fingerprint)
+        refiners[name], _, own = checkpoints.load_refiner(Path(run))
+        checkpoints.check_vae(Path(run), own, settings.vae_run, fingerprint)
     scene = find_scene(vae_model, record, settings)
     console.say(f"{scene.video}, moved toward {scene.painter} where it is moved")
     rows, shown, measured = [], {}, {}
@@ -99,13 +103,13 @@ def change_by_restoring(scene: SimpleNamespace, vae_model, model) -> float:
         return tf.einsum("nhwc,ncd->nhwd", x, matrices)
 
     call = tf.function(change, reduce_retracing=True)
-    found = networks.in_batches(call, scene.originals, scene.codes[1.0], batch_size=8)
+    found = checkpoints.in_batches(call, scene.originals, scene.codes[1.0], batch_size=8)
     return float(found.mean())
 
 
 def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     """Picks video, painter and tiles, and works out codes as they are and moved."""
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     fraction, seed = (record["settings"][key] for key in ("validation_fraction", "seed"))
     trained, _ = tile_set.split(fraction, seed)
     indices = tile_set.source_indices()
@@ -118,11 +122,11 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     for name in (painter, video):
         if name not in indices:
             raise ValueError(f"{name or 'a video never seen'} is not among {', '.join(indices)}")
-    codes = networks.encode_tiles(vae_model, tile_set.pixels, "encode")
+    codes = checkpoints.encode_tiles(vae_model, tile_set.pixels, "encode")
     own = {name: latents.statistics_of(codes[i], kinds[name]) for name, i in indices.items()}
 
     def some(of: np.ndarray) -> np.ndarray:
-        return shards.spread(of, settings.num_tiles)
+        return tile_sets.spread(of, settings.num_tiles)
 
     def moved(z: np.ndarray) -> np.ndarray:
         return latents.map_latents(
@@ -175,13 +179,13 @@ def measure(scene: SimpleNamespace, name: str, drawn, panned, seed: int) -> list
 
 def in_batches(function, values: np.ndarray) -> np.ndarray:
     """Runs a network over arrays of any length."""
-    return networks.in_batches(tf.function(function, reduce_retracing=True), values)
+    return checkpoints.in_batches(tf.function(function, reduce_retracing=True), values)
 
 
 def restore(model, pictures: np.ndarray, originals: np.ndarray) -> np.ndarray:
     """Returns the tiles restored at strength 0."""
     call = tf.function(lambda a, b: model(a, b, tf.zeros(tf.shape(a)[:1])), reduce_retracing=True)
-    return networks.in_batches(call, pictures, originals, batch_size=8)
+    return checkpoints.in_batches(call, pictures, originals, batch_size=8)
 
 
 def pan_over(tile: np.ndarray) -> np.ndarray:

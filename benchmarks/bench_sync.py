@@ -13,13 +13,14 @@ from fractions import Fraction
 from pathlib import Path
 
 from benchmarks.claims import claim
-from cadl import console, tiles
+from cadl import console
 from cadl.conversion import encode_pass, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.images import tiles
+from cadl.networks.vae import CODES
 from cadl.settings import Count, read_settings
 from cadl.strokes.hand import Hand
-from cadl.vae import CODES
 from cadl.video import reader
 from cadl.workers import WorkerPool
 

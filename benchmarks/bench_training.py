@@ -17,8 +17,12 @@ from pathlib import Path
 
 from benchmarks import ancestor
 from benchmarks.claims import claim
-from cadl import blocks, console, optimizer, shards, tiles, vae
+from cadl import console
+from cadl.dataset import tile_sets
+from cadl.images import tiles
+from cadl.networks import blocks, vae
 from cadl.settings import Count, read_settings
+from cadl.training import optimizer
 
 import keras
 import numpy as np
@@ -115,9 +119,9 @@ def _train_a_little(batch_size: int) -> tuple[float, float]:
 def time_input(step, settings) -> None:
     """Compares steps on tiles from the disk with steps on one batch that stays."""
     batch_size = settings.batch_sizes[0]
-    tile_set = shards.load_tiles(settings.tiles)
+    tile_set = tile_sets.load_tiles(settings.tiles)
     batches = iter(
-        shards.training_batches(
+        tile_sets.training_batches(
             tile_set, np.arange(len(tile_set)), batch_size=batch_size, seed=1, first_step=0,
             last_step=10**9,
         )

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadl import console, metrics, tiles
+from cadl import console
+from cadl.images import metrics, tiles
+from cadl.images.tiles import Crop
 from cadl.settings import Amount, Count, read_settings
-from cadl.tiles import Crop
 from cadl.video import reader
 from cadl.video.shots import ShotFinder
 

@@ -10,7 +10,8 @@ the program's own code for strokes.
 import sys
 from pathlib import Path
 
-from cadl import console, tiles
+from cadl import console
+from cadl.images import tiles
 from cadl.settings import Count, read_settings
 
 import cv2

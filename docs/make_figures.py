@@ -14,9 +14,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from benchmarks.bench_learning import draw_curves
-from cadl import console, gallery, shards
+from cadl import console
+from cadl.dataset import shards
+from cadl.images import gallery
+from cadl.images.tiles import Crop
 from cadl.settings import Count, read_settings
-from cadl.tiles import Crop
 from cadl.video import reader
 
 import numpy as np

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
-from cadl import latents
+from cadl.style import latents
 from cadl.video import writer
 from data import make_samples
 

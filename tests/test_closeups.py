@@ -1,4 +1,4 @@
-from cadl import closeups
+from cadl.images import closeups
 
 import numpy as np
 import pytest

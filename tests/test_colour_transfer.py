@@ -1,4 +1,5 @@
-from cadl import colour_transfer, metrics
+from cadl.images import metrics
+from cadl.networks import colour_transfer
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-from cadl.colours import Colours, map_between, mix
+from cadl.images.colours import Colours, map_between, mix
 
 import numpy as np
 

@@ -1,12 +1,13 @@
 import subprocess
 from fractions import Fraction
 
-from cadl import latents, tiles
 from cadl.conversion import encode_pass, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.images import tiles
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import read_tracks
+from cadl.style import latents
 from cadl.video import reader
 from cadl.workers import WorkerPool
 

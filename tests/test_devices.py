@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from cadl import devices, networks
+from cadl.training import checkpoints, devices
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def start_workers(trained, run):
 
 
 def assert_same_weights(run, reference):
-    (ours, step, _), (theirs, reference_step, _) = map(networks.load_vae, (run, reference))
+    (ours, step, _), (theirs, reference_step, _) = map(checkpoints.load_vae, (run, reference))
     assert step == reference_step == STEPS
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from cadl import shards
+from cadl.dataset import shards, tile_sets
 from cadl.video import reader
 
 import numpy as np
@@ -15,7 +15,7 @@ from conftest import FRAMES, ROOT
 
 
 def test_extraction_takes_every_third_frame_of_the_cropped_clip(trained):
-    tile_set = shards.load_tiles(trained.tiles)
+    tile_set = tile_sets.load_tiles(trained.tiles)
     assert list(tile_set.source_indices()) == ["night-streets", "übung-2", "my-clip-é"]
     assert (tile_set.sources == "my-clip-é").sum() == FRAMES // 3
     assert "16:0:16:0" in trained.outputs["extract_tiles"]

@@ -1,8 +1,9 @@
 import dataclasses
 import json
 
-from cadl import closeups, files, hands
-from cadl.strokes import fitting, texture
+from cadl import files
+from cadl.images import closeups
+from cadl.strokes import fitting, hands, texture
 from cadl.strokes.hand import Hand
 from cadl.workers import WorkerPool
 

@@ -1,5 +1,5 @@
-from cadl import latents
-from cadl.latents import Statistics
+from cadl.style import latents
+from cadl.style.latents import Statistics
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-from cadl import metrics
+from cadl.images import metrics
 
 import numpy as np
 import pytest

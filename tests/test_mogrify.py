@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import sys
 
-from cadl import embeddings, files, graphs, hands, metrics
+from cadl import files
 from cadl.conversion import encode_pass, render_pass
-from cadl.strokes import track_files
-from cadl.tiles import Crop
+from cadl.images import metrics
+from cadl.images.tiles import Crop
+from cadl.networks import saved_models
+from cadl.strokes import hands, track_files
+from cadl.style import embeddings
 from cadl.video import reader
 
 import numpy as np
@@ -274,7 +277,7 @@ def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):
     record = files.read_json(tmp_path / "my-clip-é-one-picture.json")
     assert record["request"]["recipes"] == json.loads(json.dumps([[hand.to_json(), 1.0]]))
     assert (tmp_path / "my-clip-é-one-picture.mp4").exists()
-    vae_graph, about = graphs.load_graph(project.exported, "vae")
+    vae_graph, about = saved_models.load_graph(project.exported, "vae")
     alone = embeddings.embed_picture(picture, vae_graph)
     painters = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
     own, other = (painters[name].mean for name in ("night-streets", "übung-2"))
@@ -304,7 +307,7 @@ def test_mogrify_needs_embeddings_of_the_same_vae(project, scripts, tmp_path, ca
     assert scripts.mogrify_video.main(arguments) == 1
     assert "run evaluate_embeddings.py first" in capsys.readouterr().err
     sources = embeddings.load_embeddings(
-        project.exported / "embeddings.npz", graphs.read_about(exported, "vae")["vae"]
+        project.exported / "embeddings.npz", saved_models.read_about(exported, "vae")["vae"]
     )
     embeddings.save_embeddings(exported / "embeddings.npz", sources, "another")
     assert scripts.mogrify_video.main(arguments) == 1

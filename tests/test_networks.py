@@ -1,16 +1,8 @@
 """Known answers of the networks and their losses: vae, refiner, adversary and blocks."""
 
-from cadl import (
-    adversary,
-    blocks,
-    colour_transfer,
-    metrics,
-    refiner,
-    refiner_losses,
-    rival,
-    tiles,
-    vae,
-)
+from cadl.images import metrics, tiles
+from cadl.networks import blocks, colour_transfer, discriminator, refiner, vae
+from cadl.training import adversarial, refiner_losses
 
 import keras
 import numpy as np
@@ -264,18 +256,18 @@ def test_an_error_that_moves_with_its_picture_costs_nothing():
 
 def test_hinge_losses_of_known_scores():
     real, fake = np.full((1, 2, 2, 1), 2.0), np.full((1, 2, 2, 1), -2.0)
-    assert float(adversary.discriminator_loss(real, fake)) == 0
-    assert float(adversary.discriminator_loss(fake, real)) == 6
-    assert float(adversary.generator_loss(fake, np.array([0.5]))) == 1
+    assert float(discriminator.discriminator_loss(real, fake)) == 0
+    assert float(discriminator.discriminator_loss(fake, real)) == 6
+    assert float(discriminator.generator_loss(fake, np.array([0.5]))) == 1
 
 
 def test_the_discriminator_scores_patches():
-    scores = adversary.build_discriminator()([CROPS, np.array([0, 63])])
+    scores = discriminator.build_discriminator()([CROPS, np.array([0, 63])])
     assert scores.shape == (2, 6, 10, 1)
 
 
 def test_a_discriminator_whose_gradient_grows_at_once_learns_on():
-    opponent = rival.Rival(1e-3)
+    opponent = adversarial.Rival(1e-3)
     real, fake = (tf.constant(RNG.random((2, 48, 64, 3)), tf.float32) * x for x in (1.0, 0.3))
     learn = tf.function(lambda: opponent.learn(real, fake, tf.zeros(2, tf.int32), tf.constant(1.0)))
     for _ in range(6):
@@ -289,7 +281,7 @@ def test_a_discriminator_whose_gradient_grows_at_once_learns_on():
 
 
 def test_an_adversary_that_has_won_backs_off_and_comes_back():
-    balance = rival.Rival(1e-3)
+    balance = adversarial.Rival(1e-3)
     assert balance.share == 0  # it learns alone first
     notices = [notice for _ in range(500) if (notice := balance.update(1.0))]
     assert notices and "backs off to 0.5" in notices[0]

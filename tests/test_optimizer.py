@@ -1,6 +1,6 @@
 import math
 
-from cadl import optimizer
+from cadl.training import optimizer
 
 import keras
 import numpy as np

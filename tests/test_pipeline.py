@@ -5,18 +5,12 @@ import re
 import shutil
 import subprocess
 
-from cadl import (
-    blocks,
-    colour_transfer,
-    embeddings,
-    files,
-    graphs,
-    latents,
-    networks,
-    refiner_batches,
-    shards,
-    tiles,
-)
+from cadl import files
+from cadl.dataset import tile_sets
+from cadl.images import tiles
+from cadl.networks import blocks, colour_transfer, saved_models
+from cadl.style import embeddings, latents
+from cadl.training import checkpoints, refiner_batches
 
 import imageio.v2 as imageio
 import numpy as np
@@ -57,9 +51,9 @@ def test_a_run_leaves_previews_and_a_movie(project, name):
 
 def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     pixels = np.random.default_rng(0).integers(0, 120, (3, *tiles.SHAPE)).astype(np.uint8)
-    vae_graph, about = graphs.load_graph(project.exported, "vae")
+    vae_graph, about = saved_models.load_graph(project.exported, "vae")
     refiner_graph, stylizer = (
-        graphs.load_graph(project.exported, name, vae_fingerprint=about["vae"])[0]
+        saved_models.load_graph(project.exported, name, vae_fingerprint=about["vae"])[0]
         for name in ("refiner", "stylizer")
     )
     encoded = vae_graph.encode(pixels)
@@ -84,10 +78,12 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
 
 
 def test_an_export_of_other_numbers_or_of_none_is_refused(project, scripts):
-    refining, *_ = networks.load_refiner(project.refiner_run)
-    model, *_ = networks.load_vae(project.vae_run)
-    tile_set = shards.load_tiles(project.tiles).select(np.arange(1))
-    saved = {name: graphs.load_graph(project.exported, name)[0] for name in graphs.NAMES}
+    refining, *_ = checkpoints.load_refiner(project.refiner_run)
+    model, *_ = checkpoints.load_vae(project.vae_run)
+    tile_set = tile_sets.load_tiles(project.tiles).select(np.arange(1))
+    saved = {
+        name: saved_models.load_graph(project.exported, name)[0] for name in saved_models.NAMES
+    }
     for value in (np.nan, 3.0):
         for variable in model.decoder.variables[-1:]:
             variable.assign(np.full(variable.shape, value, np.float32))
@@ -100,13 +96,13 @@ def test_an_export_of_another_version_is_refused(project, tmp_path):
     about = tmp_path / "vae" / "about.json"
     files.write_sealed(about, {**files.read_sealed(about), "format": 2})
     with pytest.raises(ValueError, match=r"another version: run export_graphs.py again"):
-        graphs.load_graph(tmp_path, "vae")
+        saved_models.load_graph(tmp_path, "vae")
 
 
 def test_embeddings_are_exact(project):
-    vae_graph, about = graphs.load_graph(project.exported, "vae")
+    vae_graph, about = saved_models.load_graph(project.exported, "vae")
     sources = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
-    tile_set = shards.load_tiles(project.tiles)
+    tile_set = tile_sets.load_tiles(project.tiles)
     own = tile_set.source_indices()["night-streets"]
     codes = np.asarray(vae_graph.encode(tile_set.pixels[own])["z_mean"], np.float64)
     found = sources["night-streets"]
@@ -116,9 +112,9 @@ def test_embeddings_are_exact(project):
 
 
 def test_maps_match_moments_of_real_latents(project):
-    vae_graph, about = graphs.load_graph(project.exported, "vae")
+    vae_graph, about = saved_models.load_graph(project.exported, "vae")
     sources = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
-    tile_set = shards.load_tiles(project.tiles)
+    tile_set = tile_sets.load_tiles(project.tiles)
     own = tile_set.source_indices()["my-clip-é"]
     codes = np.asarray(vae_graph.encode(tile_set.pixels[own])["z_mean"])
     video, painter = sources["my-clip-é"], sources["night-streets"]
@@ -218,7 +214,7 @@ def test_bad_flags_end_with_status_2(scripts, script, capsys):
 
 
 def test_the_refiner_sees_grain_that_it_is_not_to_restore(project):
-    tile_set = shards.load_tiles(project.tiles)
+    tile_set = tile_sets.load_tiles(project.tiles)
     batches = refiner_batches.make_batches(
         tile_set, np.arange(len(tile_set)), batch_size=4, seed=1, first_step=0, last_step=1,
         detail_channels=8,
@@ -235,7 +231,7 @@ def test_the_refiner_sees_grain_that_it_is_not_to_restore(project):
     again = refiner_batches.cut(blocks.shift(whole[-1:], given.shift), corner)
     np.testing.assert_allclose(given.shifted, again, atol=1e-6)
     np.testing.assert_allclose(given.thumbnails[-1:], blocks.shrink(again, 4), atol=1e-6)
-    vae_model, *_ = networks.load_vae(project.vae_run)
+    vae_model, *_ = checkpoints.load_vae(project.vae_run)
     pictures = refiner_batches.prepare(batch, vae_model).pictures
     drawn = vae_model.decoder(vae_model.encoder(whole)[0])
     np.testing.assert_allclose(pictures, refiner_batches.cut(drawn, corner), atol=1e-5)
@@ -246,5 +242,5 @@ def test_the_loss_of_2017_trains_a_refiner_with_a_detail_code_too(project, scrip
              "batch-size": 2, "loss": "ancestor", "hand-steps": 0}  # fmt: skip
     flags = [f"--{name}={value}" for name, value in given.items()]
     assert scripts.train_refiner.main(flags) == 0
-    refining, step, _ = networks.load_refiner(tmp_path)
+    refining, step, _ = checkpoints.load_refiner(tmp_path)
     assert step == 1 and refining.detail_encoder is not None

@@ -2,7 +2,10 @@
 
 import shutil
 
-from cadl import embeddings, graphs, networks, shards
+from cadl.dataset import tile_sets
+from cadl.networks import saved_models
+from cadl.style import embeddings
+from cadl.training import checkpoints
 
 import numpy as np
 import pytest
@@ -29,19 +32,19 @@ def damage(path, kind, rng):
 
 
 def checksum(model):
-    return networks.fingerprint(model)
+    return checkpoints.fingerprint(model)
 
 
 READERS = {
     "tiles": (
         lambda project: project.tiles,
         "painting-night-streets-*.gz",
-        lambda folder: shards.load_tiles(folder).pixels.tobytes(),
+        lambda folder: tile_sets.load_tiles(folder).pixels.tobytes(),
     ),
     "run": (
         lambda project: project.vae_run,
         "settings.json",
-        lambda folder: checksum(networks.load_vae(folder)[0]),
+        lambda folder: checksum(checkpoints.load_vae(folder)[0]),
     ),
     "embeddings": (
         lambda project: project.exported,
@@ -49,7 +52,7 @@ READERS = {
         lambda folder: sum(
             source.covariance.sum()
             for source in embeddings.load_embeddings(
-                folder / "embeddings.npz", graphs.read_about(folder, "vae")["vae"]
+                folder / "embeddings.npz", saved_models.read_about(folder, "vae")["vae"]
             ).values()
         ),
     ),
@@ -84,7 +87,7 @@ def test_a_damaged_file_is_named_in_one_line(project, tmp_path, name, kind):
     assert path.read_bytes() != next(whole.glob(pattern)).read_bytes()
     try:
         if read is None:
-            graphs.load_graph(folder, "vae")
+            saved_models.load_graph(folder, "vae")
             pytest.fail("damage that no checksum noticed")
         found = read(folder)
     except (ValueError, OSError) as error:
@@ -101,6 +104,6 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_taken(project, tmp_
     damage(
         max(folder.glob("checkpoints/*.data-*")), kind, np.random.default_rng(DAMAGES.index(kind))
     )
-    _, step, _ = networks.load_vae(folder)
-    _, newest, _ = networks.load_vae(project.vae_run)
+    _, step, _ = checkpoints.load_vae(folder)
+    _, newest, _ = checkpoints.load_vae(project.vae_run)
     assert step < newest and "is damaged" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 import gzip
 
-from cadl import shards, tiles
+from cadl.dataset import shards, tile_sets
+from cadl.images import tiles
 
 import numpy as np
 import pytest
@@ -137,14 +138,14 @@ def tile_set(tmp_path_factory):
     write(folder, 12, "video", "clip")
     write(folder, 7, "painting", "monet")
     write(folder, 3, "painting", "münter")
-    return shards.load_tiles(folder)
+    return tile_sets.load_tiles(folder)
 
 
 @pytest.mark.parametrize(
     ("count", "wanted"), [(0, []), (3, [0, 1, 2]), (4, [0, 1, 2]), (9, [2, 4, 6])]
 )
 def test_some_are_picked_evenly(count, wanted):
-    assert list(shards.spread(np.arange(count), 3)) == wanted
+    assert list(tile_sets.spread(np.arange(count), 3)) == wanted
 
 
 def test_a_tile_set_lists_painters_first(tile_set):
@@ -164,7 +165,7 @@ def test_validation_holds_out_whole_groups_of_every_source(tile_set):
 
 
 def batches(tile_set, first, last, size=4):
-    dataset = shards.training_batches(
+    dataset = tile_sets.training_batches(
         tile_set, np.arange(22), batch_size=size, seed=3, first_step=first, last_step=last
     )
     return list(dataset.as_numpy_iterator())
@@ -186,7 +187,7 @@ def test_batches_are_half_paintings_and_painters_take_turns(tile_set):
 
 def test_every_tile_is_seen_once_a_round(tile_set):
     train = np.flatnonzero(tile_set.sources == "clip")
-    dataset = shards.training_batches(
+    dataset = tile_sets.training_batches(
         tile_set, train, batch_size=4, seed=3, first_step=0, last_step=3
     )
     seen = set()
@@ -201,10 +202,10 @@ def test_every_tile_is_seen_once_a_round(tile_set):
 
 def test_a_new_source_leaves_the_held_out_tiles_of_the_others(tmp_path):
     write(tmp_path, 12, "video", "clip")
-    before = shards.load_tiles(tmp_path)
+    before = tile_sets.load_tiles(tmp_path)
     held_out = set(before.labels[before.split(0.3, seed=1)[1]])
     write(tmp_path, 6, "painting", "aaa")
-    after = shards.load_tiles(tmp_path)
+    after = tile_sets.load_tiles(tmp_path)
     chosen = after.split(0.3, seed=1)[1]
     assert set(after.labels[chosen[after.sources[chosen] == "clip"]]) == held_out
 
@@ -213,7 +214,7 @@ def test_more_pictures_of_a_painter_leave_most_of_the_others_held_out_as_before(
     chosen = []
     for count in (40, 43):
         write(tmp_path, count, "painting", "monet")
-        tile_set = shards.load_tiles(tmp_path)
+        tile_set = tile_sets.load_tiles(tmp_path)
         chosen.append(set(tile_set.labels[tile_set.split(0.25, seed=1)[1]]))
     assert len(chosen[0]) == 10 and len(chosen[0] & chosen[1]) >= 8
     assert sum(int(name.split()[-1]) < 40 for name in chosen[1] - chosen[0]) <= 1
@@ -224,26 +225,26 @@ def test_a_painter_and_a_video_of_one_name_are_refused(tmp_path):
     for kind in ("painting", "video"):
         write(tmp_path, 2, kind, "monet")
     with pytest.raises(ValueError, match=r"a painter and of a video named monet: rename one"):
-        shards.load_tiles(tmp_path)
+        tile_sets.load_tiles(tmp_path)
 
 
 def test_labels_can_be_written_whatever_the_name_of_a_file(tmp_path):
     pixels = np.zeros(tiles.SHAPE, np.uint8)
     with shards.ShardWriter(tmp_path, "painting", "monet") as writer:
         writer.write(shards.Tile(pixels, "painting", "monet", 0, 0.0, 0, "caf\udce9.jpg"))
-    assert shards.load_tiles(tmp_path).labels[0].encode("utf-8") == b"monet caf? 0"
+    assert tile_sets.load_tiles(tmp_path).labels[0].encode("utf-8") == b"monet caf? 0"
 
 
 def test_a_kind_that_is_a_source_too_has_no_weight():
     with pytest.raises(ValueError, match="is a source and a kind"):
-        shards.check_weights({"video": 2}, ["video", "monet"])
-    assert shards.check_weights({"monet": 2}, ["video", "monet"]) == {"monet": 2}
+        tile_sets.check_weights({"video": 2}, ["video", "monet"])
+    assert tile_sets.check_weights({"monet": 2}, ["video", "monet"]) == {"monet": 2}
 
 
 def test_weights_draw_a_source_or_a_kind_more_often(trained):
-    tile_set = shards.load_tiles(trained.tiles)
+    tile_set = tile_sets.load_tiles(trained.tiles)
     names = list(tile_set.source_indices())
-    batches = shards.training_batches(
+    batches = tile_sets.training_batches(
         tile_set, np.arange(len(tile_set)), batch_size=12, seed=1, first_step=0, last_step=5,
         weights={names[0]: 3, "painting": 2},
     )  # fmt: skip
@@ -255,9 +256,9 @@ def test_weights_draw_a_source_or_a_kind_more_often(trained):
     ("weights", "message"), [({"nobody": 2}, "WEIGHTS names nobody"), ({"video": 0}, "at least 1")]
 )
 def test_weights_of_nobody_and_of_nothing_are_refused(trained, weights, message):
-    tile_set = shards.load_tiles(trained.tiles)
+    tile_set = tile_sets.load_tiles(trained.tiles)
     with pytest.raises(ValueError, match=message):
-        shards.training_batches(
+        tile_sets.training_batches(
             tile_set, np.arange(len(tile_set)), batch_size=2, seed=1, first_step=0, last_step=1,
             weights=weights,
         )  # fmt: skip

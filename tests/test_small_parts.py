@@ -1,13 +1,14 @@
-"""cadl/console.py, files.py, gallery.py, the geometry of a clip, and the samples."""
+"""cadl/console.py, files.py, images/gallery.py, the geometry of a clip, and the samples."""
 
 import errno
 import os
 import subprocess
 import sys
 
-from cadl import console, files, gallery
+from cadl import console, files
 from cadl.conversion import clip
-from cadl.tiles import Crop
+from cadl.images import gallery
+from cadl.images.tiles import Crop
 from cadl.video import reader
 from data import make_samples
 

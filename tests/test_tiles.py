@@ -3,8 +3,8 @@ import struct
 import zlib
 from pathlib import Path
 
-from cadl import tiles
-from cadl.tiles import Crop
+from cadl.images import tiles
+from cadl.images.tiles import Crop
 
 import numpy as np
 import pytest

@@ -10,7 +10,12 @@ import time
 import urllib.request
 from types import SimpleNamespace
 
-from cadl import networks, optimizer, rival, shards, tiles, training, vae
+from cadl.dataset import shards, tile_sets
+from cadl.images import tiles
+from cadl.networks import vae
+from cadl.training import adversarial, checkpoints, optimizer
+from cadl.training.progress import is_preview_step
+from cadl.training.run import MAX_FALLBACKS, Run
 
 import keras
 import numpy as np
@@ -25,7 +30,7 @@ def open_run(folder, value=0.0, **changes):
     folder.mkdir(exist_ok=True)
     weight = tf.Variable(value)
     options = {"script": "train_vae.py", "architecture": {"codes": 512}, **changes}
-    run = training.Run(folder, settings=SETTINGS, tracked={"weight": weight}, **options)
+    run = Run(folder, settings=SETTINGS, tracked={"weight": weight}, **options)
     run.begin()
     return run, weight
 
@@ -116,7 +121,7 @@ def test_going_back_that_does_not_help_ends_with_one_line(tmp_path):
     with pytest.raises(RuntimeError, match="start afresh with half the --learning-rate"):
         for step in range(8, 100):
             run.accept(step, bad())
-    assert step == 7 + 5 * (training.MAX_FALLBACKS + 1)
+    assert step == 7 + 5 * (MAX_FALLBACKS + 1)
 
 
 def test_bad_steps_without_a_checkpoint_end_with_one_line(tmp_path):
@@ -138,7 +143,7 @@ def test_the_best_weights_are_kept_beside_the_latest(tmp_path):
             tf.train.latest_checkpoint(tmp_path / "best"), "measure/.ATTRIBUTES/VARIABLE_VALUE"
         )))  # fmt: skip
     assert kept == [20, 22, 22, 22]
-    restored = training.restore_newest(
+    restored = checkpoints.restore_newest(
         lambda _: tf.train.Checkpoint(averaged=model), tmp_path, "best"
     )
     assert restored.endswith("ckpt-1") and model.get_weights()[0][0, 0] == 23
@@ -159,7 +164,7 @@ def test_what_was_best_on_other_tiles_or_is_damaged_is_not_compared_with(tmp_pat
 
 
 def test_previews_come_at_powers_of_two_and_then_regularly():
-    steps = [step for step in range(1, 31) if training.is_preview_step(step, 10)]
+    steps = [step for step in range(1, 31) if is_preview_step(step, 10)]
     assert steps == [1, 2, 4, 8, 10, 20, 30]
 
 
@@ -172,7 +177,7 @@ def train(trained, run, steps, *more):
 
 
 def weights_of(run):
-    model, step, _ = networks.load_vae(run)
+    model, step, _ = checkpoints.load_vae(run)
     return step, model.get_weights()
 
 
@@ -225,7 +230,7 @@ def test_the_plain_refiner_with_the_loss_of_2017_learns(project, scripts, tmp_pa
     plain = ("--detail-channels", "0", "--loss", "ancestor", "--log-every", "1")
     assert scripts.train_refiner.main(train_refiner(project, run, 8, *plain)) == 0
     assert set(curve(run, "events/skipped_steps").values()) <= {0}
-    assert networks.load_refiner(run)[0].detail_encoder is None
+    assert checkpoints.load_refiner(run)[0].detail_encoder is None
     losses = curve(run, "loss")
     assert sorted(losses) == list(range(1, 9)) and np.isfinite(list(losses.values())).all()
     first, last = checkpoint_of(run, 4), checkpoint_of(run, 8)
@@ -237,7 +242,7 @@ def test_an_adversary_joins_a_trained_vae_and_is_resumed_to_the_bit(
     trained, scripts, tmp_path, monkeypatch, capsys
 ):
     """From step 6 on; it counts from its third step on."""
-    monkeypatch.setattr(rival, "WARM_UP", 2)
+    monkeypatch.setattr(adversarial, "WARM_UP", 2)
     before = checkpoint_of(trained.vae_run, 6)
     run, finals = tmp_path / "run", []
     shutil.copytree(trained.vae_run, run)
@@ -259,7 +264,7 @@ def test_an_adversary_joins_a_trained_vae_and_is_resumed_to_the_bit(
 
 def test_a_discriminator_changes_the_decoder_alone(scripts):
     """Within one step: what the encoder learns is the same with and without it."""
-    model, opponent, adam = vae.build_vae(), rival.Rival(1e-3), optimizer.Adam(1e-3)
+    model, opponent, adam = vae.build_vae(), adversarial.Rival(1e-3), optimizer.Adam(1e-3)
     adam.build(model.trainable_variables)
     step = scripts.train_vae.make_step(
         tf.distribute.get_strategy(),
@@ -331,7 +336,7 @@ def test_an_hourly_checkpoint_is_gone_back_to_when_all_newer_ones_are_damaged(tr
     for path in kept.glob("ckpt-*.data*"):
         if not path.name.startswith("ckpt-1."):
             path.write_bytes(b"")
-    assert networks.load_vae(run)[1] == int(newest.split("-")[1])
+    assert checkpoints.load_vae(run)[1] == int(newest.split("-")[1])
 
 
 def test_a_second_run_on_the_same_folder_is_refused(trained, scripts, capsys):
@@ -377,7 +382,7 @@ def test_tensorboard_serves_the_curves_and_pictures(trained, tensorboard):
         f"{url}data/plugin/projector/tensor?run=vae&name={about['tensorName']}"
     ) as answer:
         codes = np.frombuffer(answer.read(), np.float32)
-    tiles_there = len(shards.load_tiles(trained.tiles))
+    tiles_there = len(tile_sets.load_tiles(trained.tiles))
     assert codes.size == 512 * tiles_there and np.isfinite(codes).all()
     with urllib.request.urlopen(
         f"{url}data/plugin/projector/sprite_image?run=vae&name={about['tensorName']}"
@@ -429,7 +434,7 @@ def test_nan_and_spikes_are_skipped_and_several_go_back_at_half_the_rate(
 
 
 def test_nan_for_ever_ends_with_one_line(trained, scripts, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training, "MAX_FALLBACKS", 1)
+    monkeypatch.setattr("cadl.training.run.MAX_FALLBACKS", 1)
     Faults(monkeypatch, nan=range(3, 100))
     assert scripts.train_vae.main(train(trained, tmp_path / "run", 60)) == 1
     errors = capsys.readouterr().err

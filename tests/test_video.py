@@ -1,8 +1,8 @@
 from fractions import Fraction
 from pathlib import Path
 
-from cadl import metrics, tiles
-from cadl.tiles import Crop
+from cadl.images import metrics, tiles
+from cadl.images.tiles import Crop
 from cadl.video import reader, writer
 from cadl.video.shots import ShotFinder
 

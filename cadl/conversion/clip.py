@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from cadl import tiles
+from cadl.images import tiles
 from cadl.strokes.hand import TRACKED
 from cadl.video import reader, writer
 

@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cadl import console, files, latents, metrics
+from cadl import console, files
 from cadl.conversion import every_second
 from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Geometry, batches, resize
-from cadl.latents import Statistics
+from cadl.images import metrics
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import CHUNK_FRAMES as TRACK_CHUNK
 from cadl.strokes.track_files import TrackWriter, chunk_path
 from cadl.strokes.tracks import StrokeTracker
+from cadl.style import latents
+from cadl.style.latents import Statistics
 from cadl.video.flow import Flow, OpticalFlow
 from cadl.video.reader import prefetch
 from cadl.video.shots import ShotFinder

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cadl.colours import Colours, map_between
 from cadl.conversion import every_second
 from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.encode_pass import MovedCodes
+from cadl.images.colours import Colours, map_between
 from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.flat import draw_areas, find_palette
 from cadl.strokes.forms import sharpen_edges

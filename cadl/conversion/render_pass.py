@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
-from cadl import console, files, gallery
+from cadl import console, files
 from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Encoding, batches
 from cadl.conversion.encode_pass import Encoded
 from cadl.conversion.frame_painter import FramePainter, Moved, measure, measure_and_paint, paint
+from cadl.images import gallery
 from cadl.strokes.looks import MEASURED_EVERY, WINDOW, Looks, TrackAverager
 from cadl.strokes.track_files import Tracked, read_tracks
 from cadl.strokes.tracks import LIVES

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from cadl.metrics import LUMINANCE
+from cadl.images.metrics import LUMINANCE
 from cadl.strokes import texture
 from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.flat import draw_areas, find_palette

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-CANVAS = 640  # pixels of the longer side that lengths of a hand are measured on
+from cadl.images.closeups import CANVAS
+
 TRACKED = 320  # pixels of the longer side of frames that strokes are followed on
 AREA = 0.8  # of a stroke's rectangle that the stroke fills
 PACKING = 0.9  # squared spacings that one stroke has on a canvas filled with them

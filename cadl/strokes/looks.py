@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cadl.metrics import LUMINANCE
+from cadl.images.metrics import LUMINANCE
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.points import sample

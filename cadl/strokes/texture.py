@@ -6,7 +6,7 @@ along and across the local direction tells a stroke's length and width as well.
 
 from collections.abc import Sequence
 
-from cadl.metrics import LUMINANCE
+from cadl.images.metrics import LUMINANCE
 
 import cv2
 import numpy as np

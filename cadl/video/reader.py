@@ -17,8 +17,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cadl import console, files, tiles
-from cadl.tiles import Crop
+from cadl import console, files
+from cadl.images import tiles
+from cadl.images.tiles import Crop
 from cadl.video import ffmpeg
 
 import imageio_ffmpeg

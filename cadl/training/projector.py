@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cadl import files, shards
+from cadl import files
+from cadl.dataset import tile_sets
 
 import numpy as np
 from PIL import Image
@@ -19,7 +20,7 @@ CONFIG_TEXT = """embeddings {
 """
 
 
-def write_projector(run: Path, tile_set: shards.TileSet, codes: np.ndarray) -> None:
+def write_projector(run: Path, tile_set: tile_sets.TileSet, codes: np.ndarray) -> None:
     """Writes what TensorBoard's projector tab shows of a run.
 
     Args:

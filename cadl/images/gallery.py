@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cadl import files, tiles
+from cadl import files
+from cadl.images import tiles
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont

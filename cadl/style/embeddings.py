@@ -4,9 +4,10 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from cadl import files, tiles
-from cadl.colours import Colours
-from cadl.latents import Statistics, statistics_of
+from cadl import files
+from cadl.images import tiles
+from cadl.images.colours import Colours
+from cadl.style.latents import Statistics, statistics_of
 
 import numpy as np
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cadl.tiles import to_float
+from cadl.images.tiles import to_float
 
 import cv2
 import numpy as np

@@ -1,8 +1,8 @@
 """Colour transfer: light and colours of a frame's large forms become those of the VAE's picture."""
 
 from cadl import _startup  # noqa: F401
-from cadl.blocks import filter_by, grow, shrink
-from cadl.metrics import LUMINANCE
+from cadl.images.metrics import LUMINANCE
+from cadl.networks.blocks import filter_by, grow, shrink
 
 import numpy as np
 from keras import ops

@@ -1,8 +1,9 @@
 """What the refiner is trained on. Pure functions: each returns terms by their names."""
 
-from cadl import _startup, tiles  # noqa: F401
-from cadl.blocks import shift, shrink, window
-from cadl.refiner import detail_kl
+from cadl import _startup  # noqa: F401
+from cadl.images import tiles
+from cadl.networks.blocks import shift, shrink, window
+from cadl.networks.refiner import detail_kl
 
 from keras import ops
 

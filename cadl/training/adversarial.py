@@ -1,6 +1,8 @@
 """A discriminator in training: it learns alone first, then counts, and is backed off if it wins."""
 
-from cadl import _startup, adversary, console, optimizer  # noqa: F401
+from cadl import _startup, console  # noqa: F401
+from cadl.networks import discriminator
+from cadl.training import optimizer
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +18,7 @@ class Rival(tf.Module):
     """A discriminator, its optimizer, and how much it counts; a checkpoint can hold it.
 
     Attributes:
-        discriminator: by `adversary.build_discriminator`.
+        discriminator: by `discriminator.build_discriminator`.
         optimizer: its own.
         weight: float32 variable in [0, 1], what the adversarial weight is to be multiplied by while
             it has won, when its gradient only harms.
@@ -26,7 +28,7 @@ class Rival(tf.Module):
     def __init__(self, learning_rate: float):
         """Builds the discriminator; begins at full weight."""
         super().__init__()
-        self.discriminator = adversary.build_discriminator()
+        self.discriminator = discriminator.build_discriminator()
         self.optimizer = optimizer.Adam(learning_rate, beta_1=0.5, beta_2=0.99)
         self.optimizer.build(self.discriminator.trainable_variables)
         # It starts where the difference is hardly seen, and may then see it at once: its gradient
@@ -63,8 +65,8 @@ class Rival(tf.Module):
             slope = inner.gradient(summed, real)
             penalty = tf.reduce_mean(tf.reduce_sum(tf.square(slope), axis=(1, 2, 3)))
             fake_scores = self.discriminator([tf.stop_gradient(fake), numbers])
-            loss = adversary.discriminator_loss(real_scores, fake_scores)
-            total = (loss + adversary.R1_WEIGHT * penalty) * share
+            loss = discriminator.discriminator_loss(real_scores, fake_scores)
+            total = (loss + discriminator.R1_WEIGHT * penalty) * share
         variables = self.discriminator.trainable_variables
         _, skipped = self.optimizer.learn(variables, tape.gradient(total, variables), total)
         right = [tf.reduce_mean(tf.cast(s > 0, tf.float32)) for s in (real_scores, -fake_scores)]

@@ -1,4 +1,4 @@
-"""A training run: its directory, devices, checkpoints, bad steps, TensorBoard and stopping.
+"""A training run: its directory, checkpoints, bad steps and stopping.
 
 Both trainers keep their loop in sight and take the parts from here.
 """
@@ -6,27 +6,25 @@ Both trainers keep their loop in sight and take the parts from here.
 import contextlib
 import math
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cadl import _startup, console, devices, files, gallery, optimizer, shards  # noqa: F401
+from cadl import _startup, console, files  # noqa: F401
+from cadl.dataset import shards
 from cadl.settings import to_json
+from cadl.training import devices, optimizer
+from cadl.training.checkpoints import BEST, best_measure, restore_newest
+from cadl.training.progress import Progress
 
-import imageio.v2 as imageio
 import keras
-import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 BAD_STEPS_IN_A_ROW = 5  # then the run goes back to its newest checkpoint
 MAX_FALLBACKS = 4  # without a good step between; then the run gives up
 CHECKPOINTS_KEPT = 3
-BEST = "best"
 FIXED = ("seed", "validation_fraction")  # settings that say which tiles are held out
-PREVIEW_FRAMES_PER_SECOND = 12
 
 
 class Run:
@@ -34,6 +32,7 @@ class Run:
 
     Attributes:
         step: int64 variable, number of finished steps, saved with the rest.
+        progress: what it shows of itself.
         rate_factor: float32 variable, what the learning rate is to be multiplied by.
         resumed: path of the checkpoint gone on from, None for a new run.
         stopping: the loop should end after this step.
@@ -100,7 +99,7 @@ class Run:
             step_counter=self.step,
         )
         self.resumed = self._restore()
-        self._writer = tf.summary.create_noop_writer()
+        self.progress = Progress(folder)
 
     def _restore(self) -> str | None:
         def holder(path: str) -> tf.train.Checkpoint:
@@ -131,8 +130,8 @@ class Run:
         with shards.full_disk_as_os_error(self.folder):
             self._manager.save(checkpoint_number=self.step)
         self._write_settings()  # after the checkpoint that it describes
-        self._writer.flush()
-        self.write_movie()
+        self.progress.flush()
+        self.progress.write_movie()
 
     def is_time_to_save(self, step: int, settings: SimpleNamespace) -> bool:
         """Says whether a checkpoint is due; none is while steps are being skipped."""
@@ -154,27 +153,13 @@ class Run:
             measured_on=tf.Variable(measured_on),
         )
         if self._best == -math.inf:
-            self._best = self._best_before(measured_on)
+            self._best = best_measure(self.folder, measured_on)
         if measure <= self._best or not devices.is_chief():
             return
         self._best = measure
         manager = tf.train.CheckpointManager(checkpoint, str(self.folder / BEST), max_to_keep=1)
         with shards.full_disk_as_os_error(self.folder):
             manager.save(checkpoint_number=self.step)
-
-    def _best_before(self, measured_on: str) -> float:
-        kept = tf.train.latest_checkpoint(self.folder / BEST)
-        if kept is None:
-            return -math.inf
-        try:
-            tiles_then, measure = (
-                tf.train.load_variable(kept, f"{name}/.ATTRIBUTES/VARIABLE_VALUE")
-                for name in ("measured_on", "measure")
-            )
-        except tf.errors.OpError:
-            console.warn(f"{kept} can't be read: the best weights are chosen anew")
-            return -math.inf
-        return float(measure) if tiles_then == measured_on.encode() else -math.inf
 
     def accept(self, step: int, terms: dict[str, float]) -> bool:
         """Takes note of whether a step was skipped, in `terms["skipped"]`, which it removes.
@@ -197,7 +182,7 @@ class Run:
         bad = [f"{name} {value:.3g}" for name, value in terms.items() if not math.isfinite(value)]
         why = bad[0] if bad else f"gradient norm {terms['gradient_norm']:.3g} far out of line"
         console.warn(f"step {step} skipped: {why}; {int(self._bad_steps)} skipped so far")
-        self.log({"events/skipped_steps": int(self._bad_steps)}, step)
+        self.progress.log({"events/skipped_steps": int(self._bad_steps)}, step)
         if self._bad_in_a_row >= BAD_STEPS_IN_A_ROW:
             self._fall_back(step, why)
         return False
@@ -222,53 +207,7 @@ class Run:
             if isinstance(part, optimizer.Adam):
                 part.forget_norm()
         console.warn(f"back to the weights of {found}, at {float(self.rate_factor):g} of the rate")
-        self.log({"events/fallbacks": int(self._fallbacks)}, step)
-
-    def log(self, values: dict[str, float], step: int) -> None:
-        """Shows scalars in TensorBoard."""
-        with self._writer.as_default(step=step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
-
-    def log_histogram(self, name: str, values: np.ndarray, step: int) -> None:
-        """Shows a distribution in TensorBoard."""
-        with self._writer.as_default(step=step):
-            tf.summary.histogram(name, values)
-
-    def preview(self, sheet: Image.Image, step: int) -> None:
-        """Keeps a picture of how far the model is, for TensorBoard and the progress movie."""
-        if not devices.is_chief():
-            return
-        gallery.save_picture(self.folder / "preview" / f"step-{step:08d}.png", sheet)
-        with self._writer.as_default(step=step):
-            tf.summary.image("preview", np.asarray(sheet)[None])
-        self._writer.flush()
-
-    def show_picture(self, name: str, picture: Image.Image) -> None:
-        """Shows a picture in TensorBoard, at the step that was reached."""
-        with self._writer.as_default(step=int(self.step)):
-            tf.summary.image(name, np.asarray(picture)[None])
-        self._writer.flush()
-
-    def write_movie(self) -> None:
-        """Assembles progress.mp4 from all previews."""
-        previews = sorted((self.folder / "preview").glob("step-*.png"))
-        if not previews:
-            return
-        with Image.open(previews[-1]) as newest:
-            size = newest.size
-        with (
-            files.whole_file(self.folder / "progress.mp4") as temporary,
-            imageio.get_writer(
-                temporary, fps=PREVIEW_FRAMES_PER_SECOND, macro_block_size=2, quality=8
-            ) as movie,
-        ):
-            for path in previews:
-                with Image.open(path) as sheet:
-                    if sheet.size == size:  # it was not when other tiles were shown
-                        movie.append_data(  # type: ignore[attr-defined]
-                            np.asarray(sheet.convert("RGB"))
-                        )
+        self.progress.log({"events/fallbacks": int(self._fallbacks)}, step)
 
     @contextlib.contextmanager
     def stoppable(self, at_end: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -300,7 +239,7 @@ class Run:
         finally:
             for name, handler in before.items():
                 signal.signal(name, handler)
-            self._writer.flush()
+            self.progress.flush()
         if self.stopping:
             self.save()
         if devices.is_chief():
@@ -316,7 +255,7 @@ class Run:
             return
         if not (self.folder / "settings.json").exists():
             self._write_settings()
-        self._writer = tf.summary.create_file_writer(str(self.folder))
+        self.progress.open()
 
     def _write_settings(self) -> None:
         files.write_sealed(self.folder / "settings.json", self._record)
@@ -343,75 +282,6 @@ class Run:
         return previous.get("notes", {})
 
 
-def restore_newest(
-    holder: Callable[[str], tf.train.Checkpoint], folder: Path, kept: str = "checkpoints"
-) -> str | None:
-    """Restores the newest checkpoint of a run that can be read.
-
-    Args:
-        holder: takes the path of a checkpoint, returns what it is to be restored into.
-        folder: the run directory.
-        kept: the folder in it.
-
-    Returns:
-        Its path, None if the run has none yet.
-
-    Raises:
-        ValueError: there are checkpoints, but none is readable.
-    """
-    state = tf.train.get_checkpoint_state(str(folder / kept))
-    names = {Path(path).name for path in state.all_model_checkpoint_paths} if state else set()
-    names |= {path.stem for path in (folder / kept).glob("*.index")}  # hourly ones too
-    for name in sorted(names, key=lambda name: int(name.rpartition("-")[2]), reverse=True):
-        path = str(folder / kept / name)
-        try:
-            reader = tf.train.load_checkpoint(path)
-            for variable in reader.get_variable_to_shape_map():
-                reader.get_tensor(variable)  # reads and compares every checksum
-        except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
-            console.warn(f"{path} is damaged ({str(error).splitlines()[0][:80]}): going back one")
-            continue
-        holder(path).restore(path).assert_existing_objects_matched().expect_partial()
-        return path
-    if names:
-        raise ValueError(
-            f"none of the checkpoints in {folder}/{kept} can be read: move the folder away "
-            "to start over"
-        )
-    return None
-
-
-class Meter:
-    """Means of the terms since they were last read, and tiles per second."""
-
-    def __init__(self) -> None:
-        self._begin()
-
-    def _begin(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._count = 0
-        self._started = time.monotonic()
-
-    def add(self, terms: dict[str, float]) -> None:
-        """Adds a step's terms."""
-        for name, value in terms.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._count += 1
-
-    def read(self, batch_size: int) -> dict[str, float]:
-        """Returns the means and the rate, and starts anew."""
-        means = {name: value / max(self._count, 1) for name, value in self._sums.items()}
-        seconds = time.monotonic() - self._started
-        means["tiles_per_second"] = self._count * batch_size / seconds
-        self._begin()
-        return means
-
-
 def one_writer(folder: Path) -> contextlib.AbstractContextManager:
     """Holds the lock of a run's folder, which several workers of one training share."""
     return files.only_one(folder) if devices.is_chief() else contextlib.nullcontext()
-
-
-def is_preview_step(step: int, preview_every: int) -> bool:
-    """Says yes at 1, 2, 4, 8 ... and then every `preview_every` steps."""
-    return step % preview_every == 0 or (step < preview_every and step & (step - 1) == 0)

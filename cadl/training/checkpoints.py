@@ -1,16 +1,73 @@
-"""Trained networks: loaded from their runs, told apart, and applied to many tiles."""
+"""Checkpoints: trained networks loaded from their runs, told apart, and applied to many tiles."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cadl import _startup, console, files, refiner, training, vae  # noqa: F401
+from cadl import _startup, console, files  # noqa: F401
+from cadl.networks import refiner, vae
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+BEST = "best"  # folder in a run of the weights that measured best
 ENCODE_BATCH = 32
+
+
+def restore_newest(
+    holder: Callable[[str], tf.train.Checkpoint], folder: Path, kept: str = "checkpoints"
+) -> str | None:
+    """Restores the newest checkpoint of a run that can be read.
+
+    Args:
+        holder: takes the path of a checkpoint, returns what it is to be restored into.
+        folder: the run directory.
+        kept: the folder in it.
+
+    Returns:
+        Its path, None if the run has none yet.
+
+    Raises:
+        ValueError: there are checkpoints, but none is readable.
+    """
+    state = tf.train.get_checkpoint_state(str(folder / kept))
+    names = {Path(path).name for path in state.all_model_checkpoint_paths} if state else set()
+    names |= {path.stem for path in (folder / kept).glob("*.index")}  # hourly ones too
+    for name in sorted(names, key=lambda name: int(name.rpartition("-")[2]), reverse=True):
+        path = str(folder / kept / name)
+        try:
+            reader = tf.train.load_checkpoint(path)
+            for variable in reader.get_variable_to_shape_map():
+                reader.get_tensor(variable)  # reads and compares every checksum
+        except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
+            console.warn(f"{path} is damaged ({str(error).splitlines()[0][:80]}): going back one")
+            continue
+        holder(path).restore(path).assert_existing_objects_matched().expect_partial()
+        return path
+    if names:
+        raise ValueError(
+            f"none of the checkpoints in {folder}/{kept} can be read: move the folder away "
+            "to start over"
+        )
+    return None
+
+
+def best_measure(folder: Path, measured_on: str) -> float:
+    """Returns what a run's best weights measured on these tiles, -inf if there are none yet."""
+    kept = tf.train.latest_checkpoint(folder / BEST)
+    if kept is None:
+        return -math.inf
+    try:
+        tiles_then, measure = (
+            tf.train.load_variable(kept, f"{name}/.ATTRIBUTES/VARIABLE_VALUE")
+            for name in ("measured_on", "measure")
+        )
+    except tf.errors.OpError:
+        console.warn(f"{kept} can't be read: the best weights are chosen anew")
+        return -math.inf
+    return float(measure) if tiles_then == measured_on.encode() else -math.inf
 
 
 def load_averaged(
@@ -40,9 +97,9 @@ def load_averaged(
     model = build(record["architecture"])
     step = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(averaged=model, step=step)
-    kept = training.BEST if weights == "best" else "checkpoints"
-    if training.restore_newest(lambda _: checkpoint, folder, kept) is None:
-        if kept == training.BEST and (folder / "checkpoints").is_dir():
+    kept = BEST if weights == "best" else "checkpoints"
+    if restore_newest(lambda _: checkpoint, folder, kept) is None:
+        if kept == BEST and (folder / "checkpoints").is_dir():
             raise ValueError(
                 f"{folder} has no best weights, as no tiles were held out: take latest"
             )

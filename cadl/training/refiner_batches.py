@@ -2,7 +2,10 @@
 
 from typing import NamedTuple
 
-from cadl import _startup, blocks, refiner, shards, tiles  # noqa: F401
+from cadl import _startup  # noqa: F401
+from cadl.dataset import tile_sets
+from cadl.images import tiles
+from cadl.networks import blocks, refiner
 
 import numpy as np
 import tensorflow as tf
@@ -38,7 +41,7 @@ class RefinerInputs(NamedTuple):
 
 
 def make_batches(
-    tile_set: shards.TileSet,
+    tile_set: tile_sets.TileSet,
     indices: np.ndarray,
     *,
     batch_size: int,
@@ -63,7 +66,7 @@ def make_batches(
         float32 [N, 2]; `grain`, float32 [N, h, w, 1]; `noise`, float32 [N, h/4, w/4, channels].
         One corner and one shift stand N times each, so that several devices can share a batch.
     """
-    batches = shards.training_batches(
+    batches = tile_sets.training_batches(
         tile_set, indices, batch_size=batch_size, seed=seed, first_step=first_step,
         last_step=last_step,
     )  # fmt: skip

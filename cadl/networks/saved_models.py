@@ -13,8 +13,10 @@ Endpoints, each for any batch size:
 import shutil
 from pathlib import Path
 
-from cadl import _startup, files, tiles, vae  # noqa: F401
-from cadl.colour_transfer import frame_change
+from cadl import _startup, files  # noqa: F401
+from cadl.images import tiles
+from cadl.networks import vae
+from cadl.networks.colour_transfer import frame_change
 
 import keras
 import tensorflow as tf

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cadl import files, gallery
+from cadl import files
+from cadl.images import gallery
 
 from PIL import Image
 

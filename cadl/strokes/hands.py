@@ -8,7 +8,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from cadl import closeups, files
+from cadl import files
+from cadl.images import closeups
 from cadl.strokes import fitting
 from cadl.strokes.hand import Hand
 from cadl.workers import WorkerPool

@@ -5,10 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadl import closeups, files, gallery, hands, latents, shards, tiles
-from cadl.report import Page
+from cadl import files
+from cadl.dataset import tile_sets
+from cadl.images import closeups, gallery, tiles
+from cadl.report.html_page import Page
+from cadl.strokes import hands
 from cadl.strokes.fitting import CloseUp, paint_close_up
 from cadl.strokes.hand import Hand
+from cadl.style import latents
 
 import numpy as np
 from PIL import Image
@@ -36,7 +40,7 @@ class Scene:
         seed: of random codes.
     """
 
-    tile_set: shards.TileSet
+    tile_set: tile_sets.TileSet
     codes: np.ndarray
     sources: dict[str, latents.Statistics]
     draw: Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]]
@@ -50,16 +54,16 @@ class Scene:
     def sample(self, name: str, count: int | None = None) -> np.ndarray:
         """Picks tiles of a source, evenly."""
         own = self.tile_set.source_indices()[name]
-        return shards.spread(own, count or self.columns)
+        return tile_sets.spread(own, count or self.columns)
 
 
 def add_map(page: Page, scene: Scene) -> None:
     """Shows the latent space in its two main directions."""
     middle = scene.codes.mean(axis=0)
     every = np.arange(len(scene.codes))
-    fitted = scene.codes[shards.spread(every, FITTED_TILES)]
+    fitted = scene.codes[tile_sets.spread(every, FITTED_TILES)]
     axes = np.linalg.svd(fitted - middle, full_matrices=False)[2]
-    chosen = shards.spread(every, MAPPED_TILES)
+    chosen = tile_sets.spread(every, MAPPED_TILES)
     picture = gallery.scatter(
         (scene.codes[chosen] - middle) @ axes[:2].T,
         scene.tile_set.pixels[chosen],

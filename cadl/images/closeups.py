@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadl import files, tiles
-from cadl.strokes.hand import CANVAS
+from cadl import files
+from cadl.images import tiles
 
 import numpy as np
 from PIL import Image
 
 FORMAT = 1  # raise when what is cut changes
+CANVAS = 640  # pixels of the longer side that pictures are scaled to, and a hand is measured on
 WIDTH, HEIGHT = 224, 192  # pixels of a close-up
 WANTED = 100  # close-ups of a painter, about
 MOST = 8  # of one picture

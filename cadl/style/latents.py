@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cadl.colours import Colours, mix
+from cadl.images.colours import Colours, mix
 
 import numpy as np
 

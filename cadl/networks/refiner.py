@@ -2,7 +2,7 @@
 
 512 codes cannot hold the shapes of a picture never seen. So two small views of the tile itself go
 beside them: a thumbnail of a sixteenth of its pixels, whose light and colours are moved toward the
-VAE's picture as strength grows (`cadl/colour_transfer.py`); and a detail code, made by an encoder
+VAE's picture as strength grows (`colour_transfer.py`); and a detail code, made by an encoder
 that sees only the light that the thumbnail leaves out, with noise added in training that leaves it
 few bits. From these a residual network restores a sharp tile, at every strength alike: palette,
 light and large forms come from the VAE's codes, which are what is moved toward the painter; shapes
@@ -12,14 +12,14 @@ come from the tile.
 from typing import Any
 
 from cadl import _startup  # noqa: F401
-from cadl.blocks import (
+from cadl.images.metrics import LUMINANCE
+from cadl.networks.blocks import (
     SpaceToDepth,
     blur_121,
     shrink,
     smooth_depth_to_space,
 )
-from cadl.colour_transfer import BLOCK, ahead, transfer
-from cadl.metrics import LUMINANCE
+from cadl.networks.colour_transfer import BLOCK, ahead, transfer
 
 import keras
 from keras import layers, ops

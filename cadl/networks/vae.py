@@ -6,8 +6,9 @@ memory, not by arithmetic. What only mixes channels is a `Dense` layer, since a 
 product faster than a 1x1 or a strided convolution (`python -m benchmarks.bench_layers`).
 """
 
-from cadl import _startup, tiles  # noqa: F401
-from cadl.blocks import DepthToSpace, SpaceToDepth, window
+from cadl import _startup  # noqa: F401
+from cadl.images import tiles
+from cadl.networks.blocks import DepthToSpace, SpaceToDepth, window
 
 import keras
 from keras import layers, ops

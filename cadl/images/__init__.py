@@ -1,0 +1,1 @@
+"""Pictures: tiles, close-ups, colours, measures, contact sheets."""

@@ -1,0 +1,1 @@
+"""The HTML page that shows what the codes do, and the hands."""
