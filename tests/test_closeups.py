@@ -2,7 +2,7 @@ from cadl.images import closeups
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 RNG = np.random.default_rng(0)
 
@@ -71,3 +71,13 @@ def test_what_is_damaged_or_missing_is_named_with_the_script(tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ValueError, match=r"closeups-someone\.npz is damaged"):
         closeups.load(tmp_path, "someone")
+
+
+def test_soft_pictures_are_remarked_on_and_sharp_ones_are_not(tmp_path):
+    names = [f"{number}.png" for number in range(8)]
+    for radius, remark in ((6, "they are soft"), (0, "")):
+        own = [picture().filter(ImageFilter.GaussianBlur(radius)) for _ in names]
+        crops = [(name, 800, closeups.cut(x, name, 1)[0]) for name, x in zip(names, own)]
+        closeups.save(closeups.path_of(tmp_path, "someone"), crops)
+        assert closeups.remarks(closeups.load(tmp_path, "someone")).startswith(remark)
+        assert bool(closeups.remarks(closeups.load(tmp_path, "someone"))) == bool(remark)

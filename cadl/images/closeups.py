@@ -14,6 +14,7 @@ from pathlib import Path
 from cadl import files
 from cadl.images import tiles
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -23,6 +24,7 @@ WIDTH, HEIGHT = 224, 192  # pixels of a close-up
 WANTED = 100  # close-ups of a painter, about
 MOST = 8  # of one picture
 TOO_SMALL = 420  # pixels of the longer side, below which enlarging has washed the strokes away
+SOFT = 5.0  # of 255, mean Laplacian of light, below which a close-up is blurred; sharp ones have 20
 HELD_OUT = 4  # every fourth picture is held out
 
 
@@ -139,6 +141,12 @@ def of_picture(path: Path) -> CloseUps:
     )  # fmt: skip
 
 
+def _crispness(picture: np.ndarray) -> float:
+    """Returns the mean absolute Laplacian of light, of 255."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
+
+
 def remarks(close_ups: CloseUps) -> str:
     """Returns how far a hand that is fitted to them can be trusted; empty if nothing is odd."""
     found = []
@@ -148,4 +156,6 @@ def remarks(close_ups: CloseUps) -> str:
     small = float((close_ups.sides < TOO_SMALL).mean())
     if small > 0.5:
         found.append(f"most are smaller than {TOO_SMALL} pixels, too small to show strokes")
+    elif np.median([_crispness(picture) for picture in close_ups.pixels]) < SOFT:
+        found.append("they are soft, as blurred scans or wet paint are")
     return "; ".join(found)
