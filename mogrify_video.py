@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 from cadl import console, files
 from cadl.conversion import encode_pass, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry, resize
+from cadl.conversion.colour_match import Correction, find_correction
 from cadl.conversion.frame_painter import Brushwork, FramePainter
 from cadl.dataset import shards
 from cadl.images import closeups, gallery
@@ -359,8 +360,17 @@ class Job:
     workers: WorkerPool
     settings: SimpleNamespace
 
+    @functools.cached_property
+    def correction(self) -> Correction:
+        """What makes up for what strokes do to light and chroma."""
+        goal = self.style.painter.colours
+        return find_correction(self._render(1.0, Correction()), goal) if goal else Correction()
+
     def render(self, strength: float) -> render_pass.Rendering:
         """Returns what the video is painted from at a strength."""
+        return self._render(strength, self.correction)
+
+    def _render(self, strength: float, correction: Correction) -> render_pass.Rendering:
         encoded, settings = self.analysis.encoded, self.settings
         draft = settings.quality == "draft"
         move = encoded.style_move(self.style.painter, settings.style_map)
@@ -371,7 +381,7 @@ class Job:
         painter = FramePainter(brushwork, change_with(self.model), codes, strengths)
         samples = encoded.sample_indices, encoded.samples
         if self.style.painter.colours:
-            painter = painter.with_colours(*samples, self.style.painter.colours)
+            painter = correction.apply(painter.with_colours(*samples, self.style.painter.colours))
         if any(hand.kind == "flat" for hand, _ in self.hands):
             painter = painter.with_palettes(
                 encoded.shots, encoded.shot_frames, encoded.shot_pictures

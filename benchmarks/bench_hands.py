@@ -273,6 +273,7 @@ def judge(painters: list[Painter], classifier: Classifier, painted: dict, ways: 
         claim(f"{own.name}: painted crops that the classifier calls its own",
               own_share, least=OWN_CROPS.get(own.name, OTHER_CROPS))  # fmt: skip
         found = texture.describe(painted[own.name], None, seed=5)
+        del found["tone"]  # of other pictures
         apart = {x: texture.distances(found, described[x]) for x in names}
         nearest.append(
             [own.name]

@@ -1,6 +1,7 @@
 from cadl.images.colours import Colours, map_between, mix
 
 import numpy as np
+import pytest
 
 RNG = np.random.default_rng(0)
 
@@ -38,7 +39,16 @@ def test_an_even_film_is_not_blown_up():
 
 
 def test_a_blend_lies_between():
-    dark, light = (Colours(np.full(3, value), value * np.eye(3)) for value in (0.2, 0.6))
+    dark, light = (Colours(np.full(3, value), value * np.eye(3), value) for value in (0.2, 0.6))
     found = mix([dark, light], [0.25, 0.75])
     np.testing.assert_allclose(found.mean, 0.5)
     np.testing.assert_allclose(found.covariance, 0.5 * np.eye(3))
+    assert found.chroma == pytest.approx(0.5)
+
+
+def test_chroma_is_that_of_all_pixels_not_of_their_means():
+    """Red and green dots that lie side by side are colourful, though their mean is not."""
+    dots = np.zeros((1, 40, 40, 3), np.uint8)
+    dots[:, ::2, :, 0] = dots[:, 1::2, :, 1] = 200
+    assert Colours.of(dots).chroma == pytest.approx(200 / 255)
+    assert Colours.of(np.full((1, 40, 40, 3), 90, np.uint8)).chroma == 0

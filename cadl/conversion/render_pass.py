@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 SEGMENT_FRAMES = 240  # a multiple of BATCH
-FORMAT = 5  # raise when segments of before would not fit beside those of now
+FORMAT = 6  # raise when segments of before would not fit beside those of now
 WAITING = 2  # frames that wait for each process that draws
 
 

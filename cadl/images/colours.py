@@ -20,10 +20,12 @@ class Colours(NamedTuple):
     Attributes:
         mean: float64 [3], RGB in [0, 1].
         covariance: float64 [3, 3].
+        chroma: mean of the largest less the smallest of R, G and B, in [0, 1].
     """
 
     mean: np.ndarray
     covariance: np.ndarray
+    chroma: float
 
     @classmethod
     def of(cls, pictures: np.ndarray) -> "Colours":
@@ -31,22 +33,24 @@ class Colours(NamedTuple):
         chosen = pictures[:: max(1, len(pictures) // TILES)]
         size = pictures.shape[2] // BLOCK, pictures.shape[1] // BLOCK
         small = [cv2.resize(own, size, interpolation=cv2.INTER_AREA) for own in chosen]
-        return cls.of_pixels(np.stack(small))
+        chroma = np.mean([np.ptp(to_float(own), axis=2).mean() for own in chosen])
+        return cls.of_pixels(np.stack(small))._replace(chroma=float(chroma))
 
     @classmethod
     def of_pixels(cls, pixels: np.ndarray) -> "Colours":
         """Returns those of pixels, uint8 or float in [0, 1], [..., 3]."""
         values = to_float(pixels) if pixels.dtype == np.uint8 else pixels
         values = values.reshape(-1, 3).astype(np.float64)
-        return cls(values.mean(axis=0), np.cov(values.T, bias=True))
+        chroma = float(np.ptp(values, axis=1).mean())
+        return cls(values.mean(axis=0), np.cov(values.T, bias=True), chroma)
 
 
 def mix(colours: Sequence[Colours], weights: Sequence[float]) -> Colours:
     """Returns the mean of several, by weights that sum to 1."""
-    means, covariances = zip(*colours, strict=True)
-    return Colours(
-        np.average(means, axis=0, weights=weights), np.average(covariances, axis=0, weights=weights)
+    mean, covariance, chroma = (
+        np.average(own, axis=0, weights=weights) for own in zip(*colours, strict=True)
     )
+    return Colours(mean, covariance, float(chroma))
 
 
 def map_between(source: Colours, goal: Colours) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ BATCH = 8
 
 def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint: str) -> None:
     """Writes all statistics, whole or not at all."""
-    unknown = Colours(np.full(3, np.nan), np.full((3, 3), np.nan))
+    unknown = Colours(np.full(3, np.nan), np.full((3, 3), np.nan), np.nan)
     colours = [source.colours or unknown for source in sources.values()]
     with files.whole_file(path) as temporary:
         np.savez_compressed(
@@ -31,6 +31,7 @@ def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint:
             covariances=[source.covariance for source in sources.values()],
             colour_means=[own.mean for own in colours],
             colour_covariances=[own.covariance for own in colours],
+            chromas=[own.chroma for own in colours],
         )
 
 
@@ -54,7 +55,7 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
                 for name, kind, count, mean, covariance, *colours in zip(
                     data["names"], data["kinds"], data["counts"], data["means"],
                     data["covariances"], data["colour_means"], data["colour_covariances"],
-                    strict=True,
+                    data["chromas"], strict=True,
                 )
             }  # fmt: skip
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -1,0 +1,63 @@
+"""What strokes do to light and chroma is found out on a few painted frames, and made up for.
+
+Ground that is seen between strokes, contours and few colours make a film paler or darker than the
+painter's pictures, however well the frame under them was moved.
+"""
+
+import dataclasses
+
+from cadl.conversion.clip import resize
+from cadl.conversion.frame_painter import FramePainter
+from cadl.conversion.render_pass import Rendering, paint_alone
+from cadl.images.colours import Colours
+from cadl.images.metrics import LUMINANCE
+from cadl.strokes.track_files import read_tracks
+
+import numpy as np
+
+FRAMES = 6  # that are painted to find out
+MOST_CHROMA, MOST_LIGHT = 2.0, 0.1  # times that chroma may change, and by how much light may
+
+
+@dataclasses.dataclass(frozen=True)
+class Correction:
+    """What is done to moved colours before they are painted.
+
+    Attributes:
+        chroma: what chroma is multiplied by.
+        light: what is added to R, G and B, of 1.
+    """
+
+    chroma: float = 1.0
+    light: float = 0.0
+
+    def apply(self, painter: FramePainter) -> FramePainter:
+        """Adds it to the map of moved colours."""
+        matrix, shift = painter.palette_map or (np.eye(3), np.zeros(3))
+        grey = np.repeat(LUMINANCE[:, None], 3, axis=1)
+        more = self.chroma * np.eye(3) + (1 - self.chroma) * grey
+        found = (matrix @ more).astype(np.float32), (shift @ more + self.light).astype(np.float32)
+        return dataclasses.replace(painter, palette_map=found)
+
+
+def find_correction(rendering: Rendering, goal: Colours) -> Correction:
+    """Paints a few frames, and compares them with a painter's pictures.
+
+    Args:
+        rendering: at full strength, without a correction.
+        goal: colours of the painter's pictures.
+    """
+    encoded, strengths = rendering.encoded, rendering.painter.strengths
+    lit = np.flatnonzero(strengths[encoded.sample_indices] > 0.9)
+    if not len(lit):
+        return Correction()
+    chosen = lit[np.unique(np.linspace(0, len(lit) - 1, FRAMES).astype(int))]
+    geometry = rendering.encoding.geometry
+    numbers = encoded.sample_indices[chosen].tolist()
+    frames = [resize(own, geometry.picture_size) for own in encoded.samples[chosen]]
+    tracked = [next(read_tracks(rendering.tracks, number, number + 1)) for number in numbers]
+    painted = [future.result() for future in paint_alone(rendering, numbers, frames, tracked)]
+    found = Colours.of(np.stack([resize(own, geometry.tracked_size) for own in painted]))
+    chroma = np.clip(goal.chroma / max(found.chroma, 1e-3), 1 / MOST_CHROMA, MOST_CHROMA)
+    light = np.clip(LUMINANCE @ (goal.mean - found.mean), -MOST_LIGHT, MOST_LIGHT)
+    return Correction(float(chroma), float(light))
