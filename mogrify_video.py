@@ -20,9 +20,11 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 from cadl import console, files
-from cadl.conversion import encode_pass, render_pass
+from cadl.conversion import encode_pass, passes, render_pass, segments
 from cadl.conversion.clip import Clip, Encoding, Geometry, resize
+from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.conversion.rendering import Rendering, paint_alone, read_frames_at
 from cadl.dataset import shards
 from cadl.images import closeups, gallery
 from cadl.images.tiles import PICTURE_SUFFIXES, Crop
@@ -294,14 +296,14 @@ def convert(
     work = settings.out / "work"
     unrecorded = not target.with_suffix(".json").exists()
     # If it was killed after its video was joined, before its record, joining again costs little.
-    if not (unrecorded and render_pass.was_begun(work / name, request)):
+    if not (unrecorded and segments.was_begun(work / name, request)):
         frames = frames_made_before(target, request, settings.replace)
         if frames:
             return str(target), frames, "was finished before"
     with files.only_one(work / name):
         source, own_crop = look()
         clip, geometry = plan(source, own_crop, size, settings)
-        passes = work / "passes" / shards.source_name(path.stem)
+        passes_folder = work / "passes" / shards.source_name(path.stem)
         with ThreadPoolExecutor(1) as pool:
             prepared = pool.submit(warm_up, model)
             analysis = encode_pass.analyse_video(
@@ -310,11 +312,11 @@ def convert(
                 [hand for hand, _ in painting],
                 encode_with(model),
                 model.about["vae"],
-                passes,
+                passes_folder,
             )
             prepared.result()
         job = Job(clip, geometry, painting, analysis, style, model, workers, settings)
-        report = paint(job, target, passes, work / name, request)
+        report = paint(job, target, passes_folder, work / name, request)
         report |= {
             "request": request,
             "crop": str(clip.crop),
@@ -322,7 +324,7 @@ def convert(
             "distance_from_training": tell_distance(path, analysis.encoded, model),
         }
         files.write_json(target.with_suffix(".json"), report)
-        render_pass.clean_up(work / name)
+        segments.clean_up(work / name)
     size_shown = "{}x{}".format(*report["output_size"])
     words = f"{target}: {size_shown}"
     if not is_picture:
@@ -359,14 +361,14 @@ class Job:
     workers: WorkerPool
     settings: SimpleNamespace
 
-    def render(self, strength: float) -> render_pass.Rendering:
+    def render(self, strength: float) -> Rendering:
         """Returns what the video is painted from at a strength."""
         encoded, settings = self.analysis.encoded, self.settings
         draft = settings.quality == "draft"
         move = encoded.style_move(self.style.painter, settings.style_map)
         smoothing = settings.smoothing_seconds * float(self.clip.source.rate)
         strengths = encoded.strengths(strength)
-        codes = encode_pass.MovedCodes(encoded, smoothing, move, strengths)
+        codes = MovedCodes(encoded, smoothing, move, strengths)
         brushwork = Brushwork(self.geometry, self.hands, draft=draft)
         painter = FramePainter(brushwork, change_with(self.model), codes, strengths)
         samples = encoded.sample_indices, encoded.samples
@@ -378,20 +380,22 @@ class Job:
             )
         preset = "ultrafast" if draft else settings.preset
         encoding = Encoding(self.geometry, settings.compare, settings.crf, preset)
-        return render_pass.Rendering(
+        return Rendering(
             self.clip, encoded, self.analysis.tracks, painter, encoding, settings.hold_frames,
             self.workers,
         )  # fmt: skip
 
 
-def paint(job: Job, target: Path, passes: Path, segments: Path, request: dict) -> dict:
+def paint(
+    job: Job, target: Path, passes_folder: Path, segments_folder: Path, request: dict
+) -> dict:
     """Draws the ladder, paints the video or picture, and returns what is known of it.
 
     Args:
         job: what is painted.
         target: the file to write.
-        passes: where what pass 1 found is kept; removed if it does not fit.
-        segments: where segments go.
+        passes_folder: where what pass 1 found is kept; removed if it does not fit.
+        segments_folder: where segments go.
         request: everything that the result depends on.
     """
     try:
@@ -400,15 +404,15 @@ def paint(job: Job, target: Path, passes: Path, segments: Path, request: dict) -
         rendering = job.render(job.settings.strength)
         if job.clip.source.is_picture:
             return render_pass.write_picture(rendering, target)
-        return render_pass.write_video(rendering, target, segments, request)
+        return render_pass.write_video(rendering, target, segments_folder, request)
     except DamagedTracks:
-        encode_pass.forget(job.analysis.tracks)
+        passes.forget(job.analysis.tracks)
         raise
     except WorkerKilled:
         raise
     except RuntimeError:  # the passes saw different frames: neither may be gone on with
-        encode_pass.forget(passes)
-        render_pass.clean_up(segments)
+        passes.forget(passes_folder)
+        segments.clean_up(segments_folder)
         raise
 
 
@@ -449,8 +453,8 @@ def request_of(
         "refiner": about["refiner"],
         "painter": style.key,
         "recipes": json.loads(json.dumps([[hand.to_json(), share] for hand, share in painting])),
-        "segment_frames": render_pass.SEGMENT_FRAMES,
-        "format": render_pass.FORMAT,
+        "segment_frames": segments.SEGMENT_FRAMES,
+        "format": segments.FORMAT,
     }
 
 
@@ -486,7 +490,7 @@ def plan(
     return Clip(source, crop, settings.start_seconds, settings.length_seconds), geometry
 
 
-def tell_distance(path: Path, encoded: encode_pass.Encoded, model: SimpleNamespace) -> float | None:
+def tell_distance(path: Path, encoded: Encoded, model: SimpleNamespace) -> float | None:
     """Returns how far a video is from what was trained on, None if unknown; warns if it is far."""
     if not model.trained:
         return None
@@ -529,9 +533,7 @@ def frames_made_before(target: Path, request: dict, replace: bool) -> int:
     )
 
 
-def draw_ladder(
-    target: Path, render: Callable[[float], render_pass.Rendering], style_map: str
-) -> None:
+def draw_ladder(target: Path, render: Callable[[float], Rendering], style_map: str) -> None:
     """Writes a picture of a few frames at several strengths, before the long part begins.
 
     Args:
@@ -545,12 +547,11 @@ def draw_ladder(
     shown = np.unique(shown[1:-1])
     numbers, frames, tracked = first.encoded.sample_indices[shown].tolist(), [], []
     for number, sample in zip(numbers, first.encoded.samples[shown], strict=True):
-        found = render_pass.read_frames_at(first, number, 1)
+        found = read_frames_at(first, number, 1)
         frames.append(found[0] if found else resize(sample, geometry.picture_size))
         tracked.append(next(read_tracks(first.tracks, number, number + 1)))
     painted = [
-        render_pass.paint_alone(render(strength), numbers, frames, tracked)
-        for strength in LADDER_STRENGTHS
+        paint_alone(render(strength), numbers, frames, tracked) for strength in LADDER_STRENGTHS
     ]
     rows = [frames, *([future.result() for future in row] for row in painted)]
     sheet = gallery.contact_sheet(

@@ -24,7 +24,7 @@ from benchmarks.bench_flicker import Painted, average_looks, track
 from benchmarks.claims import claim
 from cadl import console
 from cadl.conversion.clip import BATCH, Clip, Encoding, Geometry
-from cadl.conversion.encode_pass import Encoded, MovedCodes
+from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter, Moved, recolour
 from cadl.images import tiles
 from cadl.networks import saved_models

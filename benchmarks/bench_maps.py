@@ -20,6 +20,7 @@ from benchmarks.claims import claim
 from cadl import console
 from cadl.conversion import encode_pass
 from cadl.conversion.clip import Clip, Geometry, resize
+from cadl.conversion.codes import LIT, Encoded, MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter, measure, paint
 from cadl.dataset import tile_sets
 from cadl.images import gallery, metrics, tiles
@@ -63,7 +64,7 @@ class Film:
     """A video that was analysed, and clips of it."""
 
     name: str
-    encoded: encode_pass.Encoded
+    encoded: Encoded
     rate: float
     geometry: Geometry
     clips: list[list[tuple[int, np.ndarray, list[Tracked]]]]  # number, frame and strokes of each
@@ -147,7 +148,7 @@ def take(path: Path, model, fingerprint: str, folder: Path, settings) -> Film:
     )
     length = settings.clip_frames
     whole = np.flatnonzero(encoded.shots[: 1 - length] == encoded.shots[length - 1 :])
-    lit = whole[encoded.light[whole] > encode_pass.LIT]
+    lit = whole[encoded.light[whole] > LIT]
     starts = lit[np.linspace(0, len(lit) - 1, settings.clips + 2).astype(int)[1:-1]]
     wanted = {int(start) + step for start in starts for step in range(length)}
     kept = {i: frame for i, frame in enumerate(clip.read(size)) if i in wanted}
@@ -178,7 +179,7 @@ def measure_film(
     """Converts a film's clips; returns MEASURES and a frame to look at."""
     strengths = film.encoded.strengths(strength)
     move = film.encoded.style_move(style, style_map)
-    codes = encode_pass.MovedCodes(film.encoded, smoothing * film.rate, move, strengths)
+    codes = MovedCodes(film.encoded, smoothing * film.rate, move, strengths)
     painter = FramePainter(Brushwork(film.geometry, ((Hand(), 1.0),)), change, codes, strengths)
     size = film.geometry.tile_size
     before, after = [], []

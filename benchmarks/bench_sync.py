@@ -14,9 +14,11 @@ from pathlib import Path
 
 from benchmarks.claims import claim
 from cadl import console
-from cadl.conversion import encode_pass, render_pass
+from cadl.conversion import encode_pass, render_pass, segments
 from cadl.conversion.clip import Clip, Encoding, Geometry
+from cadl.conversion.codes import MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.conversion.rendering import Rendering
 from cadl.images import tiles
 from cadl.networks.vae import CODES
 from cadl.settings import Count, read_settings
@@ -101,14 +103,14 @@ def convert(source: reader.Video, target: Path, folder: Path) -> None:
     clip = Clip(source, crop, 0.0, 0.0)
     encoded, tracks = encode_pass.analyse_video(clip, geometry, [HAND], encode, "none", folder)
     strengths = np.zeros(len(encoded.shots), np.float32)
-    codes = encode_pass.MovedCodes(encoded, 0.0, lambda codes: codes, strengths)
+    codes = MovedCodes(encoded, 0.0, lambda codes: codes, strengths)
     painter = FramePainter(Brushwork(geometry, ((HAND, 1.0),)), change, codes, strengths)
     encoding = Encoding(geometry, "none", crf=20, preset="ultrafast")
     with WorkerPool() as workers:
-        rendering = render_pass.Rendering(clip, encoded, tracks, painter, encoding, 1, workers)
+        rendering = Rendering(clip, encoded, tracks, painter, encoding, 1, workers)
         request = {"clip": str(source.path)}
         render_pass.write_video(rendering, target, folder / "segments", request)
-    render_pass.clean_up(folder / "segments")
+    segments.clean_up(folder / "segments")
 
 
 def find_flashes(made: reader.Video) -> np.ndarray:

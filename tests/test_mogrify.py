@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from cadl import files
-from cadl.conversion import encode_pass, render_pass
+from cadl.conversion import encode_pass, passes, render_pass, segments
 from cadl.images import metrics
 from cadl.images.tiles import Crop
 from cadl.networks import saved_models
@@ -64,10 +64,9 @@ def frame_hashes(ffmpeg, path):
 def test_a_killed_conversion_ends_in_the_same_frames(
     project, scripts, tmp_path, ffmpeg, monkeypatch, capsys
 ):
-    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
-    for module, name in ((encode_pass, "CHUNK_FRAMES"), (encode_pass, "TRACK_CHUNK"),
-                         (track_files, "CHUNK_FRAMES")):  # fmt: skip
-        monkeypatch.setattr(module, name, 24)
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 16)
+    for module in (encode_pass, track_files):
+        monkeypatch.setattr(module, "CHUNK_FRAMES", 24)
     whole = mogrify(project, "--output-size", "tile", out=tmp_path / "whole")
     assert scripts.mogrify_video.main(whole) == 0
     said = capsys.readouterr().out
@@ -77,10 +76,10 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     program = (
         "import sys, os; sys.path.insert(0, sys.argv[1]); import mogrify_video\n"
         "from cadl import files\n"
-        "from cadl.conversion import encode_pass, render_pass\n"
+        "from cadl.conversion import encode_pass, render_pass, segments\n"
         "from cadl.strokes import track_files\n"
-        "render_pass.SEGMENT_FRAMES, encode_pass.CHUNK_FRAMES = 16, 24\n"
-        "encode_pass.TRACK_CHUNK = track_files.CHUNK_FRAMES = 24\n"
+        "segments.SEGMENT_FRAMES, encode_pass.CHUNK_FRAMES = 16, 24\n"
+        "track_files.CHUNK_FRAMES = 24\n"
         "rename = files.Path.replace\n"
         "def kill(self, target):\n"
         "    if target.name.endswith(sys.argv[2]): os.kill(os.getpid(), 9)\n"
@@ -134,7 +133,7 @@ def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, mo
     made = reader.probe(tmp_path / "my-clip-é-night-streets.mp4")
     assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
     assert made.audio_codecs == ("aac",)
-    monkeypatch.setattr(encode_pass, "KEPT_PASSES", 1)
+    monkeypatch.setattr(passes, "KEPT_PASSES", 1)
     again = [*arguments, "--start-seconds", 0, "--replace", "yes"]
     assert scripts.mogrify_video.main(mogrify(project, *again, out=tmp_path)) == 0
     for kind in ("latents", "tracks"):  # those of another part: removed
@@ -215,7 +214,7 @@ def test_a_picture_becomes_a_picture_of_its_size(project, scripts, tmp_path, cap
 def test_a_killed_process_costs_no_frame_that_was_made(
     project, scripts, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 16)
     paint_frames = render_pass.paint_frames
 
     def disturbed(rendering, segments):
