@@ -19,7 +19,7 @@ from cadl import console, files
 from cadl.dataset import shards
 from cadl.images import closeups, tiles
 from cadl.settings import Amount, Count, read_settings
-from cadl.video import reader
+from cadl.video import probing, reader
 from cadl.video.shots import ShotFinder
 
 import numpy as np
@@ -146,7 +146,7 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
         elif folder != paintings:
             console.warn(f"{folder} holds no pictures")
     sources += [
-        ("video", shards.source_name(path.stem), [path]) for path in reader.find_videos(videos)
+        ("video", shards.source_name(path.stem), [path]) for path in probing.find_videos(videos)
     ]
     if not sources:
         raise FileNotFoundError(f"no pictures in {paintings} and no videos in {videos}")
@@ -222,9 +222,9 @@ def extract_video(
         "note": "",
     }
     try:
-        source_video = reader.probe(path)
+        source_video = probing.probe(path)
         if crop is None:
-            crop = reader.find_crop(source_video)
+            crop = probing.find_crop(source_video)
         row["crop"] = str(crop)
         crop_size = crop.size(source_video.width, source_video.height)
         if crop_size[0] < tiles.WIDTH or crop_size[1] < tiles.HEIGHT:

@@ -35,7 +35,7 @@ from cadl.strokes import hands
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import DamagedTracks, read_tracks
 from cadl.style import embeddings, latents
-from cadl.video import reader
+from cadl.video import probing
 from cadl.workers import WorkerKilled, WorkerPool
 
 import numpy as np
@@ -263,7 +263,7 @@ def find_videos(given: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            found += reader.find_videos(path)
+            found += probing.find_videos(path)
         elif path.is_file():
             found.append(path)
         else:
@@ -281,7 +281,7 @@ def find_videos(given: list[Path]) -> list[Path]:
 def convert(
     path: Path,
     style: Style,
-    look: Callable[[], tuple[reader.Video, Crop]],
+    look: Callable[[], tuple[probing.Video, Crop]],
     size: str | tuple[int, int],
     model: SimpleNamespace,
     workers: WorkerPool,
@@ -289,7 +289,7 @@ def convert(
 ) -> tuple[str, int, str]:
     """Converts one video; returns the file written, its frames, and a remark."""
     name = f"{shards.source_name(path.stem)}-{shards.source_name(style.name)}"
-    is_picture = path.suffix.lower() in PICTURE_SUFFIXES - reader.SUFFIXES
+    is_picture = path.suffix.lower() in PICTURE_SUFFIXES - probing.SUFFIXES
     target = settings.out / f"{name}{'.png' if is_picture else '.mp4'}"
     painting = find_hands(style, settings, workers)
     request = request_of(path, style, painting, model.about, settings)
@@ -458,14 +458,14 @@ def request_of(
     }
 
 
-def look_at(path: Path, crop: Crop | None) -> tuple[reader.Video, Crop]:
+def look_at(path: Path, crop: Crop | None) -> tuple[probing.Video, Crop]:
     """Finds out what a video is, and its black borders if no crop is given."""
-    source = reader.probe(path)
-    return source, crop or reader.find_crop(source)
+    source = probing.probe(path)
+    return source, crop or probing.find_crop(source)
 
 
 def plan(
-    source: reader.Video, crop: Crop, size: str | tuple[int, int], settings: SimpleNamespace
+    source: probing.Video, crop: Crop, size: str | tuple[int, int], settings: SimpleNamespace
 ) -> tuple[Clip, Geometry]:
     """Works out, and says, what will be read and written.
 

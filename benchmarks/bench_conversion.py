@@ -33,7 +33,7 @@ from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import read_tracks
 from cadl.style import embeddings, latents
-from cadl.video import reader, writer
+from cadl.video import probing, reader, writer
 from mogrify_video import CRF, PRESET, STYLE_MAP, change_with, encode_with, look_at
 
 import imageio_ffmpeg
@@ -59,7 +59,7 @@ STAGES = ("decode", "flow", "list", "networks", "recolour", "looks", "averaging"
 def main(argv: list[str] | None = None) -> int:
     """Times all and prints what came of it."""
     settings = read_settings(argv)
-    source = reader.probe(settings.video)
+    source = probing.probe(settings.video)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         theirs = drive_as_in_2017(source, load_theirs(), settings.baseline_frames, folder)
@@ -205,7 +205,7 @@ def load_theirs() -> Callable[[np.ndarray], np.ndarray]:
     return lambda tile: tiles.to_uint8(decode(encode(tiles.to_float(tile))).numpy())
 
 
-def drive_as_in_2017(source: reader.Video, networks, count: int, folder: Path) -> float:
+def drive_as_in_2017(source: probing.Video, networks, count: int, folder: Path) -> float:
     """Returns frames per second, one frame and one thing at a time."""
     size = source.display_size(tiles.Crop())
     sink = writer.FrameWriter(

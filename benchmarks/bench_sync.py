@@ -23,7 +23,7 @@ from cadl.images import tiles
 from cadl.networks.vae import CODES
 from cadl.settings import Count, read_settings
 from cadl.strokes.hand import Hand
-from cadl.video import reader
+from cadl.video import probing, reader
 from cadl.workers import WorkerPool
 
 import imageio_ffmpeg
@@ -47,10 +47,10 @@ def main(argv: list[str] | None = None) -> int:
     path = settings.folder / f"clip-{settings.minutes}.mp4"
     if not path.exists():
         make_clip(path, settings.minutes)
-    source = reader.probe(path)
+    source = probing.probe(path)
     target = settings.folder / f"converted-{settings.minutes}.mp4"
     convert(source, target, settings.folder)
-    made = reader.probe(target)
+    made = probing.probe(target)
     flashes, clicks = find_flashes(made), find_clicks(target)
     if len(flashes) != len(clicks) or len(flashes) < 2:
         raise RuntimeError(f"{len(flashes)} flashes and {len(clicks)} clicks in {target}")
@@ -86,7 +86,7 @@ def make_clip(path: Path, minutes: int) -> None:
     subprocess.run(command, check=True)
 
 
-def convert(source: reader.Video, target: Path, folder: Path) -> None:
+def convert(source: probing.Video, target: Path, folder: Path) -> None:
     """Takes a video through both passes, without networks."""
 
     def encode(batch: np.ndarray) -> np.ndarray:
@@ -113,7 +113,7 @@ def convert(source: reader.Video, target: Path, folder: Path) -> None:
     segments.clean_up(folder / "segments")
 
 
-def find_flashes(made: reader.Video) -> np.ndarray:
+def find_flashes(made: probing.Video) -> np.ndarray:
     """Returns when a video turns white: seconds."""
     times: list[float] = []
     frames = reader.read_frames(made, crop=tiles.Crop(), size=(16, 16), times=times)

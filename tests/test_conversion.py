@@ -10,7 +10,7 @@ from cadl.images import tiles
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import read_tracks
 from cadl.style import latents
-from cadl.video import reader
+from cadl.video import probing, reader
 from cadl.workers import WorkerPool
 
 import numpy as np
@@ -60,7 +60,7 @@ def test_codes_asked_for_in_parts_are_those_of_the_whole(monkeypatch):
 
 
 def clip_of(path, start=0.0, length=0.0):
-    source = path if isinstance(path, reader.Video) else reader.probe(path)
+    source = path if isinstance(path, probing.Video) else probing.probe(path)
     return Clip(source, tiles.Crop(), start, length)
 
 
@@ -96,7 +96,7 @@ def convert_nothing(part, folder, crf=20):
     with WorkerPool(2) as workers:
         rendering = rendering_of(part, folder, workers, crf=crf)
         render_pass.write_video(rendering, folder / "out.mp4", folder / "segments", {})
-    return reader.probe(folder / "out.mp4")
+    return probing.probe(folder / "out.mp4")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_colour_bars_come_through_both_passes_as_they_are(tmp_path, ffmpeg, made
     clip = tmp_path / "bars.mp4"
     ffmpeg("-f", "lavfi", "-i", "smptebars=s=320x180:r=24:d=0.5", "-vf", made_as, "-c:v", "libx264",
            "-crf", 4, clip)  # fmt: skip
-    source = reader.probe(clip)
+    source = probing.probe(clip)
     made = convert_nothing(clip_of(source), tmp_path, crf=4)
     before, after = (
         np.stack(list(reader.read_frames(x, crop=tiles.Crop(), size=(320, 180)))).astype(float)
@@ -130,7 +130,7 @@ def late(tmp_path, media, ffmpeg):
     clip = tmp_path / "late.mkv"
     ffmpeg("-itsoffset", 1, "-i", f"file:{media.clip}", "-i", f"file:{media.clip}", "-map", "0:v",
            "-map", "1:a", "-c", "copy", clip)  # fmt: skip
-    return reader.probe(clip)
+    return probing.probe(clip)
 
 
 def test_a_part_of_a_video_that_starts_late_is_cut_by_the_files_clock(late, tmp_path):
@@ -222,7 +222,7 @@ def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):
 
 def test_a_frame_of_a_few_rows_goes_through(tmp_path, ffmpeg):
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=960x20:r=24:d=0.5", tmp_path / "flat.mp4")
-    source = reader.probe(tmp_path / "flat.mp4")
+    source = probing.probe(tmp_path / "flat.mp4")
     made = convert_nothing(clip_of(source), tmp_path)
     assert len(made.times) == 12 and (made.width, made.height) == (960, 20)
 

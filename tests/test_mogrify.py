@@ -13,7 +13,7 @@ from cadl.images.tiles import Crop
 from cadl.networks import saved_models
 from cadl.strokes import hands, track_files
 from cadl.style import embeddings
-from cadl.video import reader
+from cadl.video import probing, reader
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from PIL import Image
 
 def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpeg):
     path = project.out / "my-clip-é-night-streets.mp4"
-    made = reader.probe(path)
+    made = probing.probe(path)
     assert made.rate == RATE and len(made.times) == FRAMES and not made.variable_rate
     assert (made.width, made.height) == (320, 144)
 
@@ -104,7 +104,7 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     assert "first pass was done before" in said
     made, undisturbed = (folder / f"{name}.mp4" for folder in (out, tmp_path / "whole"))
     assert frame_hashes(ffmpeg, made) == frame_hashes(ffmpeg, undisturbed)
-    assert reader.probe(made).width == 320 and reader.probe(made).height == 180
+    assert probing.probe(made).width == 320 and probing.probe(made).height == 180
 
 
 def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
@@ -122,7 +122,7 @@ def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
         assert not list(small.glob("*.mp4")) and not list(small.rglob(".part-*"))
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         assert scripts.mogrify_video.main(mogrify(project, out=small)) == 0
-        assert len(reader.probe(next(small.glob("*.mp4"))).times) == FRAMES
+        assert len(probing.probe(next(small.glob("*.mp4"))).times) == FRAMES
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -130,7 +130,7 @@ def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
 def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, monkeypatch):
     arguments = ("--start-seconds", 0.5, "--length-seconds", 1, "--compare", "side")
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
-    made = reader.probe(tmp_path / "my-clip-é-night-streets.mp4")
+    made = probing.probe(tmp_path / "my-clip-é-night-streets.mp4")
     assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
     assert made.audio_codecs == ("aac",)
     monkeypatch.setattr(passes, "KEPT_PASSES", 1)
@@ -145,7 +145,7 @@ NAME = "my-clip-é-night-streets.mp4"
 
 def frames_of(path, **options):
     options = {"crop": Crop(), "size": (320, 144), **options}
-    return np.stack(list(reader.read_frames(reader.probe(path), **options)))
+    return np.stack(list(reader.read_frames(probing.probe(path), **options)))
 
 
 def test_strength_0_gives_the_video_back_and_more_strength_more_of_the_painter(
@@ -169,7 +169,7 @@ def test_strength_0_gives_the_video_back_and_more_strength_more_of_the_painter(
 def test_a_draft_has_the_usual_size_and_every_frame(project, scripts, tmp_path):
     arguments = ("--quality", "draft")
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
-    made = reader.probe(tmp_path / NAME)
+    made = probing.probe(tmp_path / NAME)
     assert (made.width, made.height, len(made.times)) == (320, 144, FRAMES)
     draft, full = (frames_of(folder / NAME).astype(float) for folder in (tmp_path, project.out))
     fine = [np.abs(np.diff(x, axis=2)).mean() for x in (draft, full)]
@@ -261,7 +261,7 @@ def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
                  "--strength", 0.5]  # fmt: skip
     assert scripts.mogrify_video.main(list(map(str, arguments))) == 0
     made = next((tmp_path / "out").glob("*.mp4"))
-    assert reader.probe(made).audio_codecs == () and len(reader.probe(made).times) == FRAMES
+    assert probing.probe(made).audio_codecs == () and len(probing.probe(made).times) == FRAMES
 
 
 def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):
