@@ -142,11 +142,11 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
             and not files.is_hidden(path, paintings)
         )
         if pictures:
-            sources.append(("painting", shards.source_name(folder.name), pictures))
+            sources.append(("painting", files.source_name(folder.name), pictures))
         elif folder != paintings:
             console.warn(f"{folder} holds no pictures")
     sources += [
-        ("video", shards.source_name(path.stem), [path]) for path in probing.find_videos(videos)
+        ("video", files.source_name(path.stem), [path]) for path in probing.find_videos(videos)
     ]
     if not sources:
         raise FileNotFoundError(f"no pictures in {paintings} and no videos in {videos}")

@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 from benchmarks.claims import claim
 from cadl import console
@@ -22,6 +21,7 @@ from cadl.conversion import encode_pass
 from cadl.conversion.clip import Clip, Geometry, resize
 from cadl.conversion.codes import LIT, Encoded, MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter, measure, paint
+from cadl.conversion.planning import find_videos, look_at
 from cadl.dataset import tile_sets
 from cadl.images import gallery, metrics, tiles
 from cadl.networks import saved_models
@@ -30,16 +30,8 @@ from cadl.strokes.hand import Hand
 from cadl.strokes.looks import Looks, TrackAverager
 from cadl.strokes.track_files import Tracked, read_tracks
 from cadl.style import embeddings, latents
-from mogrify_video import (
-    SMOOTHING_SECONDS,
-    STRENGTH,
-    STYLE_MAP,
-    change_with,
-    encode_with,
-    find_style,
-    find_videos,
-    look_at,
-)
+from cadl.style.styles import find_style
+from mogrify_video import SMOOTHING_SECONDS, STRENGTH, STYLE_MAP
 
 import numpy as np
 
@@ -78,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     stylizer, _ = saved_models.load_graph(
         settings.exported, "stylizer", vae_fingerprint=about["vae"]
     )
-    model = SimpleNamespace(vae=vae_graph, stylizer=stylizer)
+    model = saved_models.Networks(vae_graph, stylizer)
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
     wanted = settings.styles or [name for name, s in sources.items() if s.kind == "painting"]
     styles = [find_style(text, sources, vae_graph) for text in wanted]
@@ -92,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def measure_all(**changed) -> tuple[list[list[float]], list[np.ndarray]]:
         found = [
-            measure_film(film, style.painter, own, change_with(model), settings.seed, **changed)
+            measure_film(film, style.painter, own, model.change, settings.seed, **changed)
             for film, (style, own) in pairs
         ]
         return [numbers for numbers, _ in found], [shown for _, shown in found]
@@ -144,7 +136,7 @@ def take(path: Path, model, fingerprint: str, folder: Path, settings) -> Film:
     geometry = Geometry.of(source, crop, size, "none")
     clip = Clip(source, crop, 0.0, 0.0)
     encoded, tracks = encode_pass.analyse_video(
-        clip, geometry, [Hand()], encode_with(model), fingerprint, folder / path.stem
+        clip, geometry, [Hand()], model.encode, fingerprint, folder / path.stem
     )
     length = settings.clip_frames
     whole = np.flatnonzero(encoded.shots[: 1 - length] == encoded.shots[length - 1 :])

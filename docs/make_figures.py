@@ -14,8 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from benchmarks.bench_learning import draw_curves
-from cadl import console
-from cadl.dataset import shards
+from cadl import console, files
 from cadl.images import gallery
 from cadl.images.tiles import Crop
 from cadl.settings import Count, read_settings
@@ -59,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             gallery.save_picture(settings.docs / "strip.jpg", gallery.contact_sheet([following]))
             save_frame(settings.docs / "frame.jpg", sources[1], min(settings.frame_at, total - 1))
     last = settings.painted[-1]
-    codes = f"codes-{shards.source_name(settings.originals[0].stem)}.png"
+    codes = f"codes-{files.source_name(settings.originals[0].stem)}.png"
     for name, path in (
         ("ladder", last.with_name(f"{last.stem}-ladder.png")),
         ("map", settings.report / "map.png"),
