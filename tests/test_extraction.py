@@ -32,7 +32,7 @@ def test_unchanged_sources_are_not_extracted_again(trained, scripts, capsys):
     assert {path: path.stat().st_mtime_ns for path in trained.tiles.glob("*.gz")} == before
 
 
-def test_tiles_of_what_is_gone_are_removed_only_when_told(trained, scripts, tmp_path, capsys):
+def test_tiles_of_what_is_gone_are_removed_only_when_told(trained, tmp_path, capsys):
     for path in trained.tiles.glob("painting-*"):
         shutil.copy(path, tmp_path)
     before = {path.name for path in tmp_path.iterdir()}
