@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         f"codes, of which {active} are in use on these {len(tile_set)} tiles. All pictures are on "
         "the same fixed range, and the same tiles every time."
     )
-    tell_errors(page, settings, tile_set, codes, kl, sources, networks, about)
+    tell_errors(page, measure_errors(settings, tile_set, codes, kl, sources, networks, about))
     console.say(f"{active} of {codes.shape[1]} codes are active")
     scene = sections.Scene(
         tile_set, codes, sources, networks.draw, settings.tiles_per_gallery, settings.seed
@@ -133,8 +133,21 @@ class Networks:
         return list(map(float, sums / len(codes)))
 
 
-def tell_errors(page, settings, tile_set, codes, kl, sources, networks, about) -> None:
-    """Measures reconstructions of each source, tiles trained on, held out and never seen apart."""
+def measure_errors(settings, tile_set, codes, kl, sources, networks, about) -> list[list]:
+    """Measures reconstructions of each source, tiles trained on, held out and never seen apart.
+
+    Args:
+        settings: of the script.
+        tile_set: all tiles.
+        codes: their latents, float32 [N, codes].
+        kl: of each tile, in nats, [N].
+        sources: statistics of each source.
+        networks: that reconstruct them.
+        about: what the VAE says of itself.
+
+    Returns:
+        Rows of a table.
+    """
     train, held_out = tile_set.split(about["validation_fraction"], about["seed"])
     rows = []
     for name, own in tile_set.source_indices().items():
@@ -150,6 +163,11 @@ def tell_errors(page, settings, tile_set, codes, kl, sources, networks, about) -
                 rows.append(
                     [name, label, len(members), *measured, float(kl[members].mean()), active]
                 )
+    return rows
+
+
+def tell_errors(page: html_page.Page, rows: list[list]) -> None:
+    """Prints the errors of reconstructions by `measure_errors`, and writes them to the page."""
     header = ["source", "tiles", "count", "PSNR VAE", "PSNR refined", "SSIM VAE", "SSIM refined",
               "sharp VAE", "sharp refined", "KL", "active codes"]  # fmt: skip
     console.say(console.table(header, rows))

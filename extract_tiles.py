@@ -11,15 +11,16 @@ pictures: only what changed is done again.
 import os
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from cadl import console, files
-from cadl.dataset import shards
+from cadl.dataset import manifests, shards
 from cadl.images import closeups, tiles
 from cadl.settings import Amount, Count, read_settings
-from cadl.video import reader
+from cadl.video import probing, reader
 from cadl.video.shots import ShotFinder
 
 import numpy as np
@@ -64,7 +65,9 @@ def main(argv: list[str] | None = None) -> int:
             row = extract_source(kind, name, paths, crop, settings)
             row["seconds"] = time.monotonic() - started
             rows.append((name, kind, row))
-        remove_gone(settings.tiles, {source[:2] for source in sources}, settings.remove_gone)
+        manifests.remove_gone(
+            settings.tiles, {source[:2] for source in sources}, settings.remove_gone
+        )
 
     header = ["source", "kind", "files", "skipped", "tiles", "dropped", "crop", "seconds", "note"]
     cells = [
@@ -92,11 +95,11 @@ def extract_source(
     if kind == "video":
         options = [1, str(crop), step, settings.drop_black, settings.drop_same]
     request = {"options": options, "files": [files.identity(path) for path in paths]}
-    done = load_manifest(settings.tiles, kind, name)
+    done = manifests.load_manifest(settings.tiles, kind, name)
     if done is not None and done["request"] == request:
         note = done["result"]["note"]
         return {**done["result"], "note": f"unchanged, {note}" if note else "unchanged"}
-    manifest_path(settings.tiles, kind, name).unlink(missing_ok=True)
+    manifests.manifest_path(settings.tiles, kind, name).unlink(missing_ok=True)
     with shards.ShardWriter(settings.tiles, kind, name) as writer:
         if kind == "painting":
             row = extract_paintings(writer, name, paths, settings)
@@ -105,9 +108,9 @@ def extract_source(
         if not writer.count:
             console.warn(f"{kind} {name}: no usable tile in {paths[0].parent}")
     if row["tiles"]:
-        sizes = shard_sizes(settings.tiles, kind, name)
+        sizes = manifests.shard_sizes(settings.tiles, kind, name)
         manifest = {"request": request, "result": row, "sizes": sizes}
-        files.write_json(manifest_path(settings.tiles, kind, name), manifest)
+        files.write_json(manifests.manifest_path(settings.tiles, kind, name), manifest)
     return row
 
 
@@ -142,11 +145,11 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
             and not files.is_hidden(path, paintings)
         )
         if pictures:
-            sources.append(("painting", shards.source_name(folder.name), pictures))
+            sources.append(("painting", files.source_name(folder.name), pictures))
         elif folder != paintings:
             console.warn(f"{folder} holds no pictures")
     sources += [
-        ("video", shards.source_name(path.stem), [path]) for path in reader.find_videos(videos)
+        ("video", files.source_name(path.stem), [path]) for path in probing.find_videos(videos)
     ]
     if not sources:
         raise FileNotFoundError(f"no pictures in {paintings} and no videos in {videos}")
@@ -171,10 +174,7 @@ def extract_paintings(
             console.warn(f"skipped {error}")
             skipped += 1
             continue
-        if picture.width < tiles.WIDTH or picture.height < tiles.HEIGHT:
-            size = f"{picture.width}x{picture.height}"
-            console.warn(f"{path}: only {size}, enlarged to {tiles.WIDTH}x{tiles.HEIGHT}")
-            small += 1
+        small += warn_if_small(path, *picture.size)
         crops += [
             (path.name, max(picture.size), crop)
             for crop in closeups.cut(picture, path.name, closeups.count_for(len(paths)))
@@ -213,49 +213,23 @@ def extract_video(
     Raises:
         ValueError: ffmpeg was killed on the way; what can't be read from the start is skipped.
     """
-    row: dict[str, Any] = {
-        "files": 1,
-        "skipped": 0,
-        "tiles": 0,
-        "dropped": 0,
-        "crop": "",
-        "note": "",
-    }
+    row: dict[str, Any] = dict(files=1, skipped=0, tiles=0, dropped=0, crop="", note="")
     try:
-        source_video = reader.probe(path)
+        source_video = probing.probe(path)
         if crop is None:
-            crop = reader.find_crop(source_video)
+            crop = probing.find_crop(source_video)
         row["crop"] = str(crop)
-        crop_size = crop.size(source_video.width, source_video.height)
-        if crop_size[0] < tiles.WIDTH or crop_size[1] < tiles.HEIGHT:
-            size = f"{crop_size[0]}x{crop_size[1]}"
-            console.warn(f"{path}: only {size}, enlarged to {tiles.WIDTH}x{tiles.HEIGHT}")
+        warn_if_small(path, *crop.size(source_video.width, source_video.height))
         frames = reader.read_frames(
             source_video, crop=source_video.cover_crop(crop), size=(tiles.WIDTH, tiles.HEIGHT)
         )
-        shot_finder = ShotFinder()
-        kept: np.ndarray | None = None
-        bar = console.progress(frames, total=len(source_video.times), unit="frame", label=source)
-        count = 0
-        for index, frame in enumerate(bar):
-            count += 1
-            shot = shot_finder.add(frame)
-            if index % frame_step:
-                continue
-            change = 255.0 if kept is None else np.abs(frame.astype(np.int16) - kept).mean()
-            if frame.mean() < settings.drop_black or change < settings.drop_same:
-                row["dropped"] += 1
-                continue
-            kept = frame.astype(np.int16)
-            seconds = float(source_video.times[min(index, len(source_video.times) - 1)])
+        times = source_video.times
+        bar = console.progress(frames, total=len(times), unit="frame", label=source)
+        for index, frame, shot in sample_frames(bar, source_video, frame_step, row, settings):
+            seconds = float(times[min(index, len(times) - 1)])
             writer.write(
                 shards.Tile(frame, "video", source, index, seconds, shot, os.fspath(path))
             )  # fmt: skip
-        row["note"] = f"{shot_finder.shot + 1} shots"
-        if count < 0.95 * len(source_video.times):
-            broken = f"breaks off after {count} of {len(source_video.times)} frames"
-            row["note"] += f", {broken}"
-            console.warn(f"{path}: {broken}")
     except (ValueError, FileNotFoundError) as error:
         if writer.count:
             raise
@@ -266,37 +240,52 @@ def extract_video(
     return row
 
 
-def manifest_path(folder: Path, kind: str, name: str) -> Path:
-    """Names the file that remembers what a source's tiles were made from."""
-    return folder / f"{kind}-{name}.json"
+def sample_frames(
+    frames: Iterable[np.ndarray],
+    video: probing.Video,
+    frame_step: int,
+    row: dict[str, Any],
+    settings: SimpleNamespace,
+) -> Iterator[tuple[int, np.ndarray, int]]:
+    """Yields every `frame_step`-th frame of a video, less black and repeated ones.
 
+    Args:
+        frames: all of them, uint8 [180, 320, 3] each.
+        video: that they are of.
+        frame_step: as FRAME_STEP.
+        row: what the table says of the video: gets how many are dropped, and a note.
+        settings: of the script.
 
-def load_manifest(folder: Path, kind: str, name: str) -> dict | None:
-    """Returns what a source's tiles were made from, None if they must be made again."""
-    try:
-        manifest = files.read_json(manifest_path(folder, kind, name))
-        return manifest if manifest["sizes"] == shard_sizes(folder, kind, name) else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-
-
-def shard_sizes(folder: Path, kind: str, name: str) -> list[int]:
-    """Returns the bytes of each shard of a source."""
-    return [path.stat().st_size for path in shards.shards_of(folder, f"{kind}-{name}")]
-
-
-def remove_gone(folder: Path, known: set[tuple[str, str]], remove: bool) -> None:
-    """Removes tiles of sources that are no longer there, or says that they stay."""
-    matches = [shards.NAME.fullmatch(path.name) for path in folder.glob("*.tfrecord.gz")]
-    for kind, name in sorted({(match[1], match[2]) for match in matches if match} - known):
-        if not remove:
-            console.warn(f"{kind} {name} is gone, its tiles stay; --remove-gone yes removes them")
+    Yields:
+        Number of a frame, the frame, and number of its shot.
+    """
+    shot_finder = ShotFinder()
+    kept: np.ndarray | None = None
+    count = 0
+    for index, frame in enumerate(frames):
+        count += 1
+        shot = shot_finder.add(frame)
+        if index % frame_step:
             continue
-        manifest_path(folder, kind, name).unlink(missing_ok=True)
-        for shard in shards.shards_of(folder, f"{kind}-{name}"):
-            shard.unlink()
-        closeups.path_of(folder, name).unlink(missing_ok=True)
-        console.say(f"removed the tiles of {kind} {name}, which is gone")
+        change = 255.0 if kept is None else np.abs(frame.astype(np.int16) - kept).mean()
+        if frame.mean() < settings.drop_black or change < settings.drop_same:
+            row["dropped"] += 1
+            continue
+        kept = frame.astype(np.int16)
+        yield index, frame, shot
+    row["note"] = f"{shot_finder.shot + 1} shots"
+    if count < 0.95 * len(video.times):
+        broken = f"breaks off after {count} of {len(video.times)} frames"
+        row["note"] += f", {broken}"
+        console.warn(f"{video.path}: {broken}")
+
+
+def warn_if_small(path: Path, width: int, height: int) -> bool:
+    """Says whether a picture is smaller than a tile, and warns if it is."""
+    small = width < tiles.WIDTH or height < tiles.HEIGHT
+    if small:
+        console.warn(f"{path}: only {width}x{height}, enlarged to {tiles.WIDTH}x{tiles.HEIGHT}")
+    return small
 
 
 if __name__ == "__main__":

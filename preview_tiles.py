@@ -15,7 +15,7 @@ from cadl.dataset import shards
 from cadl.images import closeups, gallery
 from cadl.images.tiles import Crop
 from cadl.settings import Count, read_settings
-from cadl.video import reader
+from cadl.video import probing, reader
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -122,7 +122,7 @@ def draw_crop(path: Path, folder: Path, chosen: list[shards.Tile]) -> None:
     try:
         record = files.read_json(folder / f"video-{tile.source}.json")
         crop = Crop.parse(record["result"]["crop"])
-        source = reader.probe(Path(tile.path))
+        source = probing.probe(Path(tile.path))
         crop.size(source.width, source.height)
         size = source.display_size(Crop())
         frames = reader.read_frames(

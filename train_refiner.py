@@ -17,17 +17,18 @@ from typing import Annotated, Literal
 
 from cadl import _startup, console, files  # noqa: F401
 from cadl.dataset import tile_sets
-from cadl.images import closeups, gallery, metrics, tiles
+from cadl.images import closeups, tiles
 from cadl.networks import blocks, refiner
 from cadl.report import sections
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 from cadl.strokes import hands
 from cadl.training import checkpoints, devices, optimizer, refiner_batches, refiner_losses
 from cadl.training.progress import Meter, is_preview_step
+from cadl.training.refiner_watch import Watch
 from cadl.training.run import Run, one_writer
+from cadl.training.run_record import make_record
 from cadl.workers import WorkerPool
 
-import numpy as np
 import tensorflow as tf
 
 TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py
@@ -52,9 +53,6 @@ LOG_EVERY: Count = 25  # steps between points of the curves
 MIXED_PRECISION: bool = False  # 16-bit arithmetic, for a GPU with tensor cores; slow on a CPU
 XLA: bool = False  # compile the step with XLA, on one device
 
-PREVIEW_TILES = 4
-MEASURED_TILES = 16
-
 
 @console.script
 def main(argv: list[str] | None = None) -> int:
@@ -67,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
             f"BATCH_SIZE {settings.batch_size} must be a multiple of {devices_used}: as many tiles "
             "for each device"
         )
+
+    # Load the tiles and the trained VAE, and build what learns.
     tile_set = tile_sets.load_tiles(settings.tiles)
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
         vae_model, vae_step, vae_record = checkpoints.load_vae(
@@ -81,15 +81,12 @@ def main(argv: list[str] | None = None) -> int:
         vae_record["settings"]["validation_fraction"], vae_record["settings"]["seed"]
     )
 
+    # Open the run, or go on with it.
     with one_writer(settings.run):
-        run = Run(
-            settings.run,
-            script="train_refiner.py",
-            settings=settings,
-            architecture=refiner.architecture(settings.detail_channels),
-            notes={"vae": vae_fingerprint},
-            tracked=vars(parts),
-        )
+        architecture = refiner.architecture(settings.detail_channels)
+        notes = {"vae": vae_fingerprint}
+        record = make_record("train_refiner.py", settings, architecture, notes)
+        run = Run(settings.run, record, tracked=vars(parts))
         foreign = run.notes_before.get("vae") not in (None, vae_fingerprint)
         if foreign and run.step >= settings.steps:
             raise ValueError(
@@ -97,14 +94,19 @@ def main(argv: list[str] | None = None) -> int:
                 "a larger --steps adapts it, another --run starts afresh"
             )
         run.begin()
+
+        # Fit the hands of painters who have none.
         fit_hands(tile_set, run, settings)
         if run.is_done(settings.steps):
             run.say_done("export_graphs.py")
             return 0
+
+        # Train to the last step.
         step_function = make_step(strategy, vae_model, parts, run, settings)
         watch = Watch(tile_set, vae_model, parts.averaged, train_indices, held_out)
         with run.stoppable():
-            train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings)
+            batches = make_batches(strategy, tile_set, train_indices, int(run.step), settings)
+            train(strategy, run, parts, batches, step_function, watch, settings)
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "export_graphs.py")
     return 0
 
@@ -185,7 +187,7 @@ def make_step(strategy, vae_model, parts, run, settings):
         given = refiner_batches.prepare(batch, vae_model if with_pictures else None)
         share = tf.cast(tf.shape(given.targets)[0], tf.float32) / settings.batch_size
         with tf.GradientTape() as tape:
-            restored, detail, shifted = restore(model, given)
+            restored, detail, shifted = refiner_batches.restore(model, given)
             if settings.loss == "ancestor":
                 terms = refiner_losses.ancestor_terms(given.targets, restored, given.pictures)
             else:
@@ -212,115 +214,66 @@ def make_step(strategy, vae_model, parts, run, settings):
     def step(batch: dict) -> dict[str, tf.Tensor]:
         terms = strategy.run(replica_step, args=(batch,))
         run.step.assign_add(1)
-        return {
-            name: strategy.reduce(tf.distribute.ReduceOp.SUM, term, axis=None)
-            for name, term in terms.items()
-        }
+        return devices.sum_terms(strategy, terms)
 
     return step
 
 
-def restore(model: refiner.Refining, given: refiner_batches.RefinerInputs) -> tuple:
-    """Restores the tiles, and those that are seen again, shifted.
+def make_batches(strategy, tile_set, indices, first: int, settings):
+    """Returns the batches of all steps from one on.
 
-    Returns:
-        The tiles, restored; their detail code; the shifted ones, restored. Without a detail code
-        the latter two are None.
+    Args:
+        strategy: of distribution.
+        tile_set: all tiles.
+        indices: of those to train on.
+        first: number of steps done.
+        settings: of the script.
     """
-    if not model.detail_encoder:
-        return model.restore(given.pictures), None, None
-    count, count_shifted = tf.shape(given.targets)[0], tf.shape(given.shifted)[0]
-    codes = model.detail_encoder(tf.concat([given.grained, given.shifted], 0))
-    detail, shifted = tf.split(codes, [count, count_shifted])
-    noisy = tf.concat([detail + given.noise, shifted + given.noise[:count_shifted]], 0)
-    restored = model.restore(given.thumbnails, noisy)
-    restored, shifted = tf.split(restored, [count, count_shifted])
-    return restored, detail, shifted
-
-
-def train(strategy, run, tile_set, indices, step_function, watch, parts, settings):
-    """Runs the loop: take a batch, step, log, show, save."""
-    first = int(run.step)
     batches = refiner_batches.make_batches(
         tile_set, indices, batch_size=settings.batch_size, seed=settings.seed, first_step=first,
         last_step=settings.steps, detail_channels=settings.detail_channels,
     )  # fmt: skip
-    batches = strategy.experimental_distribute_dataset(batches)
+    return strategy.experimental_distribute_dataset(batches)
+
+
+def train(strategy, run, parts, batches, step_function, watch, settings):
+    """Runs the loop: take a batch, step, log, show, save."""
+    first = int(run.step)
     update_averages = optimizer.make_averager(strategy, parts.averaged, parts.model)
     meter = Meter()
     bar = console.progress(
         batches, total=settings.steps, initial=first, unit="step", label="refiner"
     )
     for step, batch in enumerate(bar, start=first + 1):
-        # Step.
+        # Set the learning rate.
         rate = float(run.rate_factor) * optimizer.learning_rate_at(step - 1, settings.learning_rate)
         parts.optimizer.learning_rate.assign(rate)
+
+        # Update the weights, and count the step unless it was skipped.
         with devices.enough_memory(settings.batch_size):
             terms = {name: float(term) for name, term in step_function(batch).items()}
         if run.accept(step, terms):
             meter.add(terms)
+
+        # Update the average of the weights.
         if step % optimizer.AVERAGE_EVERY == 0:
             update_averages(run.step)
 
-        # Log.
+        # Log the means since they were last logged.
         if step % settings.log_every == 0 or step == settings.steps:
             means = meter.read(settings.batch_size)
             run.progress.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 
-        # Show.
+        # Measure, and show a preview.
         if is_preview_step(step, settings.preview_every) or step == settings.steps:
             watch.show(run, step)
 
-        # Save.
+        # Save a checkpoint.
         if run.is_time_to_save(step, settings):
             run.save()
         if run.stopping:
             break
-
-
-class Watch:
-    """Fixed tiles on which a run is watched: as they are, from codes alone, restored."""
-
-    def __init__(self, tile_set, vae_model, model, train, held_out):
-        """Picks the tiles and decodes their codes, which do not change while the refiner learns."""
-
-        @tf.function(reduce_retracing=True)
-        def refine(pictures: tf.Tensor, originals: tf.Tensor) -> tf.Tensor:
-            return model(pictures, originals, tf.zeros(tf.shape(pictures)[:1]))
-
-        self._refine = refine
-        some = {name: tile_sets.spread(own, MEASURED_TILES) for name, own in
-                (("train", train), ("validation", held_out)) if len(own)}  # fmt: skip
-        some["preview"] = tile_sets.spread(np.arange(len(tile_set)), PREVIEW_TILES)
-        self._tiles = {}
-        for name, chosen in some.items():
-            pixels = np.asarray(tile_set.pixels[chosen])
-            codes = checkpoints.encode_tiles(vae_model, pixels, f"encode {name}")
-            pictures = checkpoints.in_batches(vae_model.decoder, codes)
-            self._tiles[name] = tiles.to_float(pixels), pictures
-
-    def show(self, run: Run, step: int) -> None:
-        """Logs measures and keeps a preview picture."""
-        values: dict[str, float] = {}
-        shown = []
-        for name, (originals, pictures) in self._tiles.items():
-            refined = checkpoints.in_batches(self._refine, pictures, originals)
-            if name == "preview":
-                continue
-            before = metrics.psnr(originals, pictures).mean()
-            after = metrics.psnr(originals, refined).mean()
-            values |= {f"psnr/{name}": after, f"psnr_vae/{name}": before}
-            shown.append(f"psnr/{name} {after:.2f} dB (VAE {before:.2f})")
-        run.progress.log(values, step)
-        if step >= 250:
-            console.say(f"step {step}: {', '.join(shown)}")
-        sheet = gallery.contact_sheet(
-            [list(originals), list(pictures), list(refined)],
-            title=f"step {step}",
-            row_labels=["tiles", "from codes alone", "restored"],
-        )
-        run.progress.preview(sheet, step)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Watch it with `tensorboard --logdir log`. Stop it with Ctrl-C whenever you like;
 goes on where it stopped, and a larger --steps trains a finished run further.
 """
 
+import functools
 import math
 import sys
 from pathlib import Path
@@ -14,16 +15,14 @@ from typing import Annotated
 
 from cadl import _startup, console, files  # noqa: F401
 from cadl.dataset import tile_sets
-from cadl.images import gallery, metrics, tiles
-from cadl.networks import discriminator, vae
+from cadl.networks import vae
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
-from cadl.style import latents
-from cadl.training import adversarial, checkpoints, devices, optimizer, projector
+from cadl.training import adversarial, devices, optimizer, projector
 from cadl.training.progress import Meter, is_preview_step
 from cadl.training.run import Run, one_writer
+from cadl.training.run_record import make_record
+from cadl.training.vae_watch import Watch
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py
@@ -45,9 +44,6 @@ LOG_EVERY: Count = 25  # steps between points of the curves
 MIXED_PRECISION: bool = False  # 16-bit arithmetic, for a GPU with tensor cores; slow on a CPU
 XLA: bool = False  # compile the step with XLA, on one device
 
-PREVIEW_TILES = 6
-VALIDATION_TILES = 32
-
 
 @console.script
 def main(argv: list[str] | None = None) -> int:
@@ -55,42 +51,42 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     console.say(show_settings(settings))
     strategy = devices.set_up(settings.seed, xla=settings.xla)
+
+    # Load the tiles, and hold some out.
     tile_set = tile_sets.load_tiles(settings.tiles)
     train_indices, validation_indices = tile_set.split(settings.validation_fraction, settings.seed)
     console.say(
         f"{len(train_indices)} tiles to train on, {len(validation_indices)} held out, of "
         + ", ".join(tile_set.source_indices())
     )
+
+    # Build the VAE, its average over steps and its optimizer.
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
         parts = build_parts(settings)
+
+    # Open the run, or go on with it.
     with one_writer(settings.run):
+        notes = {"sources": list(tile_set.source_indices())}
         run = Run(
             settings.run,
-            script="train_vae.py",
-            settings=settings,
-            architecture=vae.ARCHITECTURE,
-            notes={"sources": list(tile_set.source_indices())},
+            make_record("train_vae.py", settings, vae.ARCHITECTURE, notes),
             tracked={name: part for name, part in vars(parts).items() if name != "rival"},
             added={"rival": parts.rival} if parts.rival else {},
         )
-
-        def show_codes() -> None:
-            chosen = tile_set.select(
-                tile_sets.spread(np.arange(len(tile_set)), projector.MAX_TILES)
-            )
-            codes = checkpoints.encode_tiles(parts.averaged, chosen.pixels, "projector")
-            projector.write_projector(settings.run, chosen, codes)
-
+        show_codes = functools.partial(projector.show_codes, settings.run, tile_set, parts.averaged)
         if run.is_done(settings.steps):
             if devices.is_chief() and not (settings.run / projector.CONFIG).exists():
                 show_codes()  # it was killed before it could
             run.say_done("train_refiner.py")
             return 0
         run.begin()
+
+        # Train to the last step.
         watch = Watch(tile_set, parts.averaged, train_indices, validation_indices)
         step_function = make_step(strategy, parts, run, settings)
         with run.stoppable(show_codes):
-            train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings)
+            batches = make_batches(strategy, tile_set, train_indices, int(run.step), settings)
+            train(strategy, run, parts, batches, step_function, watch, settings)
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "train_refiner.py")
     return 0
 
@@ -119,7 +115,7 @@ def make_step(strategy, parts, run, settings):
         settings: of the script.
     """
     variables = parts.model.trainable_variables
-    oppose = make_opposition(parts) if parts.rival else None
+    oppose = adversarial.make_opposition(parts.rival, parts.model) if parts.rival else None
 
     def replica_step(
         batch: tf.Tensor, noise: tf.Tensor, adversarial_weight: tf.Tensor
@@ -148,70 +144,31 @@ def make_step(strategy, parts, run, settings):
             "loss": loss, **terms, "gradient_norm": norm / replicas, "skipped": skipped / replicas
         }  # fmt: skip
 
+    # TensorFlow orders the graph by these names: others would round weights otherwise.
     @tf.function(jit_compile=settings.xla, autograph=False)
     def step(
         batch: tf.Tensor, noise: tf.Tensor, adversarial_weight: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         terms = strategy.run(replica_step, args=(batch, noise, adversarial_weight))
         run.step.assign_add(1)
-        return {
-            name: strategy.reduce(tf.distribute.ReduceOp.SUM, term, axis=None)
-            for name, term in terms.items()
-        }
+        return devices.sum_terms(strategy, terms)
 
     return step
 
 
-def make_opposition(parts: SimpleNamespace):
-    """Returns the function that lets the discriminator learn, and the decoder learn from it.
+def make_batches(strategy, tile_set, indices, first: int, settings):
+    """Returns the batches of all steps from one on, each with the noise on its codes.
 
-    Its gradient goes to the decoder alone, in proportion to the pixels' own (Larsen et al. 2016,
-    arXiv 1512.09300, alg. 1; balanced as by Esser et al. 2021, arXiv 2012.09841, eq. 7, but at the
-    picture).
+    Args:
+        strategy: of distribution.
+        tile_set: all tiles.
+        indices: of those to train on.
+        first: number of steps done.
+        settings: of the script.
     """
-    opponent = parts.rival
-    features = discriminator.features_of(opponent.discriminator)
-    decoder = parts.model.decoder.trainable_variables
-
-    def complain(tiles_in: tf.Tensor, reconstruction: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        wanted = tf.stop_gradient(features([tiles_in, numbers]))
-        with tf.GradientTape() as tape:
-            tape.watch(reconstruction)
-            unlike = tf.reduce_mean(tf.abs(features([reconstruction, numbers]) - wanted))
-            scores = opponent.discriminator([reconstruction, numbers])
-            loss = unlike + discriminator.generator_loss(scores, tf.ones_like(scores[:, 0, 0, 0]))
-        return tape.gradient(loss, reconstruction)
-
-    def oppose(tape, tiles_in, reconstruction, norm, share) -> tuple[dict, dict]:
-        """Makes one step of the discriminator, and says how the decoder should follow it.
-
-        Args:
-            tape: persistent, of the reconstruction.
-            tiles_in: float32 [N, 180, 320, 3] in [0, 1].
-            reconstruction: the same, not clipped.
-            norm: float32 [], what the gradient at the reconstruction is scaled to.
-            share: float32 [], of the batch that this replica has.
-
-        Returns:
-            Gradients of the decoder's variables by their ids, and terms to log.
-        """
-        numbers = tf.zeros(tf.shape(tiles_in)[:1], tf.int32)
-        complaint = complain(tiles_in, reconstruction, numbers)
-        complaint *= norm / (tf.norm(complaint) + 1e-12)
-        gradients = tape.gradient(reconstruction, decoder, output_gradients=complaint)
-        told = opponent.learn(tiles_in, reconstruction, numbers, share)
-        ids = map(id, decoder)
-        return dict(zip(ids, gradients, strict=True)), told
-
-    return oppose
-
-
-def train(strategy, run, tile_set, train_indices, step_function, watch, parts, settings):
-    """Runs the loop: take a batch, step, log, show, save."""
-    first = int(run.step)
     batches = tile_sets.training_batches(
         tile_set,
-        train_indices,
+        indices,
         batch_size=settings.batch_size,
         seed=settings.seed,
         first_step=first,
@@ -223,18 +180,25 @@ def train(strategy, run, tile_set, train_indices, step_function, watch, parts, s
         shape = (settings.batch_size, vae.CODES)
         return batch, tf.random.stateless_normal(shape, (settings.seed, step))
 
-    batches = strategy.experimental_distribute_dataset(batches.map(with_noise))
+    return strategy.experimental_distribute_dataset(batches.map(with_noise))
+
+
+def train(strategy, run, parts, batches, step_function, watch, settings):
+    """Runs the loop: take a batch, step, log, show, save."""
+    first = int(run.step)
     update_averages = optimizer.make_averager(strategy, parts.averaged, parts.model)
     meter = Meter()
     bar = console.progress(batches, total=settings.steps, initial=first, unit="step", label="vae")
     for step, (batch, noise) in enumerate(bar, start=first + 1):
-        # Step.
+        # Set the learning rate, and how much the discriminator counts.
         rate = float(run.rate_factor) * optimizer.learning_rate_at(step - 1, settings.learning_rate)
         parts.optimizer.learning_rate.assign(rate)
         weight = 0.0
         if parts.rival:
             parts.rival.optimizer.learning_rate.assign(rate)
             weight = settings.adversarial_weight * parts.rival.share
+
+        # Update the weights, and count the step unless it was skipped.
         with devices.enough_memory(settings.batch_size):
             terms = step_function(batch, noise, tf.constant(weight))
             terms = {name: float(term) for name, term in terms.items()}
@@ -242,10 +206,12 @@ def train(strategy, run, tile_set, train_indices, step_function, watch, parts, s
             meter.add(terms)
             if parts.rival:
                 parts.rival.take_note(step, terms)
+
+        # Update the average of the weights.
         if step % optimizer.AVERAGE_EVERY == 0:
             update_averages(run.step)
 
-        # Log.
+        # Log the means since they were last logged.
         if step % settings.log_every == 0 or step == settings.steps:
             means = meter.read(settings.batch_size)
             if parts.rival:
@@ -253,83 +219,18 @@ def train(strategy, run, tile_set, train_indices, step_function, watch, parts, s
             run.progress.log({**means, "learning_rate": rate}, step)
             bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
 
-        # Show.
+        # Measure, show a preview, and keep the best weights.
         if is_preview_step(step, settings.preview_every) or step == settings.steps:
             measures = watch.show(run, step)
             run.keep_best(
                 measures.get("psnr/validation", -math.inf), parts.averaged, watch.measured_on
             )
 
-        # Save.
+        # Save a checkpoint.
         if run.is_time_to_save(step, settings):
             run.save()
         if run.stopping:
             break
-
-
-class Watch:
-    """Fixed tiles on which a run is watched: pictures, and errors a source."""
-
-    def __init__(self, tile_set: tile_sets.TileSet, model: keras.Model, train, validation):
-        """Picks the tiles; `train` and `validation` are indices."""
-
-        @tf.function(input_signature=[tf.TensorSpec((None, *tiles.SHAPE))])
-        def look(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            z_mean, z_log_var = model.encoder(batch)
-            return z_mean, z_log_var, model.decoder(z_mean)
-
-        self._look = look
-        rng = np.random.default_rng(0)  # the same tiles in every run over the same data
-        self._sets = {
-            name: tile_set.select(
-                np.sort(rng.choice(indices, min(len(indices), VALIDATION_TILES), replace=False))
-            )
-            for name, indices in (("train", train), ("validation", validation))
-            if len(indices)
-        }
-        measured = self._sets.get("validation")
-        self.measured_on = files.hash_of(measured.labels) if measured else ""
-        per_source = [own[np.isin(own, train)] for own in tile_set.source_indices().values()]
-        chosen: list[int] = []
-        while len(chosen) < min(PREVIEW_TILES, len(train)):
-            for own in per_source:
-                place = len(chosen) // len(per_source)
-                chosen.append(int(own[(place * len(own) // 3 + len(own) // 7) % len(own)]))
-        self._preview = tile_set.select(np.array(chosen[:PREVIEW_TILES]))
-
-    def show(self, run: Run, step: int) -> dict[str, float]:
-        """Logs measures, which it returns, and keeps a preview picture."""
-        values = {}
-        for name, chosen in self._sets.items():
-            tiles_in = tiles.to_float(chosen.pixels)
-            z_mean, z_log_var, reconstruction = checkpoints.in_batches(self._look, tiles_in)
-            psnr = metrics.psnr(tiles_in, reconstruction)
-            kl = np.asarray(vae.kl_per_code(z_mean, z_log_var)).mean(axis=0)
-            values[f"psnr/{name}"] = psnr.mean()
-            values[f"active_codes/{name}"] = (z_mean.var(axis=0) > latents.ACTIVE_VARIANCE).sum()
-            values[f"kl/{name}"] = kl.sum()
-            values[f"ssim/{name}"] = metrics.ssim(
-                metrics.luminance(tiles_in), metrics.luminance(np.clip(reconstruction, 0, 1))
-            ).mean()
-            for source in dict.fromkeys(chosen.sources):
-                values[f"psnr_{name}/{source}"] = psnr[chosen.sources == source].mean()
-            run.progress.log_histogram(f"kl_per_code/{name}", kl, step)
-        run.progress.log(values, step)
-        if step >= 250:
-            shown = (name for name in values if name.startswith("psnr/"))
-            console.say(
-                f"step {step}: " + ", ".join(f"{name} {values[name]:.2f} dB" for name in shown)
-            )
-        tiles_in = tiles.to_float(self._preview.pixels)
-        *_, reconstruction = checkpoints.in_batches(self._look, tiles_in)
-        sheet = gallery.contact_sheet(
-            [list(tiles_in[i : i + 3]) for i in (0, 3)]
-            + [list(reconstruction[i : i + 3]) for i in (0, 3)],
-            title=f"step {step}",
-            row_labels=["tiles", "", "reconstructions", ""],
-        )
-        run.progress.preview(sheet, step)
-        return values
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ from benchmarks.bench_flicker import Painted, average_looks, track
 from benchmarks.claims import claim
 from cadl import console
 from cadl.conversion.clip import BATCH, Clip, Encoding, Geometry
-from cadl.conversion.encode_pass import Encoded, MovedCodes
+from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter, Moved, recolour
+from cadl.conversion.planning import look_at
 from cadl.images import tiles
 from cadl.networks import saved_models
 from cadl.settings import Amount, Count, read_settings
@@ -33,8 +34,8 @@ from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import read_tracks
 from cadl.style import embeddings, latents
-from cadl.video import reader, writer
-from mogrify_video import CRF, PRESET, STYLE_MAP, change_with, encode_with, look_at
+from cadl.video import probing, reader, writer
+from mogrify_video import CRF, PRESET, STYLE_MAP
 
 import imageio_ffmpeg
 import keras
@@ -59,7 +60,7 @@ STAGES = ("decode", "flow", "list", "networks", "recolour", "looks", "averaging"
 def main(argv: list[str] | None = None) -> int:
     """Times all and prints what came of it."""
     settings = read_settings(argv)
-    source = reader.probe(settings.video)
+    source = probing.probe(settings.video)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         theirs = drive_as_in_2017(source, load_theirs(), settings.baseline_frames, folder)
@@ -91,15 +92,15 @@ def main(argv: list[str] | None = None) -> int:
 def open_job(settings) -> SimpleNamespace:
     """Opens what the stages need: some frames of the video's middle, and the networks."""
     source, crop = look_at(settings.video, None)
-    model = SimpleNamespace()
-    model.vae, about = saved_models.load_graph(settings.exported, "vae")
-    model.stylizer, _ = saved_models.load_graph(settings.exported, "stylizer")
+    vae_graph, about = saved_models.load_graph(settings.exported, "vae")
+    stylizer, _ = saved_models.load_graph(settings.exported, "stylizer")
+    networks = saved_models.Networks(vae_graph, stylizer)
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
     painter = next(own for own in sources.values() if own.kind == "painting")
     length = (settings.stage_frames - 0.5) / float(source.rate)
     start = max(0.0, source.seconds / 2 - length / 2)
     return SimpleNamespace(
-        clip=Clip(source, crop, start, length), crop=crop, model=model, painter=painter
+        clip=Clip(source, crop, start, length), crop=crop, networks=networks, painter=painter
     )
 
 
@@ -118,7 +119,7 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
 
     batches = range(0, len(frames), BATCH)
     moved: list[Moved] = []
-    encode, change = encode_with(job.model), change_with(job.model)
+    encode, change = job.networks.encode, job.networks.change
     for timed in (False, True):  # the first calls compile
         moved.clear()
         before = cpu_seconds()
@@ -205,7 +206,7 @@ def load_theirs() -> Callable[[np.ndarray], np.ndarray]:
     return lambda tile: tiles.to_uint8(decode(encode(tiles.to_float(tile))).numpy())
 
 
-def drive_as_in_2017(source: reader.Video, networks, count: int, folder: Path) -> float:
+def drive_as_in_2017(source: probing.Video, networks, count: int, folder: Path) -> float:
     """Returns frames per second, one frame and one thing at a time."""
     size = source.display_size(tiles.Crop())
     sink = writer.FrameWriter(

@@ -19,7 +19,7 @@ from cadl import console
 from cadl.conversion.clip import Clip, Geometry
 from cadl.images import tiles
 from cadl.settings import Count, read_settings
-from cadl.video import ffmpeg, reader, writer
+from cadl.video import ffmpeg, probing, writer
 from mogrify_video import CRF, PRESET
 
 import numpy as np
@@ -35,7 +35,7 @@ PRESETS = ("ultrafast", "superfast", "veryfast")
 def main(argv: list[str] | None = None) -> int:
     """Prints a row for each preset, and how the leaner one compares with its own."""
     settings = read_settings(argv)
-    source = reader.probe(settings.video)
+    source = probing.probe(settings.video)
     geometry = Geometry.of(source, tiles.Crop(), "source", "none")
     read = Clip(source, tiles.Crop(), 0.0, 0.0).read(geometry.picture_size)
     frames = np.stack(list(itertools.islice(read, settings.frames)))
@@ -66,11 +66,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def write(path: Path, frames: np.ndarray, geometry, rate, **options) -> float:
-    """Writes frames with the options of `FrameWriter`; returns the CPU seconds of ffmpeg."""
+def write(path: Path, frames: np.ndarray, geometry, rate, **quality) -> float:
+    """Writes frames in a `writer.Quality`; returns the CPU seconds of ffmpeg."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     with writer.FrameWriter(
-        path, rate=rate, size=geometry.picture_size, output_size=geometry.output_size, **options
+        path,
+        rate=rate,
+        size=geometry.picture_size,
+        output_size=geometry.output_size,
+        quality=writer.Quality(**quality),
     ) as sink:
         sink.write(frames)
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before

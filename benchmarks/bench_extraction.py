@@ -17,7 +17,7 @@ from cadl import console
 from cadl.dataset import tile_sets
 from cadl.images import tiles
 from cadl.settings import Count, read_settings
-from cadl.video import ffmpeg, reader
+from cadl.video import ffmpeg, probing
 
 import imageio_ffmpeg
 import numpy as np
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         seconds, memory = extract(long)
         alone = decode(long)
         ratios.append((seconds - start_up) / alone)
-        rates.append(len(reader.probe(next(long.iterdir())).times) / alone)
+        rates.append(len(probing.probe(next(long.iterdir())).times) / alone)
     _, short_memory = extract(short)
     console.say(
         f"{settings.minutes} minutes of video: extraction takes {min(ratios):.2f} to "
@@ -101,8 +101,8 @@ def extract(videos: Path) -> tuple[float, float]:
 
 def decode(videos: Path) -> float:
     """Returns the seconds that ffmpeg alone takes to decode, crop and scale every frame."""
-    source = reader.probe(videos / "clip.mp4")
-    crop = source.cover_crop(reader.find_crop(source))
+    source = probing.probe(videos / "clip.mp4")
+    crop = source.cover_crop(probing.find_crop(source))
     width, height = crop.size(source.width, source.height)
     window = f"crop={width}:{height}:{crop.left}:{crop.top}:exact=1"
     scale = f"scale={tiles.WIDTH}:{tiles.HEIGHT}:flags=area+{ffmpeg.ROUNDING}"

@@ -37,10 +37,10 @@ from cadl.strokes.hand import TRACKED, Hand
 from cadl.strokes.looks import MEASURED_EVERY, Looks, TrackAverager, measure_looks
 from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
 from cadl.strokes.tracks import LIVES, StrokeTracker
-from cadl.video import reader
+from cadl.video import probing, reader
 from cadl.video.flow import Flow, OpticalFlow
 from cadl.video.shots import ShotFinder
-from cadl.video.writer import FrameWriter
+from cadl.video.writer import FrameWriter, Quality
 from data import make_samples
 
 import cv2
@@ -203,7 +203,7 @@ def films(settings) -> Iterator[tuple[str, Callable[[], Film]]]:
 
 def read_film(path: Path, part: Part) -> Film:
     """Reads a part of a video."""
-    source, crop = reader.probe(path), Crop.parse(part.crop)
+    source, crop = probing.probe(path), Crop.parse(part.crop)
     frames = reader.read_frames(
         source, crop=crop, size=source.display_size(crop), start_seconds=part.start_seconds,
         num_frames=part.frames,
@@ -276,10 +276,10 @@ def compressed(film: Film) -> Film:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film.mp4")
         with FrameWriter(
-            path, rate=film.rate, size=size, output_size=size, crf=CRF, preset="medium"
+            path, rate=film.rate, size=size, output_size=size, quality=Quality(CRF, "medium")
         ) as writer:
             writer.write(np.stack(film.frames))
-        frames = list(reader.read_frames(reader.probe(path), crop=Crop(), size=size))
+        frames = list(reader.read_frames(probing.probe(path), crop=Crop(), size=size))
     return Film(film.name, frames, film.rate, film.most, film.known)
 
 

@@ -22,8 +22,8 @@ from cadl.images import closeups, gallery, metrics, tiles
 from cadl.settings import Count, read_settings
 from cadl.strokes import texture
 from cadl.strokes.hand import CANVAS, Hand
-from cadl.video import reader
-from cadl.video.writer import FrameWriter
+from cadl.video import probing, reader
+from cadl.video.writer import FrameWriter, Quality
 
 import cv2
 import numpy as np
@@ -101,7 +101,7 @@ def find_painters(settings) -> list[str]:
 
 def files_of(videos: list[Path]) -> list[Path]:
     """Lists videos, and those in folders."""
-    return [x for path in videos for x in (reader.find_videos(path) if path.is_dir() else [path])]
+    return [x for path in videos for x in (probing.find_videos(path) if path.is_dir() else [path])]
 
 
 def read_painter(folder: Path, own: closeups.CloseUps) -> Painter:
@@ -127,13 +127,15 @@ def to_width(picture: np.ndarray) -> np.ndarray:
 
 def cut_pieces(path: Path, folder: Path, settings) -> Path:
     """Joins pieces from all over a film, at its own size: between them are cuts."""
-    video = reader.probe(path)
-    crop = reader.find_crop(video)
+    video = probing.probe(path)
+    crop = probing.find_crop(video)
     size = video.display_size(crop)
     target = folder / f"{path.stem}.mp4"
     folder.mkdir(parents=True, exist_ok=True)
     starts = (np.arange(settings.pieces) + 0.7) / (settings.pieces + 0.4) * video.seconds
-    writer = FrameWriter(target, rate=video.rate, size=size, output_size=size, crf=8)
+    writer = FrameWriter(
+        target, rate=video.rate, size=size, output_size=size, quality=Quality(crf=8)
+    )
     with writer:
         for start in starts.tolist():
             for frame in reader.read_frames(
@@ -145,7 +147,7 @@ def cut_pieces(path: Path, folder: Path, settings) -> Path:
 
 def middles(path: Path, settings) -> list[np.ndarray]:
     """Reads the middle frame of each piece, 640 pixels wide."""
-    video = reader.probe(path)
+    video = probing.probe(path)
     size = CANVAS, 2 * round(CANVAS * video.height / video.width / 2)
     frames = list(reader.read_frames(video, crop=tiles.Crop(), size=size))
     return frames[settings.piece_frames // 2 :: settings.piece_frames]

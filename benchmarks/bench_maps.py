@@ -14,13 +14,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 from benchmarks.claims import claim
 from cadl import console
 from cadl.conversion import encode_pass
 from cadl.conversion.clip import Clip, Geometry, resize
+from cadl.conversion.codes import LIT, Encoded, MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter, measure, paint
+from cadl.conversion.planning import find_videos, look_at
 from cadl.dataset import tile_sets
 from cadl.images import gallery, metrics, tiles
 from cadl.networks import saved_models
@@ -29,16 +30,8 @@ from cadl.strokes.hand import Hand
 from cadl.strokes.looks import Looks, TrackAverager
 from cadl.strokes.track_files import Tracked, read_tracks
 from cadl.style import embeddings, latents
-from mogrify_video import (
-    SMOOTHING_SECONDS,
-    STRENGTH,
-    STYLE_MAP,
-    change_with,
-    encode_with,
-    find_style,
-    find_videos,
-    look_at,
-)
+from cadl.style.styles import find_style
+from mogrify_video import SMOOTHING_SECONDS, STRENGTH, STYLE_MAP
 
 import numpy as np
 
@@ -63,7 +56,7 @@ class Film:
     """A video that was analysed, and clips of it."""
 
     name: str
-    encoded: encode_pass.Encoded
+    encoded: Encoded
     rate: float
     geometry: Geometry
     clips: list[list[tuple[int, np.ndarray, list[Tracked]]]]  # number, frame and strokes of each
@@ -77,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     stylizer, _ = saved_models.load_graph(
         settings.exported, "stylizer", vae_fingerprint=about["vae"]
     )
-    model = SimpleNamespace(vae=vae_graph, stylizer=stylizer)
+    model = saved_models.Networks(vae_graph, stylizer)
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
     wanted = settings.styles or [name for name, s in sources.items() if s.kind == "painting"]
     styles = [find_style(text, sources, vae_graph) for text in wanted]
@@ -91,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def measure_all(**changed) -> tuple[list[list[float]], list[np.ndarray]]:
         found = [
-            measure_film(film, style.painter, own, change_with(model), settings.seed, **changed)
+            measure_film(film, style.painter, own, model.change, settings.seed, **changed)
             for film, (style, own) in pairs
         ]
         return [numbers for numbers, _ in found], [shown for _, shown in found]
@@ -143,11 +136,11 @@ def take(path: Path, model, fingerprint: str, folder: Path, settings) -> Film:
     geometry = Geometry.of(source, crop, size, "none")
     clip = Clip(source, crop, 0.0, 0.0)
     encoded, tracks = encode_pass.analyse_video(
-        clip, geometry, [Hand()], encode_with(model), fingerprint, folder / path.stem
+        clip, geometry, [Hand()], model.encode, fingerprint, folder / path.stem
     )
     length = settings.clip_frames
     whole = np.flatnonzero(encoded.shots[: 1 - length] == encoded.shots[length - 1 :])
-    lit = whole[encoded.light[whole] > encode_pass.LIT]
+    lit = whole[encoded.light[whole] > LIT]
     starts = lit[np.linspace(0, len(lit) - 1, settings.clips + 2).astype(int)[1:-1]]
     wanted = {int(start) + step for start in starts for step in range(length)}
     kept = {i: frame for i, frame in enumerate(clip.read(size)) if i in wanted}
@@ -178,7 +171,7 @@ def measure_film(
     """Converts a film's clips; returns MEASURES and a frame to look at."""
     strengths = film.encoded.strengths(strength)
     move = film.encoded.style_move(style, style_map)
-    codes = encode_pass.MovedCodes(film.encoded, smoothing * film.rate, move, strengths)
+    codes = MovedCodes(film.encoded, smoothing * film.rate, move, strengths)
     painter = FramePainter(Brushwork(film.geometry, ((Hand(), 1.0),)), change, codes, strengths)
     size = film.geometry.tile_size
     before, after = [], []

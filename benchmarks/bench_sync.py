@@ -14,14 +14,16 @@ from pathlib import Path
 
 from benchmarks.claims import claim
 from cadl import console
-from cadl.conversion import encode_pass, render_pass
+from cadl.conversion import encode_pass, render_pass, segments
 from cadl.conversion.clip import Clip, Encoding, Geometry
+from cadl.conversion.codes import MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.conversion.rendering import Rendering
 from cadl.images import tiles
 from cadl.networks.vae import CODES
 from cadl.settings import Count, read_settings
 from cadl.strokes.hand import Hand
-from cadl.video import reader
+from cadl.video import probing, reader
 from cadl.workers import WorkerPool
 
 import imageio_ffmpeg
@@ -45,10 +47,10 @@ def main(argv: list[str] | None = None) -> int:
     path = settings.folder / f"clip-{settings.minutes}.mp4"
     if not path.exists():
         make_clip(path, settings.minutes)
-    source = reader.probe(path)
+    source = probing.probe(path)
     target = settings.folder / f"converted-{settings.minutes}.mp4"
     convert(source, target, settings.folder)
-    made = reader.probe(target)
+    made = probing.probe(target)
     flashes, clicks = find_flashes(made), find_clicks(target)
     if len(flashes) != len(clicks) or len(flashes) < 2:
         raise RuntimeError(f"{len(flashes)} flashes and {len(clicks)} clicks in {target}")
@@ -84,7 +86,7 @@ def make_clip(path: Path, minutes: int) -> None:
     subprocess.run(command, check=True)
 
 
-def convert(source: reader.Video, target: Path, folder: Path) -> None:
+def convert(source: probing.Video, target: Path, folder: Path) -> None:
     """Takes a video through both passes, without networks."""
 
     def encode(batch: np.ndarray) -> np.ndarray:
@@ -101,17 +103,17 @@ def convert(source: reader.Video, target: Path, folder: Path) -> None:
     clip = Clip(source, crop, 0.0, 0.0)
     encoded, tracks = encode_pass.analyse_video(clip, geometry, [HAND], encode, "none", folder)
     strengths = np.zeros(len(encoded.shots), np.float32)
-    codes = encode_pass.MovedCodes(encoded, 0.0, lambda codes: codes, strengths)
+    codes = MovedCodes(encoded, 0.0, lambda codes: codes, strengths)
     painter = FramePainter(Brushwork(geometry, ((HAND, 1.0),)), change, codes, strengths)
     encoding = Encoding(geometry, "none", crf=20, preset="ultrafast")
     with WorkerPool() as workers:
-        rendering = render_pass.Rendering(clip, encoded, tracks, painter, encoding, 1, workers)
+        rendering = Rendering(clip, encoded, tracks, painter, encoding, 1, workers)
         request = {"clip": str(source.path)}
         render_pass.write_video(rendering, target, folder / "segments", request)
-    render_pass.clean_up(folder / "segments")
+    segments.clean_up(folder / "segments")
 
 
-def find_flashes(made: reader.Video) -> np.ndarray:
+def find_flashes(made: probing.Video) -> np.ndarray:
     """Returns when a video turns white: seconds."""
     times: list[float] = []
     frames = reader.read_frames(made, crop=tiles.Crop(), size=(16, 16), times=times)

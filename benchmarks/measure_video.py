@@ -18,7 +18,7 @@ from cadl import console
 from cadl.images import metrics, tiles
 from cadl.images.tiles import Crop
 from cadl.settings import Amount, Count, read_settings
-from cadl.video import reader
+from cadl.video import probing, reader
 from cadl.video.shots import ShotFinder
 
 import cv2
@@ -87,8 +87,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def read_both(source_path: Path, output_path: Path, settings) -> tuple[np.ndarray, np.ndarray]:
     """Reads the same frames of both videos at the size that is measured: uint8 [N, h, w, 3]."""
-    source, output = map(reader.probe, (source_path, output_path))
-    crop = reader.find_crop(source) if settings.crop == "auto" else Crop.parse(settings.crop)
+    source, output = map(probing.probe, (source_path, output_path))
+    crop = probing.find_crop(source) if settings.crop == "auto" else Crop.parse(settings.crop)
     width, height = source.display_size(crop)
     size = WIDTH, max(2, round(WIDTH * height / width))
     before, after = (

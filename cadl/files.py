@@ -6,6 +6,8 @@ import glob
 import hashlib
 import json
 import os
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,3 +151,9 @@ def identity(path: Path) -> list:
     """Returns name, size and time of a file: changes when the file does."""
     status = path.stat()
     return [str(path.absolute()), status.st_size, status.st_mtime_ns]
+
+
+def source_name(name: str) -> str:
+    """Turns a folder's or file's name into a source's: lower case, dashes for the rest."""
+    name = unicodedata.normalize("NFC", name).lower()
+    return re.sub(r"[\W_]+", "-", name).strip("-") or "unnamed"

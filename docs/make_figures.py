@@ -14,12 +14,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from benchmarks.bench_learning import draw_curves
-from cadl import console
-from cadl.dataset import shards
+from cadl import console, files
 from cadl.images import gallery
 from cadl.images.tiles import Crop
 from cadl.settings import Count, read_settings
-from cadl.video import reader
+from cadl.video import probing, reader
 
 import numpy as np
 import tensorflow as tf
@@ -48,10 +47,10 @@ def main(argv: list[str] | None = None) -> int:
         raise ValueError("give as many --originals as --painted, at least one of each")
     above, below = [], []
     for number, paths in enumerate(zip(settings.originals, settings.painted, strict=True)):
-        sources = [reader.probe(path) for path in paths]
+        sources = [probing.probe(path) for path in paths]
         total = min(len(source.times) for source in sources)
         wanted = (np.array(settings.frames) * total).astype(int)
-        above += frames_at(sources[0], reader.find_crop(sources[0]), wanted)
+        above += frames_at(sources[0], probing.find_crop(sources[0]), wanted)
         below += frames_at(sources[1], Crop(), wanted)
         if number == 0:
             first = min(settings.strip_at, total - STRIP_FRAMES)
@@ -59,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             gallery.save_picture(settings.docs / "strip.jpg", gallery.contact_sheet([following]))
             save_frame(settings.docs / "frame.jpg", sources[1], min(settings.frame_at, total - 1))
     last = settings.painted[-1]
-    codes = f"codes-{shards.source_name(settings.originals[0].stem)}.png"
+    codes = f"codes-{files.source_name(settings.originals[0].stem)}.png"
     for name, path in (
         ("ladder", last.with_name(f"{last.stem}-ladder.png")),
         ("map", settings.report / "map.png"),
@@ -88,7 +87,7 @@ def curve_of(run: Path) -> Image.Image:
     return draw_curves([learner], points[-1][0])
 
 
-def save_frame(path: Path, source: reader.Video, number: int) -> None:
+def save_frame(path: Path, source: probing.Video, number: int) -> None:
     """Saves one frame of a video as it is."""
     frames = reader.read_frames(
         source,
@@ -108,7 +107,7 @@ def teaser(above: list[np.ndarray], below: list[np.ndarray], frames: int) -> Ima
     return gallery.contact_sheet(rows)
 
 
-def frames_at(source: reader.Video, crop: Crop, wanted: np.ndarray) -> list[np.ndarray]:
+def frames_at(source: probing.Video, crop: Crop, wanted: np.ndarray) -> list[np.ndarray]:
     """Reads some frames at the width of the pictures, cut to 16:9."""
     frames = reader.read_frames(source, crop=source.cover_crop(crop), size=(WIDTH, WIDTH * 9 // 16))
     places = set(map(int, wanted))

@@ -87,7 +87,9 @@ def make_clip(path: Path, ffmpeg, *, frames: int = FRAMES, bars: int = 16, cut: 
     size = (320, 176)
     rng = np.random.default_rng(5)
     worlds = rng.integers(60, 255, (2, 15, 60, 3)).astype(np.uint8)
-    with writer.FrameWriter(silent, rate=RATE, size=size, output_size=size, crf=12) as film:
+    with writer.FrameWriter(
+        silent, rate=RATE, size=size, output_size=size, quality=writer.Quality(crf=12)
+    ) as film:
         for number in range(frames):
             world = worlds[int(number >= cut)].repeat(12, 0).repeat(12, 1)
             frame = np.zeros((176, 320, 3), np.uint8)

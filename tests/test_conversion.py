@@ -1,14 +1,16 @@
 import subprocess
 from fractions import Fraction
 
-from cadl.conversion import encode_pass, render_pass
+from cadl.conversion import encode_pass, passes, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry
+from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.conversion.rendering import Rendering, paint_frames
 from cadl.images import tiles
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import read_tracks
 from cadl.style import latents
-from cadl.video import reader
+from cadl.video import probing, reader
 from cadl.workers import WorkerPool
 
 import numpy as np
@@ -19,7 +21,7 @@ RNG = np.random.default_rng(0)
 
 def encoded(light):
     codes = RNG.standard_normal((len(light), 4)).astype(np.float32)
-    return encode_pass.Encoded(
+    return Encoded(
         codes, np.zeros(len(light), int), np.arange(len(light)) / 24,
         np.array(light, np.float32), *2 * (np.zeros((1, 180, 320, 3), np.uint8), np.array([0])),
     )  # fmt: skip
@@ -30,7 +32,7 @@ def test_dark_frames_keep_their_codes_and_light_ones_are_moved_whole():
     painter = latents.statistics_of(RNG.standard_normal((50, 4)) + 3, "painting")
     strengths = found.strengths(0.8)
     move = found.style_move(painter, "diagonal")
-    moved = encode_pass.MovedCodes(found, 0.0, move, strengths)[:]
+    moved = MovedCodes(found, 0.0, move, strengths)[:]
     whole = latents.map_latents(
         found.latents, found.statistics, painter, style_map="diagonal", strength=0.8
     )
@@ -44,10 +46,10 @@ def test_codes_asked_for_in_parts_are_those_of_the_whole(monkeypatch):
     """Smoothed within shots, across the borders of parts."""
     found = encoded([0.5] * 40)
     found.shots[17:] = 1
-    monkeypatch.setattr(encode_pass, "SMOOTHED_FRAMES", 12)
+    monkeypatch.setattr("cadl.conversion.codes.SMOOTHED_FRAMES", 12)
     painter = latents.statistics_of(RNG.standard_normal((50, 4)), "painting")
     move = found.style_move(painter, "gaussian")
-    codes = encode_pass.MovedCodes(found, 2.0, move, found.strengths(0.7))
+    codes = MovedCodes(found, 2.0, move, found.strengths(0.7))
     smoothed = latents.smooth(found.latents, found.shots, frames=2.0)
     whole = latents.map_latents(
         smoothed, found.statistics, painter, style_map="gaussian", strength=0.7
@@ -58,7 +60,7 @@ def test_codes_asked_for_in_parts_are_those_of_the_whole(monkeypatch):
 
 
 def clip_of(path, start=0.0, length=0.0):
-    source = path if isinstance(path, reader.Video) else reader.probe(path)
+    source = path if isinstance(path, probing.Video) else probing.probe(path)
     return Clip(source, tiles.Crop(), start, length)
 
 
@@ -83,12 +85,10 @@ def rendering_of(part, folder, workers, *, strength=0.0, crf=20, hold_frames=1):
     found = analyse(part, folder / "work")
     geometry = Geometry.of(part.source, part.crop, "source", "none")
     strengths = found.encoded.strengths(strength)
-    codes = encode_pass.MovedCodes(found.encoded, 0.0, lambda own: own, strengths)
+    codes = MovedCodes(found.encoded, 0.0, lambda own: own, strengths)
     painter = FramePainter(Brushwork(geometry, ((Hand(), 1.0),)), unchanged, codes, strengths)
     encoding = Encoding(geometry, "none", crf, "ultrafast")
-    return render_pass.Rendering(
-        part, found.encoded, found.tracks, painter, encoding, hold_frames, workers
-    )
+    return Rendering(part, found.encoded, found.tracks, painter, encoding, hold_frames, workers)
 
 
 def convert_nothing(part, folder, crf=20):
@@ -96,7 +96,7 @@ def convert_nothing(part, folder, crf=20):
     with WorkerPool(2) as workers:
         rendering = rendering_of(part, folder, workers, crf=crf)
         render_pass.write_video(rendering, folder / "out.mp4", folder / "segments", {})
-    return reader.probe(folder / "out.mp4")
+    return probing.probe(folder / "out.mp4")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_colour_bars_come_through_both_passes_as_they_are(tmp_path, ffmpeg, made
     clip = tmp_path / "bars.mp4"
     ffmpeg("-f", "lavfi", "-i", "smptebars=s=320x180:r=24:d=0.5", "-vf", made_as, "-c:v", "libx264",
            "-crf", 4, clip)  # fmt: skip
-    source = reader.probe(clip)
+    source = probing.probe(clip)
     made = convert_nothing(clip_of(source), tmp_path, crf=4)
     before, after = (
         np.stack(list(reader.read_frames(x, crop=tiles.Crop(), size=(320, 180)))).astype(float)
@@ -130,7 +130,7 @@ def late(tmp_path, media, ffmpeg):
     clip = tmp_path / "late.mkv"
     ffmpeg("-itsoffset", 1, "-i", f"file:{media.clip}", "-i", f"file:{media.clip}", "-map", "0:v",
            "-map", "1:a", "-c", "copy", clip)  # fmt: skip
-    return reader.probe(clip)
+    return probing.probe(clip)
 
 
 def test_a_part_of_a_video_that_starts_late_is_cut_by_the_files_clock(late, tmp_path):
@@ -152,7 +152,7 @@ def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
     assert 1.9 < end < 2.1 and abs(last - end) < 0.06
 
 
-@pytest.mark.parametrize("damaged", [encode_pass.OBSERVED, encode_pass.LATENTS])
+@pytest.mark.parametrize("damaged", [passes.OBSERVED, passes.LATENTS])
 @pytest.mark.parametrize("fault", ["cut", "blank", "gone"])
 def test_a_first_pass_that_was_damaged_is_made_again(media, tmp_path, capsys, damaged, fault):
     part = clip_of(media.clip)
@@ -164,7 +164,7 @@ def test_a_first_pass_that_was_damaged_is_made_again(media, tmp_path, capsys, da
         path.write_bytes(whole[:-200] if fault == "cut" else whole[:-200] + bytes(200))
     again = analyse(part, tmp_path).encoded
     said = "is damaged: the first pass is done again" in capsys.readouterr().err
-    assert said == (fault != "gone" or damaged == encode_pass.LATENTS)
+    assert said == (fault != "gone" or damaged == passes.LATENTS)
     np.testing.assert_array_equal(found.times, again.times)
     assert path.read_bytes() == whole
     analyse(part, tmp_path)
@@ -176,7 +176,7 @@ def test_other_frames_in_the_second_pass_than_in_the_first_are_noticed(
     media, tmp_path, monkeypatch, frames, said
 ):
     """Also if they end with a segment."""
-    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 48)
+    monkeypatch.setattr("cadl.conversion.segments.SEGMENT_FRAMES", 48)
     part = clip_of(media.clip)
     read = Clip.read
 
@@ -194,7 +194,7 @@ def test_other_frames_in_the_second_pass_than_in_the_first_are_noticed(
 def test_parts_of_a_first_pass_that_were_damaged_are_made_again(media, tmp_path, fault):
     part = clip_of(media.clip)
     analyse(part, tmp_path)
-    observed = next(tmp_path.rglob(encode_pass.OBSERVED))
+    observed = next(tmp_path.rglob(passes.OBSERVED))
     observed.unlink()
     chunk = observed.with_name("chunk-00000.npy")
     np.save(chunk, np.ones((40, 4), np.float32))
@@ -222,18 +222,18 @@ def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):
 
 def test_a_frame_of_a_few_rows_goes_through(tmp_path, ffmpeg):
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=960x20:r=24:d=0.5", tmp_path / "flat.mp4")
-    source = reader.probe(tmp_path / "flat.mp4")
+    source = probing.probe(tmp_path / "flat.mp4")
     made = convert_nothing(clip_of(source), tmp_path)
     assert len(made.times) == 12 and (made.width, made.height) == (960, 20)
 
 
 def painted(rendering, segments):
-    return {number: frame for number, _, frame in render_pass.paint_frames(rendering, segments)}
+    return {number: frame for number, _, frame in paint_frames(rendering, segments)}
 
 
 def test_a_segment_painted_alone_is_the_same_to_the_bit(media, tmp_path, monkeypatch):
     """The frames that its strokes' looks are averaged over are read again."""
-    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
+    monkeypatch.setattr("cadl.conversion.segments.SEGMENT_FRAMES", 16)
     with WorkerPool(2) as workers:
         rendering = rendering_of(clip_of(media.clip), tmp_path, workers, strength=0.8)
         whole = painted(rendering, [0, 1, 2, 3])
@@ -248,7 +248,7 @@ def test_a_segment_painted_alone_is_the_same_to_the_bit(media, tmp_path, monkeyp
 
 
 def test_held_frames_begin_anew_in_a_shot_and_are_held_into_a_segment(media, tmp_path, monkeypatch):
-    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
+    monkeypatch.setattr("cadl.conversion.segments.SEGMENT_FRAMES", 16)
     with WorkerPool(2) as workers:
         rendering = rendering_of(clip_of(media.clip), tmp_path, workers, strength=1, hold_frames=5)
         assert rendering.encoded.shots.tolist() == [0] * 36 + [1] * 24
@@ -267,8 +267,7 @@ def test_tracks_that_were_interrupted_end_in_the_same_strokes(
 ):
     from cadl.strokes import track_files
 
-    for module, name in ((encode_pass, "TRACK_CHUNK"), (track_files, "CHUNK_FRAMES")):
-        monkeypatch.setattr(module, name, 24)
+    monkeypatch.setattr(track_files, "CHUNK_FRAMES", 24)
     part = clip_of(media.clip)
     whole = analyse(part, tmp_path / "whole").tracks
     read = Clip.read
@@ -309,7 +308,7 @@ def test_flat_areas_have_the_colours_of_their_own_shot(tmp_path, ffmpeg):
     assert 5 <= found.shot_frames[0] < 10 and 15 <= found.shot_frames[1] < 20
     assert found.shot_pictures.shape == (2, 45, 80, 3)
     geometry = Geometry.of(part.source, part.crop, "source", "none")
-    codes = encode_pass.MovedCodes(found, 0.0, lambda own: own, found.strengths(1.0))
+    codes = MovedCodes(found, 0.0, lambda own: own, found.strengths(1.0))
     hand = Hand(kind="flat", colours=6)
     painter = FramePainter(Brushwork(geometry, ((hand, 1.0),)), unchanged, codes, np.ones(20))
     painter = painter.with_palettes(found.shots, found.shot_frames, found.shot_pictures)

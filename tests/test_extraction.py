@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from cadl.dataset import shards, tile_sets
+from cadl.dataset import manifests, shards, tile_sets
 from cadl.video import reader
 
 import numpy as np
@@ -32,15 +32,15 @@ def test_unchanged_sources_are_not_extracted_again(trained, scripts, capsys):
     assert {path: path.stat().st_mtime_ns for path in trained.tiles.glob("*.gz")} == before
 
 
-def test_tiles_of_what_is_gone_are_removed_only_when_told(trained, scripts, tmp_path, capsys):
+def test_tiles_of_what_is_gone_are_removed_only_when_told(trained, tmp_path, capsys):
     for path in trained.tiles.glob("painting-*"):
         shutil.copy(path, tmp_path)
     before = {path.name for path in tmp_path.iterdir()}
     known = {("painting", "night-streets")}
-    scripts.extract_tiles.remove_gone(tmp_path, known, remove=False)
+    manifests.remove_gone(tmp_path, known, remove=False)
     assert "painting übung-2 is gone, its tiles stay" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == before
-    scripts.extract_tiles.remove_gone(tmp_path, known, remove=True)
+    manifests.remove_gone(tmp_path, known, remove=True)
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {name for name in before if "night-streets" in name} and left < before
 

@@ -5,6 +5,8 @@ from cadl import files
 from cadl.images import closeups
 from cadl.strokes import fitting, hands, texture
 from cadl.strokes.hand import Hand
+from cadl.strokes.reading import Reading, read_pictures
+from cadl.strokes.recipes import library
 from cadl.workers import WorkerPool
 
 import cv2
@@ -39,7 +41,7 @@ def painted_by(hand, count=4, first=0):
 
 
 def test_ground_ink_and_directions_are_read_from_the_pictures():
-    found = fitting.read_pictures(painted_by(PENCIL))
+    found = read_pictures(painted_by(PENCIL))
     np.testing.assert_allclose(found.ground, 0.96, atol=0.03)
     for angle in PENCIL.directions:
         assert min(abs(angle - own) for own in found.directions) < 0.1
@@ -76,8 +78,7 @@ def score_all(pictures, recipes):
 @pytest.fixture
 def small_library(monkeypatch):
     """A few recipes in place of all: the same search in a tenth of the time."""
-    recipes = fitting.library
-    monkeypatch.setattr(fitting, "library", lambda reading: recipes(reading)[::7])
+    monkeypatch.setattr(fitting, "library", lambda reading: library(reading)[::7])
 
 
 def test_a_search_never_gets_worse_and_ends(small_library):
@@ -155,7 +156,7 @@ def test_directions_are_read_from_light_to_dark():
                     sheet, *(tuple(map(int, end)) for end in ends), (60, 60, 60), 1, cv2.LINE_AA
                 )
         pictures.append(sheet)
-    found = fitting.read_pictures(pictures).directions
+    found = read_pictures(pictures).directions
     assert len(found) == 4
     for own, wanted in zip((found[0], found[1]), angles, strict=False):
         assert abs(own - wanted) < 0.1
@@ -164,7 +165,7 @@ def test_directions_are_read_from_light_to_dark():
 
 
 def test_every_recipe_of_the_library_is_in_its_ranges_and_has_words():
-    reading = fitting.Reading((0.9, 0.9, 0.9), (0.1, 0.1, 0.1), (0.5, 2.0))
-    for hand in fitting.library(reading):
+    reading = Reading((0.9, 0.9, 0.9), (0.1, 0.1, 0.1), (0.5, 2.0))
+    for hand in library(reading):
         assert Hand.from_json(hand.to_json(), "library") == hand
         assert len(hands.in_words(hand)) > 10 and len(hand.layers()) >= 1

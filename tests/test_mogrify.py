@@ -7,13 +7,13 @@ import subprocess
 import sys
 
 from cadl import files
-from cadl.conversion import encode_pass, render_pass
+from cadl.conversion import encode_pass, passes, render_pass, segments
 from cadl.images import metrics
 from cadl.images.tiles import Crop
 from cadl.networks import saved_models
 from cadl.strokes import hands, track_files
 from cadl.style import embeddings
-from cadl.video import reader
+from cadl.video import probing, reader
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from PIL import Image
 
 def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpeg):
     path = project.out / "my-clip-é-night-streets.mp4"
-    made = reader.probe(path)
+    made = probing.probe(path)
     assert made.rate == RATE and len(made.times) == FRAMES and not made.variable_rate
     assert (made.width, made.height) == (320, 144)
 
@@ -64,10 +64,9 @@ def frame_hashes(ffmpeg, path):
 def test_a_killed_conversion_ends_in_the_same_frames(
     project, scripts, tmp_path, ffmpeg, monkeypatch, capsys
 ):
-    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
-    for module, name in ((encode_pass, "CHUNK_FRAMES"), (encode_pass, "TRACK_CHUNK"),
-                         (track_files, "CHUNK_FRAMES")):  # fmt: skip
-        monkeypatch.setattr(module, name, 24)
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 16)
+    for module in (encode_pass, track_files):
+        monkeypatch.setattr(module, "CHUNK_FRAMES", 24)
     whole = mogrify(project, "--output-size", "tile", out=tmp_path / "whole")
     assert scripts.mogrify_video.main(whole) == 0
     said = capsys.readouterr().out
@@ -77,10 +76,10 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     program = (
         "import sys, os; sys.path.insert(0, sys.argv[1]); import mogrify_video\n"
         "from cadl import files\n"
-        "from cadl.conversion import encode_pass, render_pass\n"
+        "from cadl.conversion import encode_pass, render_pass, segments\n"
         "from cadl.strokes import track_files\n"
-        "render_pass.SEGMENT_FRAMES, encode_pass.CHUNK_FRAMES = 16, 24\n"
-        "encode_pass.TRACK_CHUNK = track_files.CHUNK_FRAMES = 24\n"
+        "segments.SEGMENT_FRAMES, encode_pass.CHUNK_FRAMES = 16, 24\n"
+        "track_files.CHUNK_FRAMES = 24\n"
         "rename = files.Path.replace\n"
         "def kill(self, target):\n"
         "    if target.name.endswith(sys.argv[2]): os.kill(os.getpid(), 9)\n"
@@ -105,7 +104,7 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     assert "first pass was done before" in said
     made, undisturbed = (folder / f"{name}.mp4" for folder in (out, tmp_path / "whole"))
     assert frame_hashes(ffmpeg, made) == frame_hashes(ffmpeg, undisturbed)
-    assert reader.probe(made).width == 320 and reader.probe(made).height == 180
+    assert probing.probe(made).width == 320 and probing.probe(made).height == 180
 
 
 def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
@@ -123,7 +122,7 @@ def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
         assert not list(small.glob("*.mp4")) and not list(small.rglob(".part-*"))
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         assert scripts.mogrify_video.main(mogrify(project, out=small)) == 0
-        assert len(reader.probe(next(small.glob("*.mp4"))).times) == FRAMES
+        assert len(probing.probe(next(small.glob("*.mp4"))).times) == FRAMES
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -131,10 +130,10 @@ def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
 def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, monkeypatch):
     arguments = ("--start-seconds", 0.5, "--length-seconds", 1, "--compare", "side")
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
-    made = reader.probe(tmp_path / "my-clip-é-night-streets.mp4")
+    made = probing.probe(tmp_path / "my-clip-é-night-streets.mp4")
     assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
     assert made.audio_codecs == ("aac",)
-    monkeypatch.setattr(encode_pass, "KEPT_PASSES", 1)
+    monkeypatch.setattr(passes, "KEPT_PASSES", 1)
     again = [*arguments, "--start-seconds", 0, "--replace", "yes"]
     assert scripts.mogrify_video.main(mogrify(project, *again, out=tmp_path)) == 0
     for kind in ("latents", "tracks"):  # those of another part: removed
@@ -146,7 +145,7 @@ NAME = "my-clip-é-night-streets.mp4"
 
 def frames_of(path, **options):
     options = {"crop": Crop(), "size": (320, 144), **options}
-    return np.stack(list(reader.read_frames(reader.probe(path), **options)))
+    return np.stack(list(reader.read_frames(probing.probe(path), **options)))
 
 
 def test_strength_0_gives_the_video_back_and_more_strength_more_of_the_painter(
@@ -170,7 +169,7 @@ def test_strength_0_gives_the_video_back_and_more_strength_more_of_the_painter(
 def test_a_draft_has_the_usual_size_and_every_frame(project, scripts, tmp_path):
     arguments = ("--quality", "draft")
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
-    made = reader.probe(tmp_path / NAME)
+    made = probing.probe(tmp_path / NAME)
     assert (made.width, made.height, len(made.times)) == (320, 144, FRAMES)
     draft, full = (frames_of(folder / NAME).astype(float) for folder in (tmp_path, project.out))
     fine = [np.abs(np.diff(x, axis=2)).mean() for x in (draft, full)]
@@ -215,7 +214,7 @@ def test_a_picture_becomes_a_picture_of_its_size(project, scripts, tmp_path, cap
 def test_a_killed_process_costs_no_frame_that_was_made(
     project, scripts, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(render_pass, "SEGMENT_FRAMES", 16)
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 16)
     paint_frames = render_pass.paint_frames
 
     def disturbed(rendering, segments):
@@ -262,7 +261,7 @@ def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
                  "--strength", 0.5]  # fmt: skip
     assert scripts.mogrify_video.main(list(map(str, arguments))) == 0
     made = next((tmp_path / "out").glob("*.mp4"))
-    assert reader.probe(made).audio_codecs == () and len(reader.probe(made).times) == FRAMES
+    assert probing.probe(made).audio_codecs == () and len(probing.probe(made).times) == FRAMES
 
 
 def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):

@@ -1,11 +1,14 @@
-"""Which room of cadl/ may import which, and who may import TensorFlow, Keras and ffmpeg."""
+"""Which room of cadl/ may import which, who may import TensorFlow, Keras and ffmpeg; and sizes."""
 
 import ast
 from pathlib import Path
 
 import pytest
 
-CADL = Path(__file__).resolve().parent.parent / "cadl"
+ROOT = Path(__file__).resolve().parent.parent
+CADL = ROOT / "cadl"
+PRODUCT = [*sorted(ROOT.glob("*.py")), *sorted(CADL.rglob("*.py"))]
+MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_ARGUMENTS = 300, 60, 7
 ROOMS = {
     "": "",  # settings, console, files, workers, _startup
     "images": "",
@@ -53,3 +56,17 @@ def test_a_room_is_opened_by_one_line_that_imports_nothing():
     for room in ROOMS.keys() - {""}:
         lines = (CADL / room / "__init__.py").read_text(encoding="utf-8").splitlines()
         assert len(lines) == 1 and lines[0].startswith('"""') and lines[0].endswith('."""')
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_module_and_no_function_is_long(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MOST_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = node.end_lineno - node.lineno + 1
+            assert lines <= MOST_LINES_OF_A_FUNCTION, f"{node.name} has {lines} lines"
+            own = node.args
+            given = [*own.posonlyargs, *own.args, own.vararg, *own.kwonlyargs, own.kwarg]
+            count = len(given) - given.count(None)
+            assert count <= MOST_ARGUMENTS, f"{node.name} has {count} arguments"

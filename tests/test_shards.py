@@ -1,5 +1,6 @@
 import gzip
 
+from cadl import files
 from cadl.dataset import shards, tile_sets
 from cadl.images import tiles
 
@@ -127,9 +128,9 @@ def test_a_wrong_record_is_named(tmp_path, changes, message):
 
 
 def test_source_names_are_lower_case_with_dashes():
-    assert shards.source_name("Van Gogh_1889") == "van-gogh-1889"
-    assert shards.source_name("-My Clip é") == "my-clip-é"
-    assert shards.source_name("...") == "unnamed"
+    assert files.source_name("Van Gogh_1889") == "van-gogh-1889"
+    assert files.source_name("-My Clip é") == "my-clip-é"
+    assert files.source_name("...") == "unnamed"
 
 
 @pytest.fixture(scope="module")

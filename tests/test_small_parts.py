@@ -9,7 +9,7 @@ from cadl import console, files
 from cadl.conversion import clip
 from cadl.images import gallery
 from cadl.images.tiles import Crop
-from cadl.video import reader
+from cadl.video import probing
 from data import make_samples
 
 import numpy as np
@@ -114,7 +114,7 @@ def test_a_contact_sheet_shows_tiles_as_they_are():
 
 
 def source_video(width, height, aspect=1):
-    return reader.Video(
+    return probing.Video(
         "x", width, height, aspect, 24, False, np.arange(4) / 24, (), (), None
     )  # fmt: skip
 

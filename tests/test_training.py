@@ -16,6 +16,7 @@ from cadl.networks import vae
 from cadl.training import adversarial, checkpoints, optimizer
 from cadl.training.progress import is_preview_step
 from cadl.training.run import MAX_FALLBACKS, Run
+from cadl.training.run_record import make_record
 
 import keras
 import numpy as np
@@ -30,7 +31,7 @@ def open_run(folder, value=0.0, **changes):
     folder.mkdir(exist_ok=True)
     weight = tf.Variable(value)
     options = {"script": "train_vae.py", "architecture": {"codes": 512}, **changes}
-    run = Run(folder, settings=SETTINGS, tracked={"weight": weight}, **options)
+    run = Run(folder, make_record(settings=SETTINGS, **options), tracked={"weight": weight})
     run.begin()
     return run, weight
 

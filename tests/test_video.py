@@ -3,7 +3,7 @@ from pathlib import Path
 
 from cadl.images import metrics, tiles
 from cadl.images.tiles import Crop
-from cadl.video import reader, writer
+from cadl.video import probing, reader, writer
 from cadl.video.shots import ShotFinder
 
 import numpy as np
@@ -13,7 +13,7 @@ from conftest import FRAMES, RATE, make_clip
 
 @pytest.fixture(scope="module")
 def clip(media):
-    return reader.probe(media.clip)
+    return probing.probe(media.clip)
 
 
 def read_all(source, **options):
@@ -43,7 +43,7 @@ def test_reading_starts_at_the_frame_of_a_time(clip):
 
 
 def test_borders_and_the_cut_are_found(clip):
-    assert reader.find_crop(clip) == Crop(16, 0, 16, 0)
+    assert probing.find_crop(clip) == Crop(16, 0, 16, 0)
     finder = ShotFinder()
     frames, _ = read_all(clip)
     shots = [finder.add(frame) for frame in frames]
@@ -55,10 +55,12 @@ def test_frames_keep_their_colours(tmp_path):
     frame = colours.astype(np.uint8).repeat(64, 0)[None].repeat(64, 0)
     path = tmp_path / "bars.mp4"
     size = (320, 64)
-    with writer.FrameWriter(path, rate=Fraction(25), size=size, output_size=size, crf=1) as film:
+    with writer.FrameWriter(
+        path, rate=Fraction(25), size=size, output_size=size, quality=writer.Quality(crf=1)
+    ) as film:
         for _ in range(5):
             film.write(frame)
-    back, _ = read_all(reader.probe(path))
+    back, _ = read_all(probing.probe(path))
     middles = back[2][32, 32::64].astype(int)
     assert np.abs(middles - colours).max() <= 4
 
@@ -74,10 +76,14 @@ def test_frames_beside_a_cut_are_as_good_as_others(tmp_path):
     path = tmp_path / "cut.mp4"
     size = (320, 176)
     with writer.FrameWriter(
-        path, rate=Fraction(25), size=size, output_size=size, preset="superfast"
+        path,
+        rate=Fraction(25),
+        size=size,
+        output_size=size,
+        quality=writer.Quality(preset="superfast"),
     ) as film:
         film.write(frames)
-    back, _ = read_all(reader.probe(path))
+    back, _ = read_all(probing.probe(path))
     found = metrics.psnr(tiles.to_float(frames), tiles.to_float(np.stack(back)))
     assert found.shape == (34,)
     assert found[15:19].min() > np.median(found) - 2
@@ -91,7 +97,7 @@ def test_variable_times_are_kept(tmp_path):
         path, rate=Fraction(25), size=(64, 64), output_size=(64, 64), times=times
     ) as film:
         film.write(frames)
-    source = reader.probe(path)
+    source = probing.probe(path)
     assert source.variable_rate
     _, found = read_all(source)
     np.testing.assert_allclose(found, times, atol=1e-4)
@@ -111,7 +117,7 @@ def test_variable_times_are_kept_over_long_segments(tmp_path):
             film.write(np.full((last - first, 64, 64, 3), 90, np.uint8))
     joined = tmp_path / "joined.mp4"
     writer.join_segments(segments, joined, durations=durations)
-    _, found = read_all(reader.probe(joined))
+    _, found = read_all(probing.probe(joined))
     np.testing.assert_allclose(found, times, atol=1e-4)
 
 
@@ -127,7 +133,7 @@ def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(tmp_path, cl
     durations = [float(n / RATE) for n in (25, 25, FRAMES - 50)]
     joined = tmp_path / "it's joined.mp4"
     assert writer.join_segments(segments, joined, durations=durations, sound=clip) == "aac copied"
-    found = reader.probe(joined)
+    found = probing.probe(joined)
     assert found.rate == RATE and len(found.times) == FRAMES and not found.variable_rate
 
     def sound(path):
@@ -170,13 +176,13 @@ def variants(tmp_path_factory, ffmpeg):
 
 
 def test_a_rotated_video_is_read_upright(variants):
-    source = reader.probe(variants / "rotated.mp4")
+    source = probing.probe(variants / "rotated.mp4")
     assert (source.width, source.height) == (176, 320)
     assert read_all(source)[0].shape == (24, 320, 176, 3)
 
 
 def test_wide_pixels_are_shown_wide(variants):
-    source = reader.probe(variants / "wide-pixels.mp4")
+    source = probing.probe(variants / "wide-pixels.mp4")
     assert source.pixel_aspect == 2 and source.display_size(Crop()) == (640, 176)
     left, rows = source.cover_crop(Crop()).size(320, 176)
     assert abs(2 * left / rows - 16 / 9) < 0.02
@@ -199,7 +205,7 @@ def test_hdr_is_brought_to_a_plausible_brightness(tmp_path, ffmpeg, transfer, gr
         "yuv420p10le", "-x264-params",
         f"transfer={transfer}:colorprim=bt2020:colormatrix=bt2020nc", path,
     )  # fmt: skip
-    source = reader.probe(path)
+    source = probing.probe(path)
     frame = next(reader.read_frames(source, crop=Crop(), size=(64, 36)))
     assert any("tonemap" in part for part in source.filters)
     assert low < frame.mean() < high and np.ptp(frame.mean((0, 1))) < 4  # grey stays grey
@@ -207,13 +213,13 @@ def test_hdr_is_brought_to_a_plausible_brightness(tmp_path, ffmpeg, transfer, gr
 
 @pytest.mark.parametrize("name", ["silent.mp4", "ten-bit.mkv", "yuv444.mkv", "interlaced.mkv"])
 def test_awkward_videos_give_all_their_frames(variants, name):
-    source = reader.probe(variants / name)
+    source = probing.probe(variants / name)
     frames, _ = read_all(source, size=(tiles.WIDTH, tiles.HEIGHT))
     assert len(frames) == 24 and frames.std() > 20 and source.audio_codecs == ()
 
 
 def test_frames_without_presentation_times_are_timed(variants):
-    source = reader.probe(variants / "b-frames.avi")
+    source = probing.probe(variants / "b-frames.avi")
     frames, times = read_all(source)
     assert source.rate == 25 and not source.variable_rate
     assert len(source.times) == len(frames) == len(times)
@@ -234,7 +240,7 @@ def first_times(ffmpeg, path):
 
 
 def test_sound_keeps_its_distance_to_the_picture(variants, tmp_path, ffmpeg):
-    source = reader.probe(variants / "late-sound.ts")
+    source = probing.probe(variants / "late-sound.ts")
     segment = tmp_path / "segment-00000.mp4"
     with writer.FrameWriter(
         segment, rate=source.rate, size=(320, 176), output_size=(320, 176)
@@ -250,17 +256,17 @@ def test_sound_keeps_its_distance_to_the_picture(variants, tmp_path, ffmpeg):
 
 
 def test_odd_sizes_become_even(variants):
-    source = reader.probe(variants / "odd.mkv")
+    source = probing.probe(variants / "odd.mkv")
     assert (source.width, source.height) == (161, 121)
     assert source.display_size(Crop()) == (160, 120)
 
 
 def test_all_tracks_are_counted(variants):
-    assert reader.probe(variants / "two-tracks.mkv").audio_codecs == ("aac", "aac")
+    assert probing.probe(variants / "two-tracks.mkv").audio_codecs == ("aac", "aac")
 
 
 def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
-    source = reader.probe(variants / "pcm.mkv")
+    source = probing.probe(variants / "pcm.mkv")
     segment = tmp_path / "segment-00000.mp4"
     with writer.FrameWriter(
         segment, rate=source.rate, size=(320, 176), output_size=(320, 176)
@@ -269,7 +275,7 @@ def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
     target = tmp_path / "out.mp4"
     said = writer.join_segments([segment], target, durations=[24 / float(RATE)], sound=source)
     assert said == "pcm_s16le re-encoded to AAC"
-    assert reader.probe(target).audio_codecs == ("aac",)
+    assert probing.probe(target).audio_codecs == ("aac",)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +289,7 @@ def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
 )
 def test_what_is_no_video_is_refused_in_one_line(variants, name, reason):
     with pytest.raises(ValueError, match=reason) as error:
-        reader.probe(variants / name)
+        probing.probe(variants / name)
     assert "\n" not in str(error.value) and name in str(error.value)
 
 
@@ -291,15 +297,15 @@ def test_a_file_that_was_half_downloaded_is_told_of(tmp_path, ffmpeg, capsys):
     whole, half = tmp_path / "whole.mp4", tmp_path / "half.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=20", "-movflags", "+faststart", whole)
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert reader.probe(whole).seconds == pytest.approx(20)
+    assert probing.probe(whole).seconds == pytest.approx(20)
     assert not capsys.readouterr().err
-    assert reader.probe(half).seconds < 15
+    assert probing.probe(half).seconds < 15
     assert "by its header it lasts 20.0 s: is it whole?" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.mp4"):
-        reader.probe(tmp_path / "gone.mp4")
+        probing.probe(tmp_path / "gone.mp4")
 
 
 def test_prefetch_keeps_order_and_passes_errors_on():
@@ -362,17 +368,17 @@ def test_real_awkward_files(name):
     path, expected = SHARED / "nasty" / name, EXPECTED[name]
     if isinstance(expected, str):
         with pytest.raises(ValueError, match=expected):
-            list(reader.read_frames(reader.probe(path), crop=Crop(), size=(320, 180)))
+            list(reader.read_frames(probing.probe(path), crop=Crop(), size=(320, 180)))
         return
-    source = reader.probe(path)
+    source = probing.probe(path)
     count = sum(1 for _ in reader.read_frames(source, crop=Crop(), size=(320, 180)))
     assert (source.width, source.height, count) == expected
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data with real videos")
 def test_the_borders_of_a_real_trailer_are_exact():
-    source = reader.probe(SHARED / "videos" / "sintel-trailer-720p.mp4")
-    assert str(reader.find_crop(source)) == "88:0:88:0"
+    source = probing.probe(SHARED / "videos" / "sintel-trailer-720p.mp4")
+    assert str(probing.find_crop(source)) == "88:0:88:0"
 
 
 def test_no_ffmpeg_is_left_running(clip):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cadl.images import tiles
 from cadl.strokes.hand import TRACKED
-from cadl.video import reader, writer
+from cadl.video import probing, reader, writer
 
 import cv2
 import numpy as np
@@ -38,7 +38,7 @@ class Geometry:
     @classmethod
     def of(
         cls,
-        source: reader.Video,
+        source: probing.Video,
         crop: tiles.Crop,
         size: str | tuple[int, int],
         compare: str,
@@ -113,7 +113,8 @@ class Encoding:
         width, height = self.geometry.picture_size
         return writer.FrameWriter(
             path, rate=rate, size=(width * (1 + (self.compare == "side")), height),
-            output_size=self.geometry.output_size, crf=self.crf, preset=self.preset, times=times,
+            output_size=self.geometry.output_size, quality=writer.Quality(self.crf, self.preset),
+            times=times,
         )  # fmt: skip
 
     def compose(self, original: np.ndarray, painted: np.ndarray) -> np.ndarray:
@@ -138,7 +139,7 @@ class Clip:
         length_seconds: how much to convert; 0 is all.
     """
 
-    source: reader.Video
+    source: probing.Video
     crop: tiles.Crop
     start_seconds: float
     length_seconds: float

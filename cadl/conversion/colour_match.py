@@ -8,7 +8,7 @@ import dataclasses
 
 from cadl.conversion.clip import resize
 from cadl.conversion.frame_painter import FramePainter
-from cadl.conversion.render_pass import Rendering, paint_alone
+from cadl.conversion.rendering import Rendering, paint_alone
 from cadl.images.colours import Colours
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes.track_files import read_tracks

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cadl.conversion import every_second
 from cadl.conversion.clip import Geometry, resize
-from cadl.conversion.encode_pass import MovedCodes
+from cadl.conversion.codes import MovedCodes
 from cadl.images.colours import Colours, map_between
 from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.flat import draw_areas, find_palette

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import math
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,12 +42,6 @@ class Tile:
     seconds: float
     shot: int
     path: str
-
-
-def source_name(name: str) -> str:
-    """Turns a folder's or file's name into a source's: lower case, dashes for the rest."""
-    name = unicodedata.normalize("NFC", name).lower()
-    return re.sub(r"[\W_]+", "-", name).strip("-") or "unnamed"
 
 
 class ShardWriter:

@@ -11,7 +11,9 @@ Endpoints, each for any batch size:
 """
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cadl import _startup, files  # noqa: F401
 from cadl.images import tiles
@@ -19,6 +21,7 @@ from cadl.networks import vae
 from cadl.networks.colour_transfer import frame_change
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 FORMAT = 7  # of the SavedModels; more when endpoints change
@@ -107,6 +110,41 @@ def save_graph(graph: tf.Module, folder: Path, about: dict) -> None:
         replace_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The SavedModels that convert a video, as functions from and to NumPy arrays.
+
+    Attributes:
+        vae: SavedModel, kept alive.
+        stylizer: the same.
+    """
+
+    vae: Any
+    stylizer: Any
+
+    def encode(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns the latents of tiles: uint8 [N, 180, 320, 3] -> float32 [N, 512]."""
+        return np.asarray(self.vae.encode(pixels)["z_mean"])
+
+    def change(self, codes: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Says how frames are moved.
+
+        Args:
+            codes: mapped, float32 [N, 512].
+            own: before they were mapped, the same.
+
+        Returns:
+            Offsets, float32 [N, 45, 80, 3], and matrices, float32 [N, 3, 3].
+        """
+        changed = self.stylizer.change(codes, own)
+        return np.asarray(changed["offset"]), np.asarray(changed["matrix"])
+
+    def warm_up(self) -> None:
+        """Moves an empty frame: at its first call TensorFlow prepares the graph for two seconds."""
+        codes = np.zeros((1, vae.CODES), np.float32)
+        self.stylizer.change(codes, codes)
 
 
 def replace_folder(new: Path, folder: Path) -> None:

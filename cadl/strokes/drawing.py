@@ -4,6 +4,7 @@ A frame is drawn from what is known of its strokes alone. Each stroke has a colo
 when all are laid, the heights are lit from the top left.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,12 +93,14 @@ def draw_strokes(
             strength=strength, share=share, furrows=furrows, scale=2 * scale,
         )  # fmt: skip
         return cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
+    if not furrows:
+        hand = dataclasses.replace(hand, bristles=0.0)
     canvas = _lay_ground(canvas, hand, strength * share)
     board = np.empty((height, width, 4), np.uint8)
     ground = np.full((height, width), 128, np.uint8)
     cv2.mixChannels([canvas, ground], [board], [0, 0, 1, 1, 2, 2, 3, 3])
     for number, (layer, own) in enumerate(zip(layers, strokes, strict=True)):
-        _draw_layer(board, layer, own.some(share), hand, number, strength, scale, furrows)
+        _draw_layer(board, layer, own.some(share), hand, number, strength, scale)
     if hand.soft > 0:
         radius = hand.soft * strength * scale * TRACKED / CANVAS
         cv2.GaussianBlur(board, (0, 0), max(0.1, radius), dst=board)
@@ -113,7 +116,7 @@ def _lay_ground(canvas: np.ndarray, hand: Hand, strength: float) -> np.ndarray:
     return cv2.addWeighted(ground, share, canvas, 1 - share, 0)
 
 
-def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength, scale, furrows):
+def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength, scale):
     chance = CHANCES[(own.identities + 389 * number) % len(CHANCES)]
     grown = own.growth * np.sqrt(np.float32(strength))
     if layer.tones:
@@ -128,7 +131,7 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     if not len(kept):
         return
     geometry = _geometry(layer, own, hand, chance, kept, grown)
-    polygons, lines = _outlines(geometry, hand, scale, furrows and number < 3)
+    polygons, lines = _outlines(geometry, hand, scale, number < 3)
     base = own.looks.colours[kept]
     if layer.tones:
         base = hand.tint * base + (1 - hand.tint) * np.array(hand.ink, np.float32)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from cadl import files
+from cadl import console, files
 from cadl.images import closeups
 from cadl.strokes import fitting
 from cadl.strokes.hand import Hand
@@ -112,6 +112,23 @@ def load_hand(path: Path) -> Hand:
     if not isinstance(values, dict):
         raise ValueError(f"{path} is not a hand")
     return Hand.from_json({k: v for k, v in values.items() if k != ABOUT}, str(path))
+
+
+def fit_to_picture(path: Path, steps: int, folder: Path, workers: WorkerPool) -> Hand:
+    """Returns the hand of a single picture, fitted by so many evaluations; it is kept."""
+    own = closeups.of_picture(path)
+    name = files.source_name(path.stem)
+    kept = folder / f"{name}.json"
+    with files.only_one(folder / name):
+        if not is_fitted(own, steps, folder, name):
+            with console.progress(total=steps, unit="recipe", label=f"hand of {name}") as bar:
+                for best in fit_hand(own, steps, folder, name, workers):
+                    bar.update(min(best.evaluations, steps) - bar.n)
+            if remark := closeups.remarks(own):
+                console.warn(f"{path}: {remark}: do not trust its hand too far")
+        hand = load_hand(kept)
+    console.say(f"hand of {name}: {in_words(hand)} ({kept})")
+    return hand
 
 
 def in_words(hand: Hand) -> str:

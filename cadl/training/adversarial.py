@@ -4,6 +4,7 @@ from cadl import _startup, console  # noqa: F401
 from cadl.networks import discriminator
 from cadl.training import optimizer
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -93,3 +94,50 @@ class Rival(tf.Module):
         if self.right < RIGHT_ENOUGH and self.weight < 1:
             self.weight.assign(tf.minimum(1.0, RECOVERY * self.weight))
         return None
+
+
+def make_opposition(opponent: Rival, model: keras.Model):
+    """Returns the function that lets the discriminator learn, and the decoder learn from it.
+
+    Its gradient goes to the decoder alone, in proportion to the pixels' own (Larsen et al. 2016,
+    arXiv 1512.09300, alg. 1; balanced as by Esser et al. 2021, arXiv 2012.09841, eq. 7, but at the
+    picture).
+
+    Args:
+        opponent: the discriminator in training.
+        model: the VAE.
+    """
+    features = discriminator.features_of(opponent.discriminator)
+    decoder = model.decoder.trainable_variables
+
+    def complain(tiles_in: tf.Tensor, reconstruction: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        wanted = tf.stop_gradient(features([tiles_in, numbers]))
+        with tf.GradientTape() as tape:
+            tape.watch(reconstruction)
+            unlike = tf.reduce_mean(tf.abs(features([reconstruction, numbers]) - wanted))
+            scores = opponent.discriminator([reconstruction, numbers])
+            loss = unlike + discriminator.generator_loss(scores, tf.ones_like(scores[:, 0, 0, 0]))
+        return tape.gradient(loss, reconstruction)
+
+    def oppose(tape, tiles_in, reconstruction, norm, share) -> tuple[dict, dict]:
+        """Makes one step of the discriminator, and says how the decoder should follow it.
+
+        Args:
+            tape: persistent, of the reconstruction.
+            tiles_in: float32 [N, 180, 320, 3] in [0, 1].
+            reconstruction: the same, not clipped.
+            norm: float32 [], what the gradient at the reconstruction is scaled to.
+            share: float32 [], of the batch that this replica has.
+
+        Returns:
+            Gradients of the decoder's variables by their ids, and terms to log.
+        """
+        numbers = tf.zeros(tf.shape(tiles_in)[:1], tf.int32)
+        complaint = complain(tiles_in, reconstruction, numbers)
+        complaint *= norm / (tf.norm(complaint) + 1e-12)
+        gradients = tape.gradient(reconstruction, decoder, output_gradients=complaint)
+        told = opponent.learn(tiles_in, reconstruction, numbers, share)
+        ids = map(id, decoder)
+        return dict(zip(ids, gradients, strict=True)), told
+
+    return oppose

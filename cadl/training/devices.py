@@ -83,6 +83,14 @@ def precision(*, mixed: bool) -> Iterator[None]:
         keras.mixed_precision.set_dtype_policy(before)
 
 
+def sum_terms(strategy: tf.distribute.Strategy, terms: dict) -> dict[str, tf.Tensor]:
+    """Adds up each term of a step over all devices."""
+    return {
+        name: strategy.reduce(tf.distribute.ReduceOp.SUM, term, axis=None)
+        for name, term in terms.items()
+    }
+
+
 @contextlib.contextmanager
 def enough_memory(batch_size: int) -> Iterator[None]:
     """Turns TensorFlow's report of exhausted memory into one line with the batch to try.

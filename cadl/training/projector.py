@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from cadl import files
+from cadl import _startup, files  # noqa: F401
 from cadl.dataset import tile_sets
+from cadl.training import checkpoints
 
+import keras
 import numpy as np
 from PIL import Image
 
@@ -18,6 +20,19 @@ CONFIG_TEXT = """embeddings {
   sprite { image_path: "projector/tiles.png" single_image_dim: %d single_image_dim: %d }
 }
 """
+
+
+def show_codes(run: Path, tile_set: tile_sets.TileSet, model: keras.Model) -> None:
+    """Encodes some of all tiles, and writes what TensorBoard's projector shows of them.
+
+    Args:
+        run: the run directory.
+        tile_set: all tiles.
+        model: the VAE.
+    """
+    chosen = tile_set.select(tile_sets.spread(np.arange(len(tile_set)), MAX_TILES))
+    codes = checkpoints.encode_tiles(model, chosen.pixels, "projector")
+    write_projector(run, chosen, codes)
 
 
 def write_projector(run: Path, tile_set: tile_sets.TileSet, codes: np.ndarray) -> None:

@@ -131,3 +131,21 @@ def cut(pictures: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
     top, left = corner[0, 0], corner[0, 1]
     window = pictures[:, top : top + CROP_HEIGHT, left : left + CROP_WIDTH]
     return tf.ensure_shape(window, (None, CROP_HEIGHT, CROP_WIDTH, pictures.shape[-1]))
+
+
+def restore(model: refiner.Refining, given: RefinerInputs) -> tuple:
+    """Restores the tiles, and those that are seen again, shifted.
+
+    Returns:
+        The tiles, restored; their detail code; the shifted ones, restored. Without a detail code
+        the latter two are None.
+    """
+    if not model.detail_encoder:
+        return model.restore(given.pictures), None, None
+    count, count_shifted = tf.shape(given.targets)[0], tf.shape(given.shifted)[0]
+    codes = model.detail_encoder(tf.concat([given.grained, given.shifted], 0))
+    detail, shifted = tf.split(codes, [count, count_shifted])
+    noisy = tf.concat([detail + given.noise, shifted + given.noise[:count_shifted]], 0)
+    restored = model.restore(given.thumbnails, noisy)
+    restored, shifted = tf.split(restored, [count, count_shifted])
+    return restored, detail, shifted

@@ -13,10 +13,10 @@ from typing import Any
 
 from cadl import _startup, console, files  # noqa: F401
 from cadl.dataset import shards
-from cadl.settings import to_json
 from cadl.training import devices, optimizer
 from cadl.training.checkpoints import BEST, best_measure, restore_newest
 from cadl.training.progress import Progress
+from cadl.training.run_record import check_folder
 
 import keras
 import tensorflow as tf
@@ -24,7 +24,6 @@ import tensorflow as tf
 BAD_STEPS_IN_A_ROW = 5  # then the run goes back to its newest checkpoint
 MAX_FALLBACKS = 4  # without a good step between; then the run gives up
 CHECKPOINTS_KEPT = 3
-FIXED = ("seed", "validation_fraction")  # settings that say which tiles are held out
 
 
 class Run:
@@ -35,30 +34,25 @@ class Run:
         progress: what it shows of itself.
         rate_factor: float32 variable, what the learning rate is to be multiplied by.
         resumed: path of the checkpoint gone on from, None for a new run.
+        notes_before: what settings.json said beside the settings.
         stopping: the loop should end after this step.
     """
 
     def __init__(
         self,
         folder: Path,
+        record: dict[str, Any],
         *,
-        script: str,
-        settings: SimpleNamespace,
-        architecture: dict[str, Any],
         tracked: dict[str, Any],
         added: dict[str, Any] | None = None,
-        notes: dict[str, Any] | None = None,
     ):
         """Opens or begins a run and goes on from its newest readable checkpoint.
 
         Args:
             folder: the run directory.
-            script: who may write it.
-            settings: saved beside the checkpoints.
-            architecture: what must be the same for checkpoints to fit.
+            record: by `run_record.make_record`, saved beside the checkpoints.
             tracked: models and optimizers that a checkpoint holds, by name.
             added: those that a run may get later: a checkpoint without them leaves them new.
-            notes: what else settings.json should say; what it said is kept in `notes_before`.
 
         Raises:
             ValueError: the folder holds another architecture, another script's run or something
@@ -73,14 +67,8 @@ class Run:
         self._fallbacks = tf.Variable(0, dtype=tf.int64, trainable=False, name="fallbacks")
         self._fallbacks_in_a_row = 0
         self._best = -math.inf
-        self._record: dict[str, Any] = {
-            "script": script,
-            "architecture": architecture,
-            "notes": notes or {},
-            "settings": to_json(settings),
-            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-        }
-        self.notes_before = self._check_folder(script, architecture)
+        self._record = record
+        self.notes_before = check_folder(folder, record)
         self._tracked, self._added = tracked, added or {}
         self._held = {
             "step": self.step,
@@ -259,27 +247,6 @@ class Run:
 
     def _write_settings(self) -> None:
         files.write_sealed(self.folder / "settings.json", self._record)
-
-    def _check_folder(self, script: str, architecture: dict[str, Any]) -> dict[str, Any]:
-        path = self.folder / "settings.json"
-        if not path.exists():
-            entries = self.folder.iterdir() if devices.is_chief() else ()
-            if any(not entry.name.startswith(".") for entry in entries):
-                raise ValueError(
-                    f"{self.folder} is not empty and not a run of {script}: give --run"
-                )
-            return {}
-        previous = files.read_sealed(path)
-        if previous.get("script") != script:
-            raise ValueError(f"{self.folder} is a run of {previous.get('script')}: give --run")
-        own = self._record["settings"]
-        wanted = {**architecture, **{name: own[name] for name in FIXED if name in own}}
-        there = {**previous["settings"], **previous["architecture"]}
-        for name, value in wanted.items():
-            if there.get(name) != value:
-                fix = "give another --run" + (", or set it back" if name in own else "")
-                raise ValueError(f"{self.folder} has {name} {there.get(name)}, not {value}: {fix}")
-        return previous.get("notes", {})
 
 
 def one_writer(folder: Path) -> contextlib.AbstractContextManager:

@@ -6,10 +6,10 @@ import math
 import subprocess
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cadl.video import ffmpeg
-from cadl.video.reader import Video
+from cadl.video.probing import Video
 
 import numpy as np
 
@@ -17,6 +17,23 @@ MP4_AUDIO_CODECS = frozenset("aac mp3 ac3 eac3 opus alac".split())
 VARIABLE_TIMESCALE = 90_000
 # Looking ahead for cuts and B frames gains little on painted pictures (`bench_encoding`).
 LEANER = {"superfast": "b-adapt=0:scenecut=0"}
+
+
+class Quality(NamedTuple):
+    """How frames are encoded.
+
+    Attributes:
+        crf: constant rate factor of x264, 0 lossless to 51.
+        preset: x264's speed.
+        lean: let presets that are to be fast be LEANER.
+    """
+
+    crf: int = 20
+    preset: str = "veryfast"
+    lean: bool = True
+
+
+USUAL = Quality()
 
 
 class FrameWriter:
@@ -27,9 +44,7 @@ class FrameWriter:
         rate: frames a second, exact.
         size: width and height of the frames given.
         output_size: width and height of the video, even; ffmpeg scales by Lanczos.
-        crf: constant rate factor of x264, 0 lossless to 51.
-        preset: x264's speed.
-        lean: let presets that are to be fast be LEANER.
+        quality: how they are encoded.
         times: where frames are not evenly spaced, the seconds of each from the first.
 
     Raises:
@@ -43,12 +58,11 @@ class FrameWriter:
         rate: Fraction,
         size: tuple[int, int],
         output_size: tuple[int, int],
-        crf: int = 20,
-        preset: str = "veryfast",
-        lean: bool = True,
+        quality: Quality = USUAL,
         times: np.ndarray | None = None,
     ):
         """Remembers what to write; ffmpeg starts with the block."""
+        crf, preset, lean = quality
         timescale = rate.numerator * max(1, math.ceil(10_000 / rate.numerator))
         stamp = ""
         if times is not None:
@@ -136,13 +150,28 @@ def join_segments(
         *("-f", "concat", "-i", ffmpeg.url(listing)),
     ]
     ending = ["-c:v", "copy", "-movflags", "+faststart", "-f", "mp4", "-y", ffmpeg.url(output)]
-    # Reading the source's picture too keeps the start of both in formats whose clock may jump.
-    listening = ["-map", "1:V:0", "-c", "copy", "-f", "null", "-"]
     if sound is None or not sound.audio_codecs:
         ffmpeg.run([*picture, "-map", "0:v:0", *ending], output)
         return "no sound in the source"
     cut = [*(["-ss", f"{sound_start:.6f}"] if sound_start else [])]
     cut += [*(["-t", f"{sound_seconds:.6f}"] if sound_seconds is not None else [])]
+    return _join_with_sound(picture, cut, ending, sound, output)
+
+
+def _join_with_sound(
+    picture: list[str], cut: list[str], ending: list[str], sound: Video, output: Path
+) -> str:
+    """Runs ffmpeg until a way to add the sound works; returns in words which one did.
+
+    Args:
+        picture: the beginning of the command, up to the picture's input.
+        cut: options of the sound's input.
+        ending: the rest of the command: codec and container of the picture, and `output`.
+        sound: the video whose audio tracks are added.
+        output: the mp4.
+    """
+    # Reading the source's picture too keeps the start of both in formats whose clock may jump.
+    listening = ["-map", "1:V:0", "-c", "copy", "-f", "null", "-"]
     tracks = [*cut, *ffmpeg.input_of(sound.path), "-map", "0:v:0", "-map", "1:a"]
     attempts = [
         ("re-encoded to AAC", ["-c:a", "aac", "-b:a", "192k"]),

@@ -1,0 +1,108 @@
+"""The codes of a video's frames: as pass 1 found them, and smoothed and moved to a painter's."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cadl.style import latents
+from cadl.style.latents import Statistics
+
+import numpy as np
+
+SMOOTHED_FRAMES = 256  # at a time: what lies around them is smoothed too, and thrown away
+DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What pass 1 found.
+
+    Attributes:
+        latents: float32 [N, codes], posterior means of all frames; a file that is read when needed.
+        shots: int [N], number of each frame's shot.
+        times: float64 [N], seconds of each frame.
+        light: float32 [N], mean luminance of each frame in [0, 1].
+        samples: uint8 [n, h, w, 3], a few frames as they were tracked, for pictures.
+        sample_indices: int [n], which frames they are.
+        shot_pictures: uint8 [shots, h, w, 3], small, of one frame of each shot.
+        shot_frames: int [shots], which frames they are.
+    """
+
+    latents: np.ndarray
+    shots: np.ndarray
+    times: np.ndarray
+    light: np.ndarray
+    samples: np.ndarray
+    sample_indices: np.ndarray
+    shot_pictures: np.ndarray
+    shot_frames: np.ndarray
+
+    @functools.cached_property
+    def statistics(self) -> Statistics:
+        """The moments of the whole video's latents."""
+        return latents.statistics_of(self.latents, "video")
+
+    def style_move(self, painter: Statistics, style_map: str) -> Callable:
+        """Returns the function that moves this video's latents all the way to a painter's.
+
+        Args:
+            painter: the goal.
+            style_map: as STYLE_MAP.
+        """
+        return latents.style_move(self.statistics, painter, style_map)
+
+    def strengths(self, strength: float) -> np.ndarray:
+        """Returns each frame's strength, float32 [N]: less in dark frames, so black stays black."""
+        lit = np.clip((self.light - DARK) / (LIT - DARK), 0.0, 1.0)
+        return (strength * lit).astype(np.float32)
+
+
+class MovedCodes:
+    """Codes of a video's frames, smoothed and moved when they are asked for.
+
+    So a long video takes no more memory than a short one.
+    """
+
+    def __init__(self, encoded: Encoded, smoothing: float, move: Callable, strengths: np.ndarray):
+        """Takes a window's deviation in frames, a `style_move`, and each frame's strength."""
+        self._encoded, self._smoothing = encoded, smoothing
+        self._move, self._strengths = move, strengths
+        self._reach = latents.smoothing_reach(smoothing)
+        self._newest: dict[int, np.ndarray] = {}  # the block that was smoothed last
+
+    def __len__(self) -> int:
+        return len(self._strengths)
+
+    @property
+    def shots(self) -> np.ndarray:
+        """Number of each frame's shot, int [N]."""
+        return self._encoded.shots
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Returns the codes of consecutive frames, moved: float32 [n, codes]."""
+        codes = self.own(part)
+        strengths = self._strengths[part, None]
+        return (codes + strengths * (self._move(codes) - codes)).astype(np.float32)
+
+    def own(self, part: slice) -> np.ndarray:
+        """Returns the codes of consecutive frames, smoothed, not moved: float32 [n, codes]."""
+        start, stop, _ = part.indices(len(self))
+        first = start // SMOOTHED_FRAMES
+        last = max(first, (stop - 1) // SMOOTHED_FRAMES)
+        blocks = [self._smoothed(number) for number in range(first, last + 1)]
+        start_there = start - first * SMOOTHED_FRAMES
+        return np.concatenate(blocks)[start_there : start_there + max(0, stop - start)]
+
+    def _smoothed(self, number: int) -> np.ndarray:
+        if number in self._newest:
+            return self._newest[number]
+        start = number * SMOOTHED_FRAMES
+        first = max(0, start - self._reach)
+        around = slice(first, start + SMOOTHED_FRAMES + self._reach)
+        smoothed = latents.smooth(
+            np.asarray(self._encoded.latents[around]), self._encoded.shots[around],
+            frames=self._smoothing,
+        )  # fmt: skip
+        block = smoothed[start - first : start - first + SMOOTHED_FRAMES]
+        self._newest = {number: block}
+        return block

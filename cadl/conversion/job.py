@@ -1,0 +1,120 @@
+"""A video between its two passes: what is painted, how, and its files."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cadl.conversion import passes, render_pass, segments
+from cadl.conversion.clip import Clip, Encoding, Geometry
+from cadl.conversion.codes import MovedCodes
+from cadl.conversion.colour_match import Correction, find_correction
+from cadl.conversion.encode_pass import Analysis
+from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.conversion.ladder import draw_ladder
+from cadl.conversion.output import Output
+from cadl.conversion.rendering import Rendering
+from cadl.strokes.hand import Hand
+from cadl.strokes.track_files import DamagedTracks
+from cadl.style.styles import Style
+from cadl.workers import WorkerKilled, WorkerPool
+
+
+class Options(NamedTuple):
+    """How a video is converted: each as the constant of this name in mogrify_video.py."""
+
+    strength: float
+    style_map: str
+    quality: str
+    hold_frames: int
+    start_seconds: float
+    length_seconds: float
+    smoothing_seconds: float
+    compare: str
+    crf: int
+    preset: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A video that is being converted.
+
+    Attributes:
+        clip: the part of the video.
+        geometry: its sizes.
+        hands: recipes that paint it, with the share of each.
+        analysis: what pass 1 found.
+        style: where codes and colours are moved to.
+        change: as `FramePainter.change`.
+        options: how it is converted.
+        workers: processes that draw.
+    """
+
+    clip: Clip
+    geometry: Geometry
+    hands: tuple[tuple[Hand, float], ...]
+    analysis: Analysis
+    style: Style
+    change: Callable
+    options: Options
+    workers: WorkerPool
+
+    @functools.cached_property
+    def correction(self) -> Correction:
+        """What makes up for what strokes do to light and chroma."""
+        goal = self.style.painter.colours
+        return find_correction(self._render(1.0, Correction()), goal) if goal else Correction()
+
+    def render(self, strength: float) -> Rendering:
+        """Returns what the video is painted from at a strength."""
+        return self._render(strength, self.correction)
+
+    def _render(self, strength: float, correction: Correction) -> Rendering:
+        encoded, options = self.analysis.encoded, self.options
+        draft = options.quality == "draft"
+        move = encoded.style_move(self.style.painter, options.style_map)
+        smoothing = options.smoothing_seconds * float(self.clip.source.rate)
+        strengths = encoded.strengths(strength)
+        codes = MovedCodes(encoded, smoothing, move, strengths)
+        brushwork = Brushwork(self.geometry, self.hands, draft=draft)
+        painter = FramePainter(brushwork, self.change, codes, strengths)
+        samples = encoded.sample_indices, encoded.samples
+        if self.style.painter.colours:
+            painter = correction.apply(painter.with_colours(*samples, self.style.painter.colours))
+        if any(hand.kind == "flat" for hand, _ in self.hands):
+            painter = painter.with_palettes(
+                encoded.shots, encoded.shot_frames, encoded.shot_pictures
+            )
+        preset = "ultrafast" if draft else options.preset
+        encoding = Encoding(self.geometry, options.compare, options.crf, preset)
+        return Rendering(
+            self.clip, encoded, self.analysis.tracks, painter, encoding, options.hold_frames,
+            self.workers,
+        )  # fmt: skip
+
+
+def paint(job: Job, output: Output) -> dict:
+    """Draws the ladder, paints the video or picture, and returns what is known of it.
+
+    What pass 1 found is removed if it does not fit.
+
+    Args:
+        job: what is painted.
+        output: what is written, and where.
+    """
+    try:
+        draw_ladder(output.target, job.render, job.options.style_map)
+        output.record_path.unlink(missing_ok=True)  # it tells of what is replaced
+        rendering = job.render(job.options.strength)
+        if job.clip.source.is_picture:
+            return render_pass.write_picture(rendering, output.target)
+        return render_pass.write_video(rendering, output.target, output.segments, output.request)
+    except DamagedTracks:
+        passes.forget(job.analysis.tracks)
+        raise
+    except WorkerKilled:
+        raise
+    except RuntimeError:  # the passes saw different frames: neither may be gone on with
+        passes.forget(output.passes)
+        segments.clean_up(output.segments)
+        raise

@@ -1,0 +1,118 @@
+"""What is written for a video: its name, its record, and whether it was made before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cadl import console, files
+from cadl.conversion import segments
+from cadl.conversion.codes import Encoded
+from cadl.images.tiles import PICTURE_SUFFIXES
+from cadl.style import latents
+from cadl.style.latents import Statistics
+from cadl.video.probing import SUFFIXES, Video
+
+FAR = 3.5  # distance from what was trained on that is worth a warning; unseen films have 2 to 3
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written for one video in one style.
+
+    Attributes:
+        target: the video, or picture, that is made.
+        segments: folder of what is made of it so far.
+        passes: folder of what pass 1 finds; every style uses it.
+        request: everything that the result depends on.
+    """
+
+    target: Path
+    segments: Path
+    passes: Path
+    request: dict
+
+    @classmethod
+    def of(cls, out: Path, path: Path, style: str, request: dict) -> "Output":
+        """Names all files that are made in a folder of a video, in a style of this name."""
+        source = files.source_name(path.stem)
+        name = f"{source}-{files.source_name(style)}"
+        is_picture = path.suffix.lower() in PICTURE_SUFFIXES - SUFFIXES
+        target = out / f"{name}{'.png' if is_picture else '.mp4'}"
+        work = out / "work"
+        return cls(target, work / name, work / "passes" / source, request)
+
+    @property
+    def record_path(self) -> Path:
+        """The file of all that is known of the conversion, written last."""
+        return self.target.with_suffix(".json")
+
+    def frames_made_before(self, replace: bool) -> int:
+        """Returns the frames of an output that is finished, 0 if it is to be made, or gone on with.
+
+        Raises:
+            ValueError: it was made with other settings, another input or another model.
+        """
+        # Killed after its video was joined, before its record: joining again costs little.
+        if not self.record_path.exists() and segments.was_begun(self.segments, self.request):
+            return 0
+        return _frames_made_before(self, replace)
+
+    def record(self, report: dict) -> None:
+        """Writes what is known of the conversion, and removes what it was made from."""
+        files.write_json(self.record_path, report)
+        segments.clean_up(self.segments)
+
+    def describe(self, report: dict, source: Video) -> str:
+        """Says what was made: size, and of a video its frames, sound and flicker."""
+        size = "{}x{}".format(*report["output_size"])
+        if source.is_picture:
+            return f"{self.target}: {size}"
+        return (
+            f"{self.target}: {report['frames']} frames of {size} at {source.rate} frames/s; "
+            f"sound: {report['sound']}; flicker {report['flicker_output']:.2f}, of the input "
+            f"{report['flicker_input']:.2f}"
+        )
+
+
+def _frames_made_before(output: Output, replace: bool) -> int:
+    """Returns the frames of an output that is there, 0 if it is to be made.
+
+    Raises:
+        ValueError: it was made with other settings, another input or another model.
+    """
+    target, request = output.target, output.request
+    if not target.exists():
+        return 0
+    try:
+        record = files.read_json(output.record_path)
+        before, frames = record["request"], record["frames"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        before, frames = None, 0
+    if before == request:
+        console.say(f"{target} was finished before with the same settings")
+        return frames
+    if replace:
+        return 0
+    if before is None:
+        raise ValueError(
+            f"{target} exists, and there is no record of how it was made: give --replace yes or "
+            "another --out"
+        )
+    changed = sorted(key for key in request if before.get(key) != request[key])
+    raise ValueError(
+        f"{target} exists and was made with other {', '.join(changed)}: "
+        "give --replace yes or another --out"
+    )
+
+
+def tell_distance(path: Path, encoded: Encoded, trained: Sequence[Statistics]) -> float | None:
+    """Returns how far a video is from what was trained on, None if unknown; warns if it is far."""
+    if not trained:
+        return None
+    distance = latents.distance_from(encoded.statistics, trained)
+    if distance > FAR:
+        console.warn(
+            f"{path} is unlike what the model was trained on (distance {distance:.1f}, of that "
+            "itself 1.0): add it to the videos of extract_tiles.py and train further"
+        )
+    return distance

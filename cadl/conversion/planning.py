@@ -1,0 +1,87 @@
+"""What will be converted, and to which size: worked out before the passes begin."""
+
+from pathlib import Path
+
+from cadl import console, files
+from cadl.conversion.clip import Clip, Geometry
+from cadl.conversion.job import Options
+from cadl.images.tiles import Crop
+from cadl.video import probing
+
+
+def parse_size(text: str) -> str | tuple[int, int]:
+    """Reads OUTPUT_SIZE: a word, or width x height in even numbers.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if text in ("source", "tile"):
+        return text
+    width, _, height = text.replace(" ", "").partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise ValueError(f"OUTPUT_SIZE {text!r} is not source, tile or width x height")
+    if int(width) % 2 or int(height) % 2 or not 2 <= int(width) <= 8192 >= int(height) >= 2:
+        raise ValueError(f"OUTPUT_SIZE {text}: both must be even, from 2 to 8192")
+    return int(width), int(height)
+
+
+def find_videos(given: list[Path]) -> list[Path]:
+    """Lists the videos given, and those in folders given.
+
+    Raises:
+        FileNotFoundError: something is not there, or there is no video in it.
+    """
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            found += probing.find_videos(path)
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise FileNotFoundError(f"VIDEOS {path}: no such file or folder")
+    if not found:
+        raise FileNotFoundError(f"no videos in {', '.join(map(str, given))}")
+    names: dict[str, Path] = {}
+    for path in found:
+        other = names.setdefault(files.source_name(path.stem), path)
+        if other != path:
+            raise ValueError(f"{other} and {path} would be written under one name: rename one")
+    return found
+
+
+def look_at(path: Path, crop: Crop | None) -> tuple[probing.Video, Crop]:
+    """Finds out what a video is, and its black borders if no crop is given."""
+    source = probing.probe(path)
+    return source, crop or probing.find_crop(source)
+
+
+def plan(
+    source: probing.Video, crop: Crop, size: str | tuple[int, int], options: Options
+) -> tuple[Clip, Geometry]:
+    """Works out, and says, what will be read and written.
+
+    Args:
+        source: the video.
+        crop: its black borders.
+        size: by `parse_size`.
+        options: how it is converted.
+
+    Raises:
+        ValueError: it begins after the video's end.
+    """
+    if options.start_seconds > max(0.0, source.times[-1]):
+        raise ValueError(
+            f"START_SECONDS {options.start_seconds:g} is past the end of {source.path}, whose "
+            f"last frame is at {source.times[-1]:.2f} s"
+        )
+    if size != "source":
+        crop = source.cover_crop(crop, *([] if isinstance(size, str) else [size]))
+    draft = options.quality == "draft"
+    geometry = Geometry.of(source, crop, size, options.compare, draft)
+    console.say(
+        f"{source.path.name}: {source.width}x{source.height}, {len(source.times)} frames at "
+        f"{source.rate} frames/s{' (variable)' if source.variable_rate else ''}, crop {crop}, "
+        f"sound {'+'.join(source.audio_codecs) or 'none'}; output {geometry.output_size[0]}x"
+        f"{geometry.output_size[1]}"
+    )
+    return Clip(source, crop, options.start_seconds, options.length_seconds), geometry

@@ -1,0 +1,104 @@
+"""What is read from a painter's close-ups without a search: ground, ink, directions of hatching."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cadl.images.metrics import LUMINANCE
+from cadl.strokes import texture
+from cadl.strokes.hand import MAX_DIRECTIONS, Colour
+
+import cv2
+import numpy as np
+
+COMMON = 0.015  # share of most pictures from which on a colour is their ground, or their ink
+ANGLES, SPREAD = 72, 0.17  # places of a histogram; radians by which lines of one direction differ
+TONE_SHARES = (1.0, 0.3, 0.12, 0.06, 0.02, 0.0)  # of all lines, from the lightest places on
+CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from which they count
+
+
+class Reading(NamedTuple):
+    """What is read from a painter's pictures without a search.
+
+    Attributes:
+        ground: their lightest colour, RGB in [0, 1].
+        ink: their darkest.
+        directions: of lines that lie the same way everywhere, in radians.
+    """
+
+    ground: Colour
+    ink: Colour
+    directions: tuple[float, ...]
+
+
+def read_pictures(pictures: Sequence[np.ndarray]) -> Reading:
+    """Reads ground, ink and directions from close-ups, uint8 [h, w, 3] each."""
+    return Reading(
+        _common_colour(pictures, lightest=True),
+        _common_colour(pictures, lightest=False),
+        _find_directions(pictures),
+    )
+
+
+def _common_colour(pictures: Sequence[np.ndarray], *, lightest: bool) -> Colour:
+    """Returns the light, or dark, colour that most pictures share; else the extreme one."""
+    pixels = np.stack([own.reshape(-1, 3) for own in pictures])
+    light = pixels @ LUMINANCE
+    bins = (pixels >> 4).astype(int) @ (256, 16, 1)
+    counts = np.median([np.bincount(own, minlength=4096) for own in bins], axis=0)
+    lights = (np.indices((16, 16, 16)).reshape(3, -1).T * 16 + 8) @ LUMINANCE
+    counts[lights < 150 if lightest else lights > 90] = 0
+    if counts.max() > COMMON * pixels.shape[1]:
+        chosen = pixels[bins == counts.argmax()]
+    else:
+        limit = np.quantile(light, 0.97 if lightest else 0.03)
+        chosen = pixels[light >= limit if lightest else light <= limit]
+    red, green, blue = (float(value) for value in np.median(chosen, axis=0) / 255)
+    return red, green, blue
+
+
+def _find_directions(pictures: Sequence[np.ndarray]) -> tuple[float, ...]:
+    """Finds the directions of lines, those of light places first.
+
+    From light to dark, a direction is added where more lines lie than those found before explain.
+    """
+    lights, angles, weights = [], [], []
+    for picture in pictures:
+        light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+        cos, sin, energy = texture.structure(light, 1.0)
+        strength = np.hypot(cos, sin)
+        clear = strength > 0.8 * energy
+        lights.append(cv2.GaussianBlur(light, (0, 0), 8)[clear])
+        angles.append((0.5 * np.arctan2(sin, cos))[clear] % np.pi)
+        weights.append(strength[clear])
+    light, angle, weight = map(np.concatenate, (lights, angles, weights))
+    if not len(light):
+        return (0.75,)
+    places = (np.arange(ANGLES) + 0.5) * np.pi / ANGLES
+    limits = np.quantile(light, TONE_SHARES)
+    found: list[float] = []
+    for darkest, lightest in zip(limits[1:], limits[:-1], strict=True):
+        own = (light >= darkest) & (light <= lightest)
+        counts, _ = np.histogram(angle[own], ANGLES, (0, np.pi), weights=weight[own])
+        counts = counts / (counts.mean() + 1e-12)
+        while len(found) < MAX_DIRECTIONS:
+            left = counts
+            if found:
+                bumps = np.stack([_bump(places, own) for own in found], axis=1)
+                shares = np.maximum(np.linalg.lstsq(bumps, counts, rcond=None)[0], 0.0)
+                left = counts - bumps @ shares
+            left = cv2.GaussianBlur(np.tile(left, 3)[None], (0, 0), 1.5)[0, ANGLES : 2 * ANGLES]
+            best = int(left.argmax())
+            if left[best] < CLEAR_PEAK or any(_apart(places[best], own) < 0.3 for own in found):
+                break
+            found.append(round(float(places[best]), 3))
+    return tuple(found) or (0.75,)
+
+
+def _bump(places: np.ndarray, angle: float) -> np.ndarray:
+    """Returns how lines of one direction spread over measured angles."""
+    return np.exp(-0.5 * np.square(_apart(places, angle) / SPREAD))
+
+
+def _apart(a, b):
+    """Returns how far angles of lines are apart, 0 to a quarter turn."""
+    return abs((a - b + np.pi / 2) % np.pi - np.pi / 2)
