@@ -172,7 +172,8 @@ def search(
     Yields:
         The best found so far, after every few evaluations.
     """
-    hands = library(read_pictures(pictures[:READ]))[: max(2, 2 * steps)]
+    recipes = library(read_pictures(pictures[:READ]))[: max(2, 2 * steps)]
+    hands = [_within_bounds(hand) for hand in recipes]
     pictures = pictures[:MANY]
     scores = score_all(pictures[:FEW], hands)
     order = np.argsort(scores, kind="stable")
@@ -200,6 +201,16 @@ def search(
             yield Fit(hand, lowest, done)
         if not better:
             step /= 2
+
+
+def _within_bounds(hand: Hand) -> Hand:
+    """Returns a hand whose numbers are within the bounds of the search."""
+    if hand.kind != "brush":
+        return hand
+    bounds = BRUSH_RANGES.items()
+    return dataclasses.replace(
+        hand, **{name: min(high, max(low, getattr(hand, name))) for name, (low, high) in bounds}
+    )
 
 
 def _moved(hand: Hand, name: str, by: float) -> Hand:
