@@ -36,7 +36,7 @@ VAE_RUN: Path = Path("log/vae")  # the trained VAE
 VAE_WEIGHTS: Literal["latest", "best"] = "latest"  # its weights: newest, or best on held-out tiles
 RUN: Path = Path("log/refiner")  # checkpoints, TensorBoard, previews, progress.mp4
 
-STEPS: Count = 4_000  # steps in all; 20 minutes of two CPU cores
+STEPS: Count = 500  # steps in all; some 4 minutes of two CPU cores
 BATCH_SIZE: Annotated[int, Range(2)] = 8  # tiles a step; less if memory runs out
 LEARNING_RATE: Rate = 2e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
 HAND_STEPS: Annotated[int, Range(0, 10_000)] = 120  # recipes tried a painter; 0 fits none

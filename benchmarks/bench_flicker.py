@@ -34,6 +34,7 @@ from cadl.images.tiles import Crop
 from cadl.settings import Seed, read_settings
 from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.hand import TRACKED, Hand
+from cadl.strokes.hands import load_hand
 from cadl.strokes.looks import MEASURED_EVERY, Looks, TrackAverager, measure_looks
 from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
 from cadl.strokes.tracks import LIVES, StrokeTracker
@@ -49,6 +50,7 @@ import numpy as np
 VIDEOS: list[Path] = []  # films; the part in PARTS of those that are known, else their beginning
 PICTURES: list[Path] = []  # what is filmed: ground and disc; sample paintings if empty
 FILMS: list[str] = []  # only films whose names contain one of these; all if empty
+HAND: str = ""  # file of a hand, of strokes or hatching; the fixed brush if empty
 SEED: Seed = 1  # of the grain
 
 RATE = Fraction(24)
@@ -130,12 +132,13 @@ class Painted:
 def main(argv: list[str] | None = None) -> int:
     """Films, paints, measures, and prints claims and two tables."""
     settings = read_settings(argv)
+    hand = load_hand(Path(settings.hand)) if settings.hand else Hand()
     changes, costs = [], []
     for name, make in films(settings):
         if settings.films and not any(part in name for part in settings.films):
             continue
         film = make()
-        carried, fixed = (paint(film.frames, follow=follow) for follow in (True, False))
+        carried, fixed = (paint(film.frames, hand, follow=follow) for follow in (True, False))
         size = WIDTH, max(2, round(WIDTH * film.frames[0].shape[0] / film.frames[0].shape[1]))
         own = [resize(frame, size) for frame in film.frames]
         motions = find_motion(own)
@@ -283,14 +286,15 @@ def compressed(film: Film) -> Film:
     return Film(film.name, frames, film.rate, film.most, film.known)
 
 
-def paint(frames: Sequence[np.ndarray], *, follow: bool) -> Painted:
+def paint(frames: Sequence[np.ndarray], hand: Hand, *, follow: bool) -> Painted:
     """Paints a film at its own size, strength 1, in its own colours.
 
     Args:
         frames: uint8 [h, w, 3] each.
+        hand: the recipe.
         follow: carry the strokes; else they are fixed to the screen.
     """
-    hand, painted = Hand(), Painted()
+    painted = Painted()
     height, width = frames[0].shape[:2]
     scale = TRACKED / max(width, height)
     small = [resize(frame, (round(scale * width), round(scale * height))) for frame in frames]
