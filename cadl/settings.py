@@ -9,6 +9,7 @@ and becomes `--batch-size 16`. The value in the file passes the same check as th
 
 import argparse
 import ast
+import difflib
 import inspect
 import sys
 import tokenize
@@ -69,6 +70,7 @@ def read_settings(argv: list[str] | None, script: ModuleType | None = None) -> S
     lines = (script.__doc__ or "").strip()
     parser = argparse.ArgumentParser(
         prog=path.name,
+        usage="%(prog)s [--flag value]...   all flags: %(prog)s --help",
         description=lines,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -83,7 +85,10 @@ def read_settings(argv: list[str] | None, script: ModuleType | None = None) -> S
                 "%", "%%"
             ),
         )
-    given = vars(parser.parse_args(_protect_negative_values(argv)))
+    known, unknown = parser.parse_known_args(_protect_negative_values(argv))
+    if unknown:
+        parser.error(_unknown_flag(unknown[0], [_flag(name) for name in constants]))
+    given = vars(known)
     settings = SimpleNamespace()
     for name in constants:
         text = given[name.lower()]
@@ -111,6 +116,15 @@ def to_json(settings: SimpleNamespace) -> dict[str, Any]:
 
 def _flag(name: str) -> str:
     return "--" + name.lower().replace("_", "-")
+
+
+def _unknown_flag(given: str, flags: list[str]) -> str:
+    """Says that a word is no flag, and which one was perhaps meant."""
+    word = given.partition("=")[0]
+    if not word.startswith("-"):
+        return f"{word!r} belongs to no flag: several values are joined by commas"
+    nearest = difflib.get_close_matches(word, flags, 1)
+    return f"there is no flag {word}" + (f": did you mean {nearest[0]}?" if nearest else "")
 
 
 def _protect_negative_values(argv: list[str] | None) -> list[str]:

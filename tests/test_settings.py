@@ -73,8 +73,9 @@ def test_a_file_with_a_comma_in_its_name_is_one_file(script, tmp_path):
         ("--flag maybe", "must be yes or no"),
         ("--pairs a", "must be name=value"),
         ("--where=", "must be a path"),
-        ("--step 5", "unrecognized arguments: --step"),
-        ("--unknown 1", "unrecognized arguments: --unknown"),
+        ("--step 5", "there is no flag --step: did you mean --steps?"),
+        ("--unknown 1", "there is no flag --unknown"),
+        ("--many a b", "'b' belongs to no flag"),
     ],
 )
 def test_bad_flags_are_refused_by_name(script, capsys, arguments, message):
