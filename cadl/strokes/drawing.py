@@ -29,7 +29,7 @@ FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides a
 FURROW_WIDTH = 1.0  # drawn pixels of half width, from which on furrows can be seen
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
 SOME = 900  # of the random numbers that say which strokes are some
-BRISTLE_TONES = 0.15  # spread of the light of bristles, of white
+BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 

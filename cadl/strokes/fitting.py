@@ -32,11 +32,9 @@ READ = 40  # close-ups that ground, ink and directions are read from, at most
 FEW, MANY = 4, 12  # close-ups that recipes of the library, and refined ones, are compared on
 FINALISTS = 5
 # Tighter bounds, of the search of a brush: longer strokes look like grass, finer ones can't be told
-# from the canvas' weave and the scan's grain, more of them only hide each other, and where they
-# differ more in light, nothing can be made out.
+# from the canvas' weave and the scan's grain, and more of them only hide each other.
 BRUSH_RANGES = {
     "aspect": (1.0, 8.0), "finest": (2.0, 60.0), "cover": (0.3, 3.0), "detail": (0.04, 0.4),
-    "light": (0.0, 0.05),
 }  # fmt: skip
 ECONOMY = 0.01  # added to a score where it takes twice as many strokes: of like recipes the broader
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
