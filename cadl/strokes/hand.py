@@ -100,7 +100,7 @@ class Hand:
     bend: float = _field(0.35, 0.0, 1.0)
     taper: float = _field(0.35, 0.0, 1.0)
     ragged: float = _field(0.12, 0.0, 0.5)
-    bristles: float = _field(0.2, 0.0, 1.0)
+    bristles: float = _field(0.08, 0.0, 1.0)
     relief: float = _field(0.5, 0.0, 1.0)
     soft: float = _field(0.0, 0.0, 12.0)
     light: float = _field(0.032, 0.0, 0.3)
