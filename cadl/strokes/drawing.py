@@ -26,7 +26,8 @@ SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
 TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
 FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
-FURROW_WIDTH = 1.0  # drawn pixels of half width, from which on furrows can be seen
+DEEP = 0.4  # depth of bristles from which on they are seen on strokes of a third of that, too
+FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be seen
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
 SOME = 900  # of the random numbers that say which strokes are some
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
@@ -216,7 +217,8 @@ def _outlines(geometry: tuple, hand: Hand, scale: float, furrows: bool) -> tuple
     a = np.maximum(ends - inset, 0.2 * ends) * a
     c = np.maximum(width - inset, 0.2 * width)[:, None] * across.astype(np.float32) * (2.0 - rough)
     outlines = _placed(a, c, places, angle, bend, scale)
-    if not furrows or hand.bristles <= 0 or typical < FURROW_WIDTH:
+    least = FURROW_WIDTH / (3 if hand.bristles >= DEEP else 1)
+    if not furrows or hand.bristles <= 0 or typical < least:
         return outlines, None
     steps = np.array((-0.8, -0.3, 0.3, 0.8), np.float32)
     a = np.where(steps > 0, forward[:, None], back[:, None]) * steps
@@ -225,7 +227,7 @@ def _outlines(geometry: tuple, hand: Hand, scale: float, furrows: bool) -> tuple
             _placed(a, side * place * width[:, None] + 0 * a, places, angle, bend, scale)
             for side in (1, -1)
         ]
-        for place in (FURROWS if typical >= 3 * FURROW_WIDTH else FURROWS[:1])
+        for place in (FURROWS if typical >= 3 * least else FURROWS[:1])
     ]
     return outlines, np.array(pairs).transpose(2, 0, 1, 3, 4)
 
