@@ -40,7 +40,7 @@ OUT: Path = Path("out/bench/hands")  # pieces, painted pieces, the picture
 MOST_PICTURES = 24  # held-out pictures of a painter
 WAY = {"dots": 0.85, "hatching": 0.85, "flat": 0.75}  # wanted, from recoloured to the floor
 OWN_CROPS = {"dots": 0.9, "hatching": 0.9, "flat": 0.9}  # called their own by the classifier
-OTHER_WAY, OTHER_CROPS = 0.8, 0.75  # of painters that are not named above
+OTHER_WAY, OTHER_CROPS = 0.8, 0.75  # the same two shares, for all painters not named above
 CHROMA = 0.15  # by which mean chroma may differ from the painter's
 
 
@@ -81,9 +81,9 @@ def main(argv: list[str] | None = None) -> int:
         ):  # fmt: skip
             outputs = paint(pieces, painter.name, settings.out / folder, more, settings)
             found[painter.name] = [x for path in outputs for x in middles(path, settings)]
-    ways = compare(painters, frames, painted, plain)
+    compare(painters, frames, painted, plain)
     tell_of_contents(painters, frames, painted)
-    judge(painters, classifier, painted, ways)
+    judge(painters, classifier, painted)
     draw(settings.out / "hands.png", painters, own, frames, painted)
     return 0
 
@@ -183,8 +183,8 @@ def _lab(picture: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
 
 
-def compare(painters: list[Painter], frames, painted: dict, plain: dict) -> dict[str, float]:
-    """Prints tables of patch distances; returns how far each hand comes of the way to the floor."""
+def compare(painters: list[Painter], frames, painted: dict, plain: dict) -> None:
+    """Prints tables of patch distances, and how far each hand comes of the way to the floor."""
     held = {own.name: Patches.of(own.held_out) for own in painters}
     rows = {
         f"painted as {name}": [Patches.of(own).distance_to(held[x]) for x in held]
@@ -209,15 +209,13 @@ def compare(painters: list[Painter], frames, painted: dict, plain: dict) -> dict
         own_columns = (square.argmin(axis=0) == np.arange(len(square))).mean()
         claim(f"hands nearest to their own pictures, {title}, by row", own_rows, least=1)
         claim(f"hands nearest to their own pictures, {title}, by column", own_columns, least=1)
-    found = {}
     for number, own in enumerate(painters):
         ours = rows[f"painted as {own.name}"][number][0]
         bare, floor, brush = recoloured[number][0], floors[number][0], fixed[number][0]
-        found[own.name] = (bare - ours) / (bare - floor)
-        claim(f"{own.name}: of the way from recoloured to the floor", found[own.name],
+        way = (bare - ours) / (bare - floor)
+        claim(f"{own.name}: of the way from recoloured to the floor", way,
               least=WAY.get(own.name, OTHER_WAY))  # fmt: skip
         claim(f"{own.name}: distance over that of the fixed brush", ours / brush, most=0.9)
-    return found
 
 
 def tell_of_contents(painters: list[Painter], frames: list[np.ndarray], painted: dict) -> None:
@@ -259,7 +257,7 @@ def tell_of_classifier(classifier: Classifier, own: dict[str, closeups.CloseUps]
     console.say(console.table(["", *own], rows))
 
 
-def judge(painters: list[Painter], classifier: Classifier, painted: dict, ways: dict) -> None:
+def judge(painters: list[Painter], classifier: Classifier, painted: dict) -> None:
     """Prints whose the judges call painted crops."""
     names = [own.name for own in painters]
     rows, nearest = [], []

@@ -1,12 +1,15 @@
+import dataclasses
 import subprocess
 from fractions import Fraction
 
 from cadl.conversion import encode_pass, passes, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import Encoded, MovedCodes
+from cadl.conversion.colour_match import find_correction
 from cadl.conversion.frame_painter import Brushwork, FramePainter
 from cadl.conversion.rendering import Rendering, paint_frames
 from cadl.images import tiles
+from cadl.images.colours import Colours
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import read_tracks
 from cadl.style import latents
@@ -321,3 +324,25 @@ def test_flat_areas_have_the_colours_of_their_own_shot(tmp_path, ffmpeg):
         assert (apart[main].min(axis=1) < 12).all()
         others = ((0, 128, 0), (255, 255, 255)) if number < 10 else ((254, 0, 0), (0, 0, 254))
         assert np.abs(255 * moved.palette[:, None] - np.array(others)).max(axis=2).min() > 60
+
+
+def test_what_pale_ground_takes_from_the_chroma_is_found_out(tmp_path, ffmpeg):
+    """A red film in wide gaps of white ground is paler than the film; a film as it is, is not."""
+    path = tmp_path / "red.mp4"
+    ffmpeg("-f", "lavfi", "-i", "color=0xc03020:320x180:d=0.5:r=10", "-pix_fmt", "yuv444p", path)
+    part = clip_of(path)
+    goal = Colours.of(np.stack(list(part.read((320, 180)))))
+    with WorkerPool(2) as workers:
+        rendering = rendering_of(part, tmp_path, workers, strength=1.0)
+        plain = find_correction(rendering, goal)
+        assert plain.chroma == pytest.approx(1.0, abs=0.1) and abs(plain.light) < 0.03
+        bare = Hand(bare=1.0, under=0.0, cover=0.6, ground=(1.0, 1.0, 1.0), width=15.0, finest=60.0)
+        brushwork = dataclasses.replace(rendering.painter.brushwork, hands=((bare, 1.0),))
+        found = encode_pass.analyse_video(
+            part, brushwork.geometry, [bare], lambda own: np.ones((len(own), 4), np.float32),
+            "none", tmp_path / "bare",
+        )  # fmt: skip
+        painter = dataclasses.replace(rendering.painter, brushwork=brushwork)
+        pale = dataclasses.replace(rendering, painter=painter, tracks=found.tracks)
+        correction = find_correction(pale, goal)
+    assert correction.chroma > 1.15 and correction.light < -0.03

@@ -164,6 +164,18 @@ def test_directions_are_read_from_light_to_dark():
         assert min(abs((own - wanted + 1.57) % 3.14 - 1.57) for own in found[2:]) < 0.12
 
 
+def test_words_tell_dots_of_ink_chalk_and_fixed_strokes_from_each_other():
+    dark, light = (0.1, 0.1, 0.1), (0.9, 0.9, 0.9)
+    stipple = Hand(kind="hatching", aspect=1.2, ground=light, ink=dark)
+    chalk = Hand(kind="hatching", aspect=20.0, ground=dark, ink=light, directions=(0.5,))
+    assert hands.in_words(stipple) == "dots of pencil or ink on paper, closer where it is dark"
+    assert (
+        hands.in_words(chalk) == "hatching in chalk: very long lines in 1 direction on dark paper"
+    )
+    assert "along one direction" in hands.in_words(Hand(fixed=1.0))
+    assert "along the forms" in hands.in_words(Hand())
+
+
 def test_every_recipe_of_the_library_is_in_its_ranges_and_has_words():
     reading = Reading((0.9, 0.9, 0.9), (0.1, 0.1, 0.1), (0.5, 2.0))
     for hand in library(reading):

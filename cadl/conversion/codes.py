@@ -10,7 +10,7 @@ from cadl.style.latents import Statistics
 import numpy as np
 
 SMOOTHED_FRAMES = 256  # at a time: what lies around them is smoothed too, and thrown away
-DARK, LIT = 0.02, 0.08  # mean luminance below which a frame stays as it is, and above is painted
+DARK, LIT = 0.02, 0.08  # mean luminance: darker frames are not painted, lighter ones wholly
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def paint_frames(
         numbers: of the segments, in order.
 
     Yields:
-        Number of a frame, the frame as it is and painted, uint8 [h, w, 3] each.
+        The number of a frame, the film's frame and the painted one, uint8 [h, w, 3] each.
 
     Raises:
         RuntimeError: there are more or fewer frames than in the first pass.

@@ -151,14 +151,6 @@ def shift(pictures, by):
     return pictures
 
 
-def enlarge(pictures, factor: float):
-    """Enlarges float32 [N, h, w, 3] bicubically, or leaves it as it is if the factor is below 1."""
-    if factor <= 1:
-        return pictures
-    _, h, w, _ = pictures.shape
-    return ops.image.resize(pictures, (round(factor * h), round(factor * w)), "bicubic")
-
-
 def mirror_to(maps, size: tuple):
     """Mirrors maps below and at the right until they have a size: [N, h, w, c] -> [N, *size, c]."""
     _, h, w, _ = ops.shape(maps)

@@ -139,17 +139,13 @@ def in_words(hand: Hand) -> str:
         )  # fmt: skip
         return f"flat areas of {hand.colours} colours with {line}"
     if hand.kind == "hatching":
-        what = "coloured pencil" if hand.tint > 0.5 else "pencil or ink"
-        length = _pick(hand.width * hand.aspect, ((16, "short"), (40, "long"), (999, "very long")))
-        return f"hatching in {what}: {length} lines in {len(hand.directions)} directions on paper"
+        return _hatching_in_words(hand)
     shape = _pick(
         hand.aspect, ((1.5, "dabs"), (4.0, "short strokes"), (9.0, "strokes"), (99, "long strokes"))
     )
     width = _pick(hand.width, ((3.5, "fine"), (9.0, "narrow"), (18.0, "wide"), (99, "very wide")))
-    way = _pick(
-        hand.tilt,
-        ((0.2, "along the forms"), (0.6, "roughly along the forms"), (9, "in any direction")),
-    )
+    along = "along one direction" if hand.fixed > 0.5 else "along the forms"
+    way = _pick(hand.tilt, ((0.2, along), (0.6, f"roughly {along}"), (9, "in any direction")))
     words = [f"{width} {shape} {way}"]
     if hand.soft > 1.0:
         words.append("wet, with soft edges")
@@ -160,6 +156,18 @@ def in_words(hand: Hand) -> str:
     if hand.light + hand.hue > 0.12:
         words.append("of very different colours")
     return ", ".join(words)
+
+
+def _hatching_in_words(hand: Hand) -> str:
+    """Describes lines or dots whose number makes the tone."""
+    light = sum(hand.ink) > sum(hand.ground)
+    what = "coloured pencil" if hand.tint > 0.5 else "chalk" if light else "pencil or ink"
+    paper = "dark paper" if light else "paper"
+    if hand.aspect < 2:
+        return f"dots of {what} on {paper}, closer where it is {'light' if light else 'dark'}"
+    length = _pick(hand.width * hand.aspect, ((16, "short"), (40, "long"), (9999, "very long")))
+    count = len(hand.directions)
+    return f"hatching in {what}: {length} lines in {count} direction{'s' * (count > 1)} on {paper}"
 
 
 def _pick(value: float, words: Sequence[tuple[float, str]]) -> str:

@@ -1,4 +1,4 @@
-"""A style as it is asked for: a painter, a picture file, or a blend of them."""
+"""The style that STYLE names: a painter, a picture file, or a blend of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
