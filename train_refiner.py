@@ -42,8 +42,6 @@ LEARNING_RATE: Rate = 2e-3  # Adam's, after warm-up; falls with 1/sqrt(step) fro
 HAND_STEPS: Annotated[int, Range(0, 10_000)] = 120  # recipes tried a painter; 0 fits none
 SEED: Seed = 1  # of weights, order of tiles and noise
 
-LOSS: Literal["restoring", "ancestor"] = "restoring"  # what is learnt; ancestor is that of 2017
-DETAIL_CHANNELS: Annotated[int, Range(0, 64)] = 16  # detail code of a tile; 0 is a plain refiner
 SHIFT_WEIGHT: Amount = 0.5  # weight of the shift-equivariance loss (against shimmer)
 
 CHECKPOINT_EVERY: Count = 500  # steps between checkpoints
@@ -74,18 +72,15 @@ def main(argv: list[str] | None = None) -> int:
         )
         parts = build_parts(settings)
     vae_fingerprint = checkpoints.fingerprint(vae_model)
-    console.say(
-        f"VAE of step {vae_step}; the refiner takes {operations(settings):.2f} GFLOP a tile"
-    )
+    console.say(f"VAE of step {vae_step}; the refiner takes {operations():.2f} GFLOP a tile")
     train_indices, held_out = tile_set.split(
         vae_record["settings"]["validation_fraction"], vae_record["settings"]["seed"]
     )
 
     # Open the run, or go on with it.
     with one_writer(settings.run):
-        architecture = refiner.architecture(settings.detail_channels)
         notes = {"vae": vae_fingerprint}
-        record = make_record("train_refiner.py", settings, architecture, notes)
+        record = make_record("train_refiner.py", settings, refiner.ARCHITECTURE, notes)
         run = Run(settings.run, record, tracked=vars(parts))
         foreign = run.notes_before.get("vae") not in (None, vae_fingerprint)
         if foreign and run.step >= settings.steps:
@@ -102,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
 
         # Train to the last step.
-        step_function = make_step(strategy, vae_model, parts, run, settings)
+        step_function = make_step(strategy, parts, run, settings)
         watch = Watch(tile_set, vae_model, parts.averaged, train_indices, held_out)
         with run.stoppable():
             batches = make_batches(strategy, tile_set, train_indices, int(run.step), settings)
@@ -143,7 +138,7 @@ def fit_hands(tile_set: tile_sets.TileSet, run: Run, settings) -> None:
 
 def build_parts(settings) -> SimpleNamespace:
     """Builds everything that learns, and what a checkpoint holds beside the run's own numbers."""
-    model, averaged = (refiner.Refining(settings.detail_channels) for _ in range(2))
+    model, averaged = refiner.Refining(), refiner.Refining()
     averaged.set_weights(model.get_weights())
     adam = optimizer.Adam(settings.learning_rate, beta_1=0.5, beta_2=0.99)
     adam.bounds_updates = True
@@ -151,62 +146,41 @@ def build_parts(settings) -> SimpleNamespace:
     return SimpleNamespace(model=model, averaged=averaged, optimizer=adam)
 
 
-def operations(settings) -> float:
+def operations() -> float:
     """Counts a whole tile's GFLOP in detail encoder and refiner."""
-    sized = refiner.Refining(settings.detail_channels, tiles.SHAPE[:2])
-    parts = sized.detail_encoder, sized.refiner
-    return sum(blocks.count_operations(part) for part in parts if part) / 1e9
+    sized = refiner.Refining(size=tiles.SHAPE[:2])
+    return sum(map(blocks.count_operations, (sized.detail_encoder, sized.refiner))) / 1e9
 
 
-def weights_of(settings) -> dict[str, float]:
-    """Returns the weight of each term of the loss."""
-    return {
-        "reconstruction_loss": 1.0,
-        "shift_loss": settings.shift_weight,
-        "detail_kl_loss": refiner.DETAIL_BETA,
-        "nearer_loss": 0.6,
-        "further_loss": 0.4,
-    }
-
-
-def make_step(strategy, vae_model, parts, run, settings):
+def make_step(strategy, parts, run, settings):
     """Returns the compiled function that makes one training step from one batch.
 
     Args:
         strategy: of distribution.
-        vae_model: the trained VAE.
         parts: by `build_parts`.
         run: whose steps are counted.
         settings: of the script.
     """
-    weighted = weights_of(settings)
-    model = parts.model
-    with_pictures = settings.loss == "ancestor" or not settings.detail_channels
+    model, variables = parts.model, parts.model.trainable_variables
+    weights = {
+        "reconstruction_loss": 1.0,
+        "detail_kl_loss": refiner.DETAIL_BETA,
+        "shift_loss": settings.shift_weight,
+    }
 
     def replica_step(batch: dict) -> dict[str, tf.Tensor]:
-        given = refiner_batches.prepare(batch, vae_model if with_pictures else None)
+        given = refiner_batches.prepare(batch)
         share = tf.cast(tf.shape(given.targets)[0], tf.float32) / settings.batch_size
         with tf.GradientTape() as tape:
             restored, detail, shifted = refiner_batches.restore(model, given)
-            if settings.loss == "ancestor":
-                terms = refiner_losses.ancestor_terms(given.targets, restored, given.pictures)
-            else:
-                terms = refiner_losses.restoring_terms(given.targets, restored, detail)
-                if shifted is not None:
-                    terms["shift_loss"] = refiner_losses.shift_loss(
-                        restored - given.targets, shifted - given.shifted, given.shift
-                    )
-            loss = sum(weighted[name] * term for name, term in terms.items())
-            shared_loss = loss * share
-        gradients = [  # TensorFlow's own zeros fail for Keras' variables
-            tf.zeros(variable.shape) if gradient is None else gradient
-            for gradient, variable in zip(
-                tape.gradient(shared_loss, model.trainable_variables),
-                model.trainable_variables,
-                strict=True,
+            terms = refiner_losses.restoring_terms(given.targets, restored, detail)
+            terms["shift_loss"] = refiner_losses.shift_loss(
+                restored - given.targets, shifted - given.shifted, given.shift
             )
-        ]
-        norm, skipped = parts.optimizer.learn(model.trainable_variables, gradients, shared_loss)
+            loss = sum(weights[name] * term for name, term in terms.items())
+            shared_loss = loss * share
+        gradients = tape.gradient(shared_loss, variables)
+        norm, skipped = parts.optimizer.learn(variables, gradients, shared_loss)
         terms |= {"loss": loss, "gradient_norm": norm, "skipped": skipped}
         return {name: term * share for name, term in terms.items()}
 
@@ -231,7 +205,7 @@ def make_batches(strategy, tile_set, indices, first: int, settings):
     """
     batches = refiner_batches.make_batches(
         tile_set, indices, batch_size=settings.batch_size, seed=settings.seed, first_step=first,
-        last_step=settings.steps, detail_channels=settings.detail_channels,
+        last_step=settings.steps,
     )  # fmt: skip
     return strategy.experimental_distribute_dataset(batches)
 

@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from benchmarks.bench_picture import find_scene
 from benchmarks.claims import claim
 from cadl import console
-from cadl.dataset import tile_sets
 from cadl.images import gallery, metrics
 from cadl.networks import blocks, refiner
 from cadl.settings import Count, Seed, read_settings
@@ -53,12 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     vae_model, _, record = checkpoints.load_vae(settings.vae_run)
     scene = find_scene(vae_model, record, settings)
-    tile_set = tile_sets.load_tiles(settings.tiles)
-    fraction, seed = (record["settings"][key] for key in ("validation_fraction", "seed"))
-    known = record["notes"]["sources"]
-    trained, _ = tile_set.split(fraction, seed)
-    trained = trained[np.isin(np.array(tile_set.sources)[trained], known)]
-    pixels = tile_set.pixels[trained]
+    pixels = scene.tile_set.pixels[scene.trained]
     untouched = metrics.patch_distance(scene.originals, scene.paintings)
     console.say(f"{scene.video} toward {scene.painter}, untouched {untouched:.3f}")
 

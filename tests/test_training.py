@@ -10,6 +10,7 @@ import time
 import urllib.request
 from types import SimpleNamespace
 
+from cadl import files
 from cadl.dataset import shards, tile_sets
 from cadl.images import tiles
 from cadl.networks import vae
@@ -226,17 +227,14 @@ def test_a_refiner_goes_on_to_the_bit(project, scripts, tmp_path, capsys):
             np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
 
 
-def test_the_plain_refiner_with_the_loss_of_2017_learns(project, scripts, tmp_path):
-    run = tmp_path / "run"
-    plain = ("--detail-channels", "0", "--loss", "ancestor", "--log-every", "1")
-    assert scripts.train_refiner.main(train_refiner(project, run, 8, *plain)) == 0
-    assert set(curve(run, "events/skipped_steps").values()) <= {0}
-    assert checkpoints.load_refiner(run)[0].detail_encoder is None
-    losses = curve(run, "loss")
-    assert sorted(losses) == list(range(1, 9)) and np.isfinite(list(losses.values())).all()
-    first, last = checkpoint_of(run, 4), checkpoint_of(run, 8)
-    moved = [name for name in first if name.startswith("optimizer/_trainable_variables")]
-    assert any((first[name] != last[name]).any() for name in moved)
+def test_a_refiner_of_another_architecture_is_refused(project, tmp_path):
+    shutil.copytree(project.refiner_run, tmp_path / "run")
+    path = tmp_path / "run" / "settings.json"
+    record = files.read_sealed(path)
+    record["architecture"]["detail_channels"] = 8
+    files.write_sealed(path, record)
+    with pytest.raises(ValueError, match="'detail_channels': 8.*: train again"):
+        checkpoints.load_refiner(tmp_path / "run")
 
 
 def test_an_adversary_joins_a_trained_vae_and_is_resumed_to_the_bit(
@@ -341,8 +339,6 @@ def test_an_hourly_checkpoint_is_gone_back_to_when_all_newer_ones_are_damaged(tr
 
 
 def test_a_second_run_on_the_same_folder_is_refused(trained, scripts, capsys):
-    from cadl import files
-
     with files.only_one(trained.vae_run):
         assert scripts.train_vae.main(train(trained, trained.vae_run, 9)) == 1
     assert "another run is writing" in capsys.readouterr().err

@@ -126,11 +126,11 @@ def load_refiner(folder: Path) -> tuple[refiner.Refining, int, dict]:
     """Loads a trained refiner: the model, its step, its settings.json. Raises as load_averaged."""
 
     def build(architecture: dict) -> refiner.Refining:
-        detail_channels = architecture.get("detail_channels", 0)
-        wanted = refiner.architecture(detail_channels)
-        if architecture != wanted:
-            raise ValueError(f"{folder} has architecture {architecture}, not {wanted}: train again")
-        return refiner.Refining(detail_channels)
+        if architecture != refiner.ARCHITECTURE:
+            raise ValueError(
+                f"{folder} has architecture {architecture}, not {refiner.ARCHITECTURE}: train again"
+            )
+        return refiner.Refining()
 
     return load_averaged(folder, "train_refiner.py", build)
 
