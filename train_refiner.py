@@ -9,7 +9,6 @@ The refiner learns to restore tiles from their thumbnails and a code of their de
 as it is. Stop and go on as with train_vae.py.
 """
 
-import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +22,6 @@ from cadl.report import sections
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 from cadl.strokes import hands
 from cadl.training import checkpoints, devices, optimizer, refiner_batches, refiner_losses
-from cadl.training.progress import Meter, is_preview_step
 from cadl.training.refiner_watch import Watch
 from cadl.training.run import Run, one_writer
 from cadl.training.run_record import make_record
@@ -51,6 +49,9 @@ LOG_EVERY: Count = 25  # steps between points of the curves
 MIXED_PRECISION: bool = False  # 16-bit arithmetic, for a GPU with tensor cores; slow on a CPU
 XLA: bool = False  # compile the step with XLA, on one device
 
+ADAM_BETA_1, ADAM_BETA_2 = 0.5, 0.99  # of Adam
+DETAIL_BETA = 3e-4  # weight of the detail code's KL, which only keeps its scale in bounds
+
 
 @console.script
 def main(argv: list[str] | None = None) -> int:
@@ -67,43 +68,67 @@ def main(argv: list[str] | None = None) -> int:
     # Load the tiles and the trained VAE, and build what learns.
     tile_set = tile_sets.load_tiles(settings.tiles)
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
-        vae_model, vae_step, vae_record = checkpoints.load_vae(
-            settings.vae_run, settings.vae_weights
-        )
+        vae_model, vae_step, of_vae = checkpoints.load_vae(settings.vae_run, settings.vae_weights)
         parts = build_parts(settings)
-    vae_fingerprint = checkpoints.fingerprint(vae_model)
     console.say(f"VAE of step {vae_step}; the refiner takes {operations():.2f} GFLOP a tile")
-    train_indices, held_out = tile_set.split(
-        vae_record["settings"]["validation_fraction"], vae_record["settings"]["seed"]
+    trained, held_out = tile_set.split(
+        *(of_vae["settings"][name] for name in ("validation_fraction", "seed"))
     )
 
     # Open the run, or go on with it.
     with one_writer(settings.run):
-        notes = {"vae": vae_fingerprint}
-        record = make_record("train_refiner.py", settings, refiner.ARCHITECTURE, notes)
-        run = Run(settings.run, record, tracked=vars(parts))
-        foreign = run.notes_before.get("vae") not in (None, vae_fingerprint)
-        if foreign and run.step >= settings.steps:
-            raise ValueError(
-                f"{settings.run} was trained on another VAE than {settings.vae_run}: "
-                "a larger --steps adapts it, another --run starts afresh"
-            )
-        run.begin()
+        run = open_run(parts, checkpoints.fingerprint(vae_model), settings)
 
         # Fit the hands of painters who have none.
         fit_hands(tile_set, run, settings)
-        if run.is_done(settings.steps):
+        if run.is_done():
             run.say_done("export_graphs.py")
             return 0
 
         # Train to the last step.
-        step_function = make_step(strategy, parts, run, settings)
-        watch = Watch(tile_set, vae_model, parts.averaged, train_indices, held_out)
+        watch = Watch(tile_set, vae_model, parts.averaged, trained, held_out)
+        update = make_step(strategy, parts, run, settings)
+        average = optimizer.make_averager(strategy, parts.averaged, parts.model)
+        batches = refiner_batches.make_batches(
+            tile_set, trained, batch_size=settings.batch_size, seed=settings.seed,
+            first_step=int(run.step), last_step=settings.steps,
+        )  # fmt: skip
+        batches = strategy.experimental_distribute_dataset(batches)
         with run.stoppable():
-            batches = make_batches(strategy, tile_set, train_indices, int(run.step), settings)
-            train(strategy, run, parts, batches, step_function, watch, settings)
+            for step, batch in run.steps(batches, "refiner"):
+                # Update the weights, and every few steps their average.
+                run.update(step, update, batch)
+                if step % optimizer.AVERAGE_EVERY == 0:
+                    average(run.step)
+
+                # Log the means since they were last logged.
+                if run.is_time_to_log(step):
+                    run.log(step)
+
+                # Show measures and a preview.
+                if run.is_time_to_show(step):
+                    watch.show(run, step)
+
+                # Save a checkpoint.
+                if run.is_time_to_save(step):
+                    run.save()
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "export_graphs.py")
     return 0
+
+
+def open_run(parts, vae_fingerprint: str, settings) -> Run:
+    """Opens the run, or goes on with it; one that is done and of another VAE is refused."""
+    notes = {"vae": vae_fingerprint}
+    record = make_record("train_refiner.py", settings, refiner.ARCHITECTURE, notes)
+    run = Run(settings, record, vars(parts))
+    foreign = run.notes_before.get("vae") not in (None, vae_fingerprint)
+    if foreign and run.step >= settings.steps:
+        raise ValueError(
+            f"{settings.run} was trained on another VAE than {settings.vae_run}: "
+            "a larger --steps adapts it, another --run starts afresh"
+        )
+    run.begin()
+    return run
 
 
 def fit_hands(tile_set: tile_sets.TileSet, run: Run, settings) -> None:
@@ -140,7 +165,7 @@ def build_parts(settings) -> SimpleNamespace:
     """Builds everything that learns, and what a checkpoint holds beside the run's own numbers."""
     model, averaged = refiner.Refining(), refiner.Refining()
     averaged.set_weights(model.get_weights())
-    adam = optimizer.Adam(settings.learning_rate, beta_1=0.5, beta_2=0.99)
+    adam = optimizer.Adam(settings.learning_rate, beta_1=ADAM_BETA_1, beta_2=ADAM_BETA_2)
     adam.bounds_updates = True
     adam.build(model.trainable_variables)
     return SimpleNamespace(model=model, averaged=averaged, optimizer=adam)
@@ -164,7 +189,7 @@ def make_step(strategy, parts, run, settings):
     model, variables = parts.model, parts.model.trainable_variables
     weights = {
         "reconstruction_loss": 1.0,
-        "detail_kl_loss": refiner.DETAIL_BETA,
+        "detail_kl_loss": DETAIL_BETA,
         "shift_loss": settings.shift_weight,
     }
 
@@ -191,63 +216,6 @@ def make_step(strategy, parts, run, settings):
         return devices.sum_terms(strategy, terms)
 
     return step
-
-
-def make_batches(strategy, tile_set, indices, first: int, settings):
-    """Returns the batches of all steps from one on.
-
-    Args:
-        strategy: of distribution.
-        tile_set: all tiles.
-        indices: of those to train on.
-        first: number of steps done.
-        settings: of the script.
-    """
-    batches = refiner_batches.make_batches(
-        tile_set, indices, batch_size=settings.batch_size, seed=settings.seed, first_step=first,
-        last_step=settings.steps,
-    )  # fmt: skip
-    return strategy.experimental_distribute_dataset(batches)
-
-
-def train(strategy, run, parts, batches, step_function, watch, settings):
-    """Runs the loop: take a batch, step, log, show, save."""
-    first = int(run.step)
-    update_averages = optimizer.make_averager(strategy, parts.averaged, parts.model)
-    meter = Meter()
-    bar = console.progress(
-        batches, total=settings.steps, initial=first, unit="step", label="refiner"
-    )
-    for step, batch in enumerate(bar, start=first + 1):
-        # Set the learning rate.
-        rate = float(run.rate_factor) * optimizer.learning_rate_at(step - 1, settings.learning_rate)
-        parts.optimizer.learning_rate.assign(rate)
-
-        # Update the weights, and count the step unless it was skipped.
-        with devices.enough_memory(settings.batch_size):
-            terms = {name: float(term) for name, term in step_function(batch).items()}
-        if run.accept(step, terms):
-            meter.add(terms)
-
-        # Update the average of the weights.
-        if step % optimizer.AVERAGE_EVERY == 0:
-            update_averages(run.step)
-
-        # Log the means since they were last logged.
-        if step % settings.log_every == 0 or step == settings.steps:
-            means = meter.read(settings.batch_size)
-            run.progress.log({**means, "learning_rate": rate}, step)
-            bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
-
-        # Measure, and show a preview.
-        if is_preview_step(step, settings.preview_every) or step == settings.steps:
-            watch.show(run, step)
-
-        # Save a checkpoint.
-        if run.is_time_to_save(step, settings):
-            run.save()
-        if run.stopping:
-            break
 
 
 if __name__ == "__main__":

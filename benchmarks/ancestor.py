@@ -10,6 +10,9 @@ from cadl.images import tiles
 from cadl.networks import refiner
 from cadl.networks.blocks import SpaceToDepth, filter_by
 from cadl.training import optimizer, refiner_batches
+from train_refiner import ADAM_BETA_1, ADAM_BETA_2
+from train_refiner import BATCH_SIZE as REFINER_BATCH_SIZE
+from train_refiner import LEARNING_RATE as REFINER_RATE
 
 import keras
 import numpy as np
@@ -23,7 +26,6 @@ SAMPLE = "sample"  # name of the layer that draws codes
 LEARNING_RATE = 2e-4
 BATCH_SIZE = 50
 NEARER, FURTHER = 0.6, 0.4  # weights of the two terms of the refiner's loss
-REFINER_RATE, REFINER_BATCH_SIZE = 2e-3, 8  # as train_refiner.py
 
 
 def build_ancestor() -> keras.Model:
@@ -104,7 +106,7 @@ def train_refiner(
     model, averaged = build_refiner(), build_refiner()
     averaged.set_weights(model.get_weights())
     variables = model.trainable_variables
-    adam = optimizer.Adam(REFINER_RATE, beta_1=0.5, beta_2=0.99)
+    adam = optimizer.Adam(REFINER_RATE, beta_1=ADAM_BETA_1, beta_2=ADAM_BETA_2)
     adam.bounds_updates = True
     adam.build(variables)
     average = optimizer.make_averager(tf.distribute.get_strategy(), averaged, model)

@@ -20,6 +20,7 @@ from cadl.images import gallery, metrics
 from cadl.networks import blocks, refiner
 from cadl.settings import Count, Seed, read_settings
 from cadl.training import checkpoints, optimizer, refiner_losses
+from train_refiner import ADAM_BETA_1, ADAM_BETA_2, DETAIL_BETA, LEARNING_RATE
 
 import keras
 import numpy as np
@@ -128,7 +129,7 @@ def train(parts, pixels, noise: float, settings) -> tuple[int, float]:
     """Trains for the time given; returns the steps made and the bits of a tile's code."""
     rng = np.random.default_rng(settings.seed)
     variables = parts.encoder.trainable_variables + parts.refining.refiner.trainable_variables
-    adam = optimizer.Adam(2e-3, beta_1=0.5, beta_2=0.99)  # as train_refiner.py
+    adam = optimizer.Adam(LEARNING_RATE, beta_1=ADAM_BETA_1, beta_2=ADAM_BETA_2)
     adam.bounds_updates = True
     adam.build(variables)
     height, width = CROP
@@ -140,7 +141,7 @@ def train(parts, pixels, noise: float, settings) -> tuple[int, float]:
             noisy = detail + noise * tf.random.normal(tf.shape(detail))
             restored = parts.refining.restore(blocks.shrink(tile, refiner.BLOCK), noisy)
             loss = tf.reduce_mean(refiner_losses.sharp_loss(tile, restored))
-            loss += refiner.DETAIL_BETA * tf.reduce_mean(refiner.detail_kl(detail, noise))
+            loss += DETAIL_BETA * tf.reduce_mean(refiner.detail_kl(detail, noise))
         gradients = tape.gradient(loss, variables)
         adam.learn(variables, gradients, loss)
         return tf.math.reduce_variance(detail, (0, 1, 2))

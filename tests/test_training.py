@@ -15,7 +15,6 @@ from cadl.dataset import shards, tile_sets
 from cadl.images import tiles
 from cadl.networks import vae
 from cadl.training import adversarial, checkpoints, optimizer
-from cadl.training.progress import is_preview_step
 from cadl.training.run import MAX_FALLBACKS, Run
 from cadl.training.run_record import make_record
 
@@ -25,14 +24,12 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-SETTINGS = SimpleNamespace(steps=3)
 
-
-def open_run(folder, value=0.0, **changes):
+def open_run(folder, script="train_vae.py", codes=512, **more):
     folder.mkdir(exist_ok=True)
-    weight = tf.Variable(value)
-    options = {"script": "train_vae.py", "architecture": {"codes": 512}, **changes}
-    run = Run(folder, make_record(settings=SETTINGS, **options), tracked={"weight": weight})
+    weight = tf.Variable(0.0)
+    settings = SimpleNamespace(run=folder, **{"steps": 3, **more})
+    run = Run(settings, make_record(script, settings, {"codes": codes}), {"weight": weight})
     run.begin()
     return run, weight
 
@@ -79,7 +76,7 @@ def test_a_run_that_cannot_be_read_is_never_started_over(tmp_path):
 def test_another_architecture_or_script_is_refused(tmp_path):
     open_run(tmp_path)
     with pytest.raises(ValueError, match="has codes 512, not 64"):
-        open_run(tmp_path, architecture={"codes": 64})
+        open_run(tmp_path, codes=64)
     with pytest.raises(ValueError, match=r"is a run of train_vae.py: give --run"):
         open_run(tmp_path, script="train_refiner.py")
 
@@ -140,7 +137,7 @@ def test_the_best_weights_are_kept_beside_the_latest(tmp_path):
         run, _ = open_run(tmp_path)  # as after a kill: the best so far is read from the disk
         model.set_weights([np.full((1, 1), measure + len(kept))])
         run.step.assign(len(kept))
-        run.keep_best(measure, model, "tiles")
+        checkpoints.keep_best(tmp_path, model, run.step, measure, "tiles")
         kept.append(float(tf.train.load_variable(
             tf.train.latest_checkpoint(tmp_path / "best"), "measure/.ATTRIBUTES/VARIABLE_VALUE"
         )))  # fmt: skip
@@ -159,15 +156,16 @@ def test_what_was_best_on_other_tiles_or_is_damaged_is_not_compared_with(tmp_pat
     ):
         run, _ = open_run(tmp_path)
         run.step.assign(step)
-        run.keep_best(measure, model, measured_on)
+        checkpoints.keep_best(tmp_path, model, run.step, measure, measured_on)
         if damaged:
             damage(tmp_path / "best" / f"ckpt-{step}.index")
     assert tf.train.latest_checkpoint(tmp_path / "best").endswith("ckpt-1")
 
 
-def test_previews_come_at_powers_of_two_and_then_regularly():
-    steps = [step for step in range(1, 31) if is_preview_step(step, 10)]
-    assert steps == [1, 2, 4, 8, 10, 20, 30]
+def test_previews_come_at_powers_of_two_then_regularly_and_at_the_end(tmp_path):
+    run, _ = open_run(tmp_path, steps=33, preview_every=10)
+    steps = [step for step in range(1, 34) if run.is_time_to_show(step)]
+    assert steps == [1, 2, 4, 8, 10, 20, 30, 33]
 
 
 def train(trained, run, steps, *more):
@@ -267,7 +265,8 @@ def test_a_discriminator_changes_the_decoder_alone(scripts):
     adam.build(model.trainable_variables)
     step = scripts.train_vae.make_step(
         tf.distribute.get_strategy(),
-        SimpleNamespace(model=model, optimizer=adam, rival=opponent),
+        SimpleNamespace(model=model, optimizer=adam),
+        opponent,
         SimpleNamespace(step=tf.Variable(0, dtype=tf.int64)),
         SimpleNamespace(beta=0.05, batch_size=2, xla=False),
     )  # fmt: skip

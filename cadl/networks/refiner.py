@@ -23,7 +23,6 @@ BLOCKS = 3
 DETAIL_CHANNELS = 16
 DETAIL_NOISE = 0.1  # standard deviation of the noise on the detail code in training
 DETAIL_SCALE = 16.0  # of what thumbnails leave out, whose deviation is some 1/30
-DETAIL_BETA = 3e-4  # weight of the detail code's KL, which only keeps its scale in bounds
 ARCHITECTURE = {  # what must be the same for checkpoints to fit
     "form": 3,  # more when weights would still fit and mean something else
     "features": [FEATURES, HALF_FEATURES],

@@ -96,7 +96,7 @@ class Rival(tf.Module):
         return None
 
 
-def make_opposition(opponent: Rival, model: keras.Model):
+def make_opposition(opponent: Rival, model: keras.Model, batch_size: int):
     """Returns the function that lets the discriminator learn, and the decoder learn from it.
 
     Its gradient goes to the decoder alone, in proportion to the pixels' own (Larsen et al. 2016,
@@ -106,9 +106,11 @@ def make_opposition(opponent: Rival, model: keras.Model):
     Args:
         opponent: the discriminator in training.
         model: the VAE.
+        batch_size: tiles a step, on all replicas.
     """
     features = discriminator.features_of(opponent.discriminator)
     decoder = model.decoder.trainable_variables
+    places = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
 
     def complain(tiles_in: tf.Tensor, reconstruction: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         wanted = tf.stop_gradient(features([tiles_in, numbers]))
@@ -119,25 +121,30 @@ def make_opposition(opponent: Rival, model: keras.Model):
             loss = unlike + discriminator.generator_loss(scores, tf.ones_like(scores[:, 0, 0, 0]))
         return tape.gradient(loss, reconstruction)
 
-    def oppose(tape, tiles_in, reconstruction, norm, share) -> tuple[dict, dict]:
-        """Makes one step of the discriminator, and says how the decoder should follow it.
+    def oppose(tape, loss, tiles_in, reconstruction, gradients, weight) -> dict[str, tf.Tensor]:
+        """Makes one step of the discriminator, and adds what the decoder should learn from it.
 
         Args:
-            tape: persistent, of the reconstruction.
+            tape: persistent, of the loss.
+            loss: float32 [], of the pixels and codes.
             tiles_in: float32 [N, 180, 320, 3] in [0, 1].
             reconstruction: the same, not clipped.
-            norm: float32 [], what the gradient at the reconstruction is scaled to.
-            share: float32 [], of the batch that this replica has.
+            gradients: of the loss, one for each of the model's variables; the decoder's change.
+            weight: float32 [], of the discriminator's gradient at the reconstruction, over that of
+                the loss.
 
         Returns:
-            Gradients of the decoder's variables by their ids, and terms to log.
+            Terms to log, times the share of the batch that this replica has.
         """
+        norm = weight * tf.norm(tape.gradient(loss, reconstruction))
+        share = tf.cast(tf.shape(tiles_in)[0], tf.float32) / batch_size
         numbers = tf.zeros(tf.shape(tiles_in)[:1], tf.int32)
         complaint = complain(tiles_in, reconstruction, numbers)
         complaint *= norm / (tf.norm(complaint) + 1e-12)
-        gradients = tape.gradient(reconstruction, decoder, output_gradients=complaint)
-        told = opponent.learn(tiles_in, reconstruction, numbers, share)
-        ids = map(id, decoder)
-        return dict(zip(ids, gradients, strict=True)), told
+        more = tape.gradient(reconstruction, decoder, output_gradients=complaint)
+        terms = opponent.learn(tiles_in, reconstruction, numbers, share)
+        for variable, gradient in zip(decoder, more, strict=True):
+            gradients[places[id(variable)]] += gradient
+        return {name: term * share for name, term in terms.items()}
 
     return oppose
