@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     # Open the run, or go on with it.
     with one_writer(settings.run):
         record = make_record("train_vae.py", settings, vae.ARCHITECTURE, {"sources": sources})
-        run = Run(settings, record, vars(parts), added={"rival": rival} if rival else {})
+        run = Run(settings, record, vars(parts), added={"adversary": rival} if rival else {})
         show_codes = functools.partial(projector.show_codes, settings.run, tile_set, parts.averaged)
         if run.is_done():
             if devices.is_chief() and not (settings.run / projector.CONFIG).exists():

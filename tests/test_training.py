@@ -252,8 +252,8 @@ def test_an_adversary_joins_a_trained_vae_and_is_resumed_to_the_bit(
         finals.append(checkpoint_of(run, 12))
         assert sorted(curve(run, "discriminator_right")) == list(range(7, 13))
     whole, resumed = finals
-    assert sum(name.startswith("rival/optimizer/_trainable_variables") for name in whole) > 3
-    assert not any(name.startswith("rival") for name in before)
+    assert sum(name.startswith("adversary/optimizer/_trainable_variables") for name in whole) > 3
+    assert not any(name.startswith("adversary") for name in before)
     for name in whole:
         if name not in ("save_counter/.ATTRIBUTES/VARIABLE_VALUE", "_CHECKPOINTABLE_OBJECT_GRAPH"):
             np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
