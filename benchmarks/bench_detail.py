@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+from benchmarks import measures
 from benchmarks.bench_picture import find_scene
 from benchmarks.claims import claim
 from cadl import console
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     vae_model, _, record = checkpoints.load_vae(settings.vae_run)
     scene = find_scene(vae_model, record, settings)
     pixels = scene.tile_set.pixels[scene.trained]
-    untouched = metrics.patch_distance(scene.originals, scene.paintings)
+    untouched = measures.patch_distance(scene.originals, scene.paintings)
     console.say(f"{scene.video} toward {scene.painter}, untouched {untouched:.3f}")
 
     rows, shown = [], {"tiles": scene.originals}
@@ -74,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         light = [metrics.luminance(np.clip(x, 0, 1)) for x in (scene.originals, moved)]
         rows.append([
             sees, channels, noise, steps, *kept, bits / 1000,
-            f"{metrics.patch_distance(moved, scene.paintings):.3f}",
+            f"{measures.patch_distance(moved, scene.paintings):.3f}",
             float(metrics.ssim(*light).mean()),
             operations(sees, channels),
         ])  # fmt: skip

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import measures
 from benchmarks.claims import claim
 from cadl import console
 from cadl.conversion import encode_pass
@@ -180,14 +181,14 @@ def measure_film(
         after.append([resize(frame, size) for frame in paint_clip(painter, clip)])
     clips = [tiles.to_float(np.array(x)) for x in (before, after)]  # [clips, frames, h, w, 3]
     flat = [x.reshape(-1, *x.shape[2:]) for x in clips]
-    distances = [metrics.patch_distance(x, theirs, seed=seed) for x in flat]
+    distances = [measures.patch_distance(x, theirs, seed=seed) for x in flat]
     light = [metrics.luminance(x) for x in flat]
-    flickers = [np.mean([metrics.flicker(clip) for clip in x]) for x in clips]
+    flickers = [np.mean([measures.flicker(clip) for clip in x]) for x in clips]
     middle = after[len(after) // 2]
     return [
         distances[1] / distances[0],
         float(metrics.ssim(*light).mean()),
-        metrics.edge_correlation(*light),
+        measures.edge_correlation(*light),
         float(flickers[1] / flickers[0]),
     ], middle[len(middle) // 2]
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from benchmarks import ancestor
+from benchmarks import ancestor, measures
 from benchmarks.claims import claim
 from cadl import console
 from cadl.dataset import tile_sets
@@ -183,9 +183,9 @@ def measure(scene: SimpleNamespace, name: str, drawn, panned, seed: int) -> list
         "" if untouched else metrics.psnr(grey, light).mean(),
         metrics.ssim(grey, light).mean(),
         metrics.sharpness(light).mean() / metrics.sharpness(grey).mean(),
-        metrics.patch_distance(drawn, scene.originals, seed=seed),
-        metrics.flicker(panned) / metrics.flicker(scene.pan),
-        metrics.grid_energy(light) / metrics.grid_energy(grey),
+        measures.patch_distance(drawn, scene.originals, seed=seed),
+        measures.flicker(panned) / measures.flicker(scene.pan),
+        measures.grid_energy(light) / measures.grid_energy(grey),
     ]
 
 

@@ -102,7 +102,7 @@ def test_mirrored_margins_come_off_again():
     frames = np.random.default_rng(0).integers(0, 255, (2, 136, 320, 3)).astype(np.uint8)
     whole = tiles.mirror_to_tile(frames)
     assert whole.shape == (2, 180, 320, 3)
-    assert (tiles.crop_from_tile(whole, 320, 136) == frames).all()
+    assert (whole[:, 22:158] == frames).all()
     assert (whole[:, 21] == frames[:, 0]).all() and (whole[:, 20] == frames[:, 1]).all()
 
 
@@ -110,7 +110,7 @@ def test_a_portrait_frame_is_mirrored_more_than_once():
     frames = np.random.default_rng(0).integers(0, 255, (1, 180, 64, 3)).astype(np.uint8)
     whole = tiles.mirror_to_tile(frames)
     assert whole.shape == (1, 180, 320, 3)
-    assert (tiles.crop_from_tile(whole, 64, 180) == frames).all()
+    assert (whole[:, :, 128:192] == frames).all()
 
 
 @pytest.mark.parametrize(

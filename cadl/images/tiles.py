@@ -133,7 +133,7 @@ def mirror_to_tile(pictures: np.ndarray) -> np.ndarray:
     """Fills tiles round centred pictures with their mirror image.
 
     A frame that is not 16:9 keeps its proportions inside the tile; the mirrored margins look like
-    picture to the networks and are cut off again by `crop_from_tile`.
+    picture to the networks.
 
     Args:
         pictures: uint8 [N, h, w, 3] with h <= 180 and w <= 320, both even.
@@ -147,12 +147,6 @@ def mirror_to_tile(pictures: np.ndarray) -> np.ndarray:
     rows = _mirrored_indices(height, HEIGHT)
     columns = _mirrored_indices(width, WIDTH)
     return pictures[:, rows][:, :, columns]
-
-
-def crop_from_tile(tiles: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Cuts the centred pictures out of tiles again: [N, h, w, 3] -> [N, height, width, 3]."""
-    top, left = (tiles.shape[1] - height) // 2, (tiles.shape[2] - width) // 2
-    return tiles[:, top : top + height, left : left + width]
 
 
 def _mirrored_indices(size: int, target: int) -> np.ndarray:

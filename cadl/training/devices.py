@@ -31,7 +31,8 @@ def set_up(seed: int, *, xla: bool) -> tf.distribute.Strategy:
     Raises:
         ValueError: XLA is wanted on several devices.
     """
-    make_deterministic(seed)
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
     strategy = make_strategy()
     console.say(describe(strategy))
     if xla and strategy.num_replicas_in_sync > 1:
@@ -60,12 +61,6 @@ def describe(strategy: tf.distribute.Strategy) -> str:
     where = ", ".join(names) if gpus else f"CPU ({os.cpu_count()} cores); no GPU was found"
     count = strategy.num_replicas_in_sync
     return f"training on {where}" + (f", {count} replicas" if count > 1 else "")
-
-
-def make_deterministic(seed: int) -> None:
-    """Same seed, same machine, same weights."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
 
 
 @contextlib.contextmanager
