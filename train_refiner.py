@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from cadl import _startup, console, files  # noqa: F401
 from cadl.dataset import tile_sets
+from cadl.errors import UserError
 from cadl.images import closeups, tiles
 from cadl.networks import blocks, refiner
 from cadl.report import sections
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     console.say(show_settings(settings))
     strategy = devices.set_up(settings.seed, xla=settings.xla)
     if settings.batch_size % (devices_used := strategy.num_replicas_in_sync):
-        raise ValueError(
+        raise UserError(
             f"BATCH_SIZE {settings.batch_size} must be a multiple of {devices_used}: as many tiles "
             "for each device"
         )
@@ -123,7 +124,7 @@ def open_run(parts, vae_fingerprint: str, settings) -> Run:
     run = Run(settings, record, vars(parts))
     foreign = run.notes_before.get("vae") not in (None, vae_fingerprint)
     if foreign and run.step >= settings.steps:
-        raise ValueError(
+        raise UserError(
             f"{settings.run} was trained on another VAE than {settings.vae_run}: "
             "a larger --steps adapts it, another --run starts afresh"
         )

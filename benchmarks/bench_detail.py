@@ -17,6 +17,7 @@ from benchmarks import measures
 from benchmarks.bench_picture import find_scene
 from benchmarks.claims import claim
 from cadl import console
+from cadl.errors import UserError
 from cadl.images import gallery, metrics
 from cadl.networks import blocks, refiner
 from cadl.settings import Count, Seed, read_settings
@@ -99,9 +100,9 @@ def parse(way: str) -> tuple[str, int, float]:
         sees, channels, noise = way.split()
         found = sees, int(channels), float(noise)
     except ValueError:
-        raise ValueError(f"WAYS {way!r} is not what is seen, channels and noise") from None
+        raise UserError(f"WAYS {way!r} is not what is seen, channels and noise") from None
     if sees not in ("left-out", "light", "tile") or found[1] < 1:
-        raise ValueError(f"WAYS {way!r}: left-out, light or tile, and at least one channel")
+        raise UserError(f"WAYS {way!r}: left-out, light or tile, and at least one channel")
     return found
 
 

@@ -16,6 +16,7 @@ from benchmarks import ancestor, measures
 from benchmarks.claims import claim
 from cadl import console
 from cadl.dataset import tile_sets
+from cadl.errors import UserError
 from cadl.images import gallery, metrics, tiles
 from cadl.networks.blocks import shrink
 from cadl.networks.colour_transfer import BLOCK, frame_change
@@ -127,7 +128,7 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     )
     for name in (painter, video):
         if name not in indices:
-            raise ValueError(f"{name or 'a video never seen'} is not among {', '.join(indices)}")
+            raise UserError(f"{name or 'a video never seen'} is not among {', '.join(indices)}")
     codes = checkpoints.encode_tiles(vae_model, tile_set.pixels, "encode")
     own = {name: latents.statistics_of(codes[i], kinds[name]) for name, i in indices.items()}
 

@@ -7,6 +7,7 @@ import subprocess
 
 from cadl import files
 from cadl.dataset import tile_sets
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.networks import blocks, colour_transfer, saved_models
 from cadl.style import embeddings, latents
@@ -87,7 +88,7 @@ def test_an_export_of_other_numbers_or_of_none_is_refused(project, scripts):
     for value in (np.nan, 3.0):
         for variable in model.decoder.variables[-1:]:
             variable.assign(np.full(variable.shape, value, np.float32))
-        with pytest.raises(RuntimeError, match="decode of .* differs from its checkpoint by"):
+        with pytest.raises(UserError, match="decode of .* differs from its checkpoint by"):
             scripts.export_graphs.compare(saved, model, refining, tile_set)
 
 

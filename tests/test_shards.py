@@ -2,6 +2,7 @@ import gzip
 
 from cadl import files
 from cadl.dataset import shards, tile_sets
+from cadl.errors import UserError
 from cadl.images import tiles
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_a_tile_of_another_size_is_not_written(tmp_path):
 
 
 def test_no_tiles_name_the_script_to_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run extract_tiles.py first"):
+    with pytest.raises(UserError, match="run extract_tiles.py first"):
         shards.list_shards(tmp_path)
 
 

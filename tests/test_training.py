@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 from cadl import files
 from cadl.dataset import shards, tile_sets
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.networks import vae
 from cadl.training import adversarial, checkpoints, optimizer
@@ -117,7 +118,7 @@ def test_several_bad_steps_in_a_row_go_back_at_half_the_rate(tmp_path, capsys):
 def test_going_back_that_does_not_help_ends_with_one_line(tmp_path):
     run, weight = open_run(tmp_path)
     save(run, weight, 7)
-    with pytest.raises(RuntimeError, match="start afresh with half the --learning-rate"):
+    with pytest.raises(UserError, match="start afresh with half the --learning-rate"):
         for step in range(8, 100):
             run.accept(step, bad())
     assert step == 7 + 5 * (MAX_FALLBACKS + 1)
@@ -125,7 +126,7 @@ def test_going_back_that_does_not_help_ends_with_one_line(tmp_path):
 
 def test_bad_steps_without_a_checkpoint_end_with_one_line(tmp_path):
     run, _ = open_run(tmp_path)
-    with pytest.raises(RuntimeError, match="no checkpoint in"):
+    with pytest.raises(UserError, match="no checkpoint in"):
         for step in range(1, 6):
             run.accept(step, bad())
 

@@ -14,6 +14,7 @@ from cadl import console, files
 from cadl.conversion import every_second, passes
 from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Geometry, batches, resize
 from cadl.conversion.codes import Encoded
+from cadl.errors import UserError
 from cadl.images import metrics
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import TrackWriter
@@ -62,9 +63,8 @@ def analyse_video(
         folder: where the passes of this video are kept, a sub-folder each.
 
     Raises:
-        ValueError: the video can't be read.
+        UserError: the video can't be read, or another run is making the same pass.
         OSError: something can't be written.
-        RuntimeError: another run is making the same pass.
     """
     same = [
         files.identity(clip.source.path), clip.crop, geometry.tracked_size, clip.start_seconds,
@@ -88,7 +88,7 @@ def analyse_video(
             passes.remove_old(kept)
         encoded = encoded or passes.load_encoded(encoded_folder)
         if encoded is None:
-            raise RuntimeError(f"{encoded_folder} was damaged: run the same command again")
+            raise UserError(f"{encoded_folder} was damaged: run the same command again")
         return Analysis(encoded, tracks)
 
 

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 from cadl import files
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.colours import Colours
 from cadl.style.latents import Statistics, statistics_of
@@ -39,11 +40,11 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
     """Reads all statistics.
 
     Raises:
-        FileNotFoundError: there is no such file; the script that makes it is named.
-        ValueError: it is damaged or belongs to another VAE.
+        UserError: it is not there, damaged, or belongs to another VAE; the script that makes it is
+            named.
     """
     if not path.exists():
-        raise FileNotFoundError(f"no {path}: run evaluate_embeddings.py first")
+        raise UserError(f"no {path}: run evaluate_embeddings.py first")
     try:
         with np.load(path, allow_pickle=False) as data:
             found = str(data["vae"])
@@ -59,9 +60,9 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
                 )
             }  # fmt: skip
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({error}): run evaluate_embeddings.py again") from None
+        raise UserError(f"{path} is damaged ({error}): run evaluate_embeddings.py again") from None
     if found != vae_fingerprint:
-        raise ValueError(
+        raise UserError(
             f"{path} belongs to VAE {found}, not {vae_fingerprint}: run evaluate_embeddings.py"
         )
     return sources
@@ -77,7 +78,7 @@ def embed_picture(path: Path, vae_graph) -> Statistics:
         vae_graph: SavedModel with `encode`.
 
     Raises:
-        ValueError: it can't be read; it is named.
+        UserError: it can't be read; it is named.
     """
     picture = tiles.load_picture(path)
     rng = np.random.default_rng(0)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cadl.errors import UserError
 from cadl.images.colours import Colours, mix
 
 import numpy as np
@@ -83,21 +84,21 @@ def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
     """Reads `a` or `a:0.6,b:0.4` into weights that sum to 1.
 
     Raises:
-        ValueError: a name is no painter's, or the weights are no weights.
+        UserError: a name is no painter's, or the weights are no weights.
     """
     weights: dict[str, float] = {}
     for part in style.split(","):
         name, _, weight = part.strip().rpartition(":") if ":" in part else (part.strip(), "", 1)
         if name in weights:
-            raise ValueError(f"STYLE {style}: {name} stands there twice")
+            raise UserError(f"STYLE {style}: {name} stands there twice")
         try:
             weights[name] = float(weight)
         except ValueError:
-            raise ValueError(f"STYLE {style}: {weight!r} is not a weight") from None
+            raise UserError(f"STYLE {style}: {weight!r} is not a weight") from None
         if name not in painters:
-            raise ValueError(f"STYLE {name!r} is no painter: there are {', '.join(painters)}")
+            raise UserError(f"STYLE {name!r} is no painter: there are {', '.join(painters)}")
         if not 0 < weights[name] < np.inf:
-            raise ValueError(f"STYLE {style}: weights must be above 0 and finite")
+            raise UserError(f"STYLE {style}: weights must be above 0 and finite")
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
 

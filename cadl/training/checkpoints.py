@@ -7,6 +7,7 @@ from typing import Any
 
 from cadl import _startup, console, files  # noqa: F401
 from cadl.dataset import shards
+from cadl.errors import UserError
 from cadl.networks import refiner, vae
 from cadl.training import devices
 
@@ -32,7 +33,7 @@ def restore_newest(
         Its path, None if the run has none yet.
 
     Raises:
-        ValueError: there are checkpoints, but none is readable.
+        UserError: there are checkpoints, but none is readable.
     """
     state = tf.train.get_checkpoint_state(str(folder / kept))
     names = {Path(path).name for path in state.all_model_checkpoint_paths} if state else set()
@@ -49,7 +50,7 @@ def restore_newest(
         holder(path).restore(path).assert_existing_objects_matched().expect_partial()
         return path
     if names:
-        raise ValueError(
+        raise UserError(
             f"none of the checkpoints in {folder}/{kept} can be read: move the folder away "
             "to start over"
         )
@@ -117,17 +118,17 @@ def load_averaged(
         The model, its step, and the run's settings.json.
 
     Raises:
-        FileNotFoundError: there is no such run, or no checkpoint yet; the script is named.
-        ValueError: the run is another script's, of another architecture, or damaged.
+        UserError: there is no such run, or no checkpoint yet, the script is named; or the run is
+            another script's, of another architecture, or damaged.
     """
     path = folder / "settings.json"
     if not path.exists():
-        raise FileNotFoundError(f"no trained model in {folder}: run {script} first")
+        raise UserError(f"no trained model in {folder}: run {script} first")
     record = files.read_sealed(path)
     if record.get("script") != script:
-        raise ValueError(f"{folder} is a run of {record.get('script')}, not of {script}")
+        raise UserError(f"{folder} is a run of {record.get('script')}, not of {script}")
     if record["architecture"] != architecture:
-        raise ValueError(
+        raise UserError(
             f"{folder} has architecture {record['architecture']}, not {architecture}: train again"
         )
     model = build()
@@ -136,10 +137,8 @@ def load_averaged(
     kept = BEST if weights == "best" else "checkpoints"
     if restore_newest(lambda _: checkpoint, folder, kept) is None:
         if kept == BEST and (folder / "checkpoints").is_dir():
-            raise ValueError(
-                f"{folder} has no best weights, as no tiles were held out: take latest"
-            )
-        raise FileNotFoundError(f"no checkpoint in {folder / kept} yet: run {script} first")
+            raise UserError(f"{folder} has no best weights, as no tiles were held out: take latest")
+        raise UserError(f"no checkpoint in {folder / kept} yet: run {script} first")
     return model, int(step), record
 
 
@@ -158,9 +157,9 @@ def load_refiner(folder: Path) -> tuple[refiner.Refining, int, dict]:
 
 
 def check_vae(refiner_run: Path, record: dict, vae_run: Path, vae_fingerprint: str) -> None:
-    """Raises ValueError unless a refiner of that settings.json was trained on that VAE."""
+    """Raises UserError unless a refiner of that settings.json was trained on that VAE."""
     if record["notes"]["vae"] != vae_fingerprint:
-        raise ValueError(
+        raise UserError(
             f"{refiner_run} was trained on another VAE than {vae_run}: "
             "run train_refiner.py with more --steps"
         )

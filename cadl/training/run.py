@@ -13,6 +13,7 @@ from typing import Any
 
 from cadl import _startup, console, files  # noqa: F401
 from cadl.dataset import shards
+from cadl.errors import UserError
 from cadl.training import devices, optimizer
 from cadl.training.checkpoints import restore_newest
 from cadl.training.progress import Meter, Progress
@@ -49,7 +50,7 @@ class Run:
             added: those that a run may get later: a checkpoint without them leaves them new.
 
         Raises:
-            ValueError: the folder holds another architecture, another script's run or something
+            UserError: the folder holds another architecture, another script's run or something
                 else; or checkpoints of which none can be read.
         """
         self.folder = folder = settings.run
@@ -118,7 +119,7 @@ class Run:
                 return
 
     def update(self, step: int, function: Callable[..., dict], *inputs: Any) -> dict[str, float]:
-        """Makes one step at its learning rate. Raises as `accept`, and MemoryError.
+        """Makes one step at its learning rate. Raises as `accept`, or without memory.
 
         Args:
             step: its number, from 1 on.
@@ -180,7 +181,7 @@ class Run:
             Whether the terms may be counted.
 
         Raises:
-            RuntimeError: going back did not help, or there is no checkpoint to go back to.
+            UserError: going back did not help, or there is no checkpoint to go back to.
         """
         if not terms.pop("skipped"):
             self._bad_in_a_row.assign(0)
@@ -202,7 +203,7 @@ class Run:
         kept = [number.numpy() for number in numbers]
         found = self._restore()
         if not found or self._fallbacks_in_a_row > MAX_FALLBACKS:
-            raise RuntimeError(
+            raise UserError(
                 f"{why} at step {step}, {BAD_STEPS_IN_A_ROW} steps in a row, and no checkpoint in "
                 f"{self.folder} helps: start afresh with half the --learning-rate"
             )
