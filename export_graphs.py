@@ -99,7 +99,7 @@ def compare(
     differences = dict.fromkeys(("encode", "decode", "refine", "change"), 0.0)
 
     def note(name: str, ours, theirs) -> None:
-        found = difference(ours, theirs)
+        found = np.abs(np.asarray(ours) - np.asarray(theirs)).max()
         differences[name] = float(np.maximum(differences[name], found))  # not a number stays so
 
     for start in range(0, len(tile_set), BATCH):
@@ -127,11 +127,6 @@ def compare(
                 f"{name} of the SavedModels differs from its checkpoint by {found:.1e}: "
                 "report this with the versions of tensorflow and keras"
             )
-
-
-def difference(a, b) -> float:
-    """Returns the largest absolute difference."""
-    return float(np.abs(np.asarray(a) - np.asarray(b)).max())
 
 
 def judge_refiner(vae_graph, refiner_graph, tile_set: tile_sets.TileSet, about: dict) -> None:

@@ -71,10 +71,10 @@ def main(argv: list[str] | None = None) -> int:
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
         vae_model, vae_step, of_vae = checkpoints.load_vae(settings.vae_run, settings.vae_weights)
         parts = build_parts(settings)
-    console.say(f"VAE of step {vae_step}; the refiner takes {operations():.2f} GFLOP a tile")
-    trained, held_out = tile_set.split(
-        *(of_vae["settings"][name] for name in ("validation_fraction", "seed"))
-    )
+    operations = blocks.count_operations(refiner.Refining(size=tiles.SHAPE[:2]))
+    console.say(f"VAE of step {vae_step}; the refiner takes {operations / 1e9:.2f} GFLOP a tile")
+    own = of_vae["settings"]
+    trained, held_out = tile_set.split(own["validation_fraction"], own["seed"])
 
     # Open the run, or go on with it.
     with one_writer(settings.run):
@@ -170,12 +170,6 @@ def build_parts(settings) -> SimpleNamespace:
     adam.bounds_updates = True
     adam.build(model.trainable_variables)
     return SimpleNamespace(model=model, averaged=averaged, optimizer=adam)
-
-
-def operations() -> float:
-    """Counts a whole tile's GFLOP in detail encoder and refiner."""
-    sized = refiner.Refining(size=tiles.SHAPE[:2])
-    return sum(map(blocks.count_operations, (sized.detail_encoder, sized.refiner))) / 1e9
 
 
 def make_step(strategy, parts, run, settings):

@@ -220,7 +220,7 @@ def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):
     frames = part.read((320, 176))
     next(frames)
     running[-1].kill()
-    with pytest.raises(ValueError, match=r"ffmpeg was killed after \d+ frames"):
+    with pytest.raises(UserError, match=r"ffmpeg was killed after \d+ frames"):
         list(frames)
 
 

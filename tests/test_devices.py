@@ -127,5 +127,5 @@ def test_the_first_worker_is_chief_however_its_number_is_written(monkeypatch, in
 
 def test_a_misspelt_cluster_is_told_of(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{'cluster': }")
-    with pytest.raises(ValueError, match="is no JSON"):
+    with pytest.raises(UserError, match="is no JSON"):
         devices.make_strategy()

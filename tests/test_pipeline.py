@@ -96,7 +96,7 @@ def test_an_export_of_another_version_is_refused(project, tmp_path):
     shutil.copytree(project.exported / "vae", tmp_path / "vae")
     about = tmp_path / "vae" / "about.json"
     files.write_sealed(about, {**files.read_sealed(about), "format": 2})
-    with pytest.raises(ValueError, match=r"another version: run export_graphs.py again"):
+    with pytest.raises(UserError, match=r"another version: run export_graphs.py again"):
         saved_models.load_graph(tmp_path, "vae")
 
 

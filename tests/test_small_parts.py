@@ -127,7 +127,7 @@ def test_damaged_json_is_named(tmp_path):
     files.write_json(path, {"é": [1]})
     assert files.read_json(path) == {"é": [1]}
     path.write_text("{")
-    with pytest.raises(ValueError, match="a.json is damaged"):
+    with pytest.raises(UserError, match="a.json is damaged"):
         files.read_json(path)
 
 

@@ -70,21 +70,21 @@ def test_a_run_that_cannot_be_read_is_never_started_over(tmp_path):
     run, weight = open_run(tmp_path)
     save(run, weight, 1)
     damage(tmp_path / "checkpoints" / "ckpt-1.index")
-    with pytest.raises(ValueError, match="none of the checkpoints in"):
+    with pytest.raises(UserError, match="none of the checkpoints in"):
         open_run(tmp_path)
 
 
 def test_another_architecture_or_script_is_refused(tmp_path):
     open_run(tmp_path)
-    with pytest.raises(ValueError, match="has codes 512, not 64"):
+    with pytest.raises(UserError, match="has codes 512, not 64"):
         open_run(tmp_path, codes=64)
-    with pytest.raises(ValueError, match=r"is a run of train_vae.py: give --run"):
+    with pytest.raises(UserError, match=r"is a run of train_vae.py: give --run"):
         open_run(tmp_path, script="train_refiner.py")
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(ValueError, match="is not empty and not a run"):
+    with pytest.raises(UserError, match="is not empty and not a run"):
         open_run(tmp_path)
 
 
@@ -232,7 +232,7 @@ def test_a_refiner_of_another_architecture_is_refused(project, tmp_path):
     record = files.read_sealed(path)
     record["architecture"]["detail_channels"] = 8
     files.write_sealed(path, record)
-    with pytest.raises(ValueError, match="'detail_channels': 8.*: train again"):
+    with pytest.raises(UserError, match="'detail_channels': 8.*: train again"):
         checkpoints.load_refiner(tmp_path / "run")
 
 

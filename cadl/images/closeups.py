@@ -123,12 +123,13 @@ def load(folder: Path, painter: str) -> CloseUps:
         raise UserError(f"no close-ups of {painter} in {folder}: run extract_tiles.py")
     try:
         with np.load(path, allow_pickle=False) as data:
-            if int(data["format"]) != FORMAT:
-                raise UserError(f"{path} is of another version: run extract_tiles.py again")
-            names = ("pixels", "pictures", "held_out", "sides")
-            return CloseUps(*(data[name] for name in names))
-    except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            version = int(data["format"])
+            own = CloseUps(*(data[name] for name in ("pixels", "pictures", "held_out", "sides")))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}): run extract_tiles.py again") from None
+    if version != FORMAT:
+        raise UserError(f"{path} is of another version: run extract_tiles.py again")
+    return own
 
 
 def of_picture(path: Path) -> CloseUps:

@@ -118,11 +118,6 @@ def sample(z_mean, z_log_var, noise):
     return z_mean + ops.exp(0.5 * z_log_var) * noise
 
 
-def reconstruction_loss(tiles_in, reconstruction):
-    """Returns the squared error of each tile, summed over pixels and channels: [N]."""
-    return ops.sum(ops.square(tiles_in - reconstruction), axis=(1, 2, 3))
-
-
 def kl_per_code(z_mean, z_log_var):
     """Returns the divergence of each code's posterior from N(0, 1) in nats: [N, codes] (eq. B)."""
     return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1.0 - z_log_var)
@@ -144,6 +139,6 @@ def vae_loss(tiles_in, reconstruction, z_mean, z_log_var, *, beta: float):
     Returns:
         loss [N] and {"reconstruction_loss": [N], "kl_loss": [N]}.
     """
-    squared_error = reconstruction_loss(tiles_in, reconstruction)
+    squared_error = ops.sum(ops.square(tiles_in - reconstruction), axis=(1, 2, 3))
     kl = ops.sum(kl_per_code(z_mean, z_log_var), axis=1)
     return squared_error + beta * kl, {"reconstruction_loss": squared_error, "kl_loss": kl}
