@@ -230,7 +230,7 @@ def extract_video(
             writer.write(
                 shards.Tile(frame, "video", source, index, seconds, shot, os.fspath(path))
             )  # fmt: skip
-    except (ValueError, FileNotFoundError) as error:
+    except (UserError, FileNotFoundError) as error:
         if writer.count:
             raise
         named = str(error) if str(path) in str(error) else f"{path}: {error}"

@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             with WorkerPool() as workers:
                 row = convert(path, looks[path], size, model, workers, settings)
-        except (ValueError, OSError, RuntimeError) as error:
+        except (UserError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             if len(paths) == 1:
