@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cadl.conversion import every_second
+from cadl.conversion import in_between
 from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.codes import MovedCodes
 from cadl.images.colours import Colours, map_between
@@ -20,6 +20,7 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
+CHANGED_EVERY = (2, 4)  # frames whose change is worked out: in full, in a draft
 STRIP = 32  # rows that are recoloured at a time
 
 
@@ -201,14 +202,14 @@ class FramePainter:
         return dataclasses.replace(self, palette_at=lambda number: find(int(shots[number])))
 
     def _changes(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Returns how frames are changed, as `change`, worked out for every second one."""
+        """Returns how frames are changed, as `change`, worked out for some of them."""
         # One frame more than asked for, so that the last one has a neighbour on each side, too.
         around = slice(part.start, min(part.stop + 1, len(self.codes)))
         shots = self.codes.shots[around]
-        chosen = every_second.choose(shots)
+        chosen = in_between.choose(shots, CHANGED_EVERY[self.brushwork.draft])
         changes = self.change(self.codes[around][chosen], self.codes.own(around)[chosen])
         offsets, matrices = (
-            every_second.fill_in(chosen, own, shots)[: part.stop - part.start] for own in changes
+            in_between.fill_in(chosen, own, shots)[: part.stop - part.start] for own in changes
         )
         return offsets, matrices
 

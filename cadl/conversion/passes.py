@@ -46,13 +46,12 @@ def are_tracked(folder: Path, frames: int) -> bool:
     return number == frames and all(track_files.chunk_path(folder, i).exists() for i in chunks)
 
 
-def save_chunk(path: Path, chunk: list[np.ndarray]) -> None:
-    """Writes the latents of consecutive frames, float32 [n, codes] each, and empties the list."""
+def save_chunk(path: Path, latents: np.ndarray) -> None:
+    """Writes the latents of consecutive frames, float32 [n, codes]."""
     buffer = io.BytesIO()  # of a full disk NumPy says only that it wrote less than it was to
-    np.save(buffer, np.concatenate(chunk))
+    np.save(buffer, latents)
     with files.whole_file(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
-    chunk.clear()
 
 
 def save_encoded(folder: Path, count: int, observed: dict[str, Any]) -> None:
