@@ -7,7 +7,7 @@ from pathlib import Path
 from cadl import files
 from cadl.errors import UserError
 from cadl.images import tiles
-from cadl.images.colours import Colours
+from cadl.images.colours import HUES, Colours
 from cadl.style.latents import Statistics, statistics_of
 
 import numpy as np
@@ -19,7 +19,9 @@ BATCH = 8
 
 def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint: str) -> None:
     """Writes all statistics, whole or not at all."""
-    unknown = Colours(np.full(3, np.nan), np.full((3, 3), np.nan), np.nan)
+    unknown = Colours(
+        np.full(3, np.nan), np.full((3, 3), np.nan), np.nan, np.full(HUES, np.nan, np.float32)
+    )
     colours = [source.colours or unknown for source in sources.values()]
     with files.whole_file(path) as temporary:
         np.savez_compressed(
@@ -33,6 +35,7 @@ def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint:
             colour_means=[own.mean for own in colours],
             colour_covariances=[own.covariance for own in colours],
             chromas=[own.chroma for own in colours],
+            gamuts=[own.gamut for own in colours],
         )
 
 
@@ -56,7 +59,7 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
                 for name, kind, count, mean, covariance, *colours in zip(
                     data["names"], data["kinds"], data["counts"], data["means"],
                     data["covariances"], data["colour_means"], data["colour_covariances"],
-                    data["chromas"], strict=True,
+                    data["chromas"], data["gamuts"], strict=True,
                 )
             }  # fmt: skip
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
