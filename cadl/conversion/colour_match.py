@@ -5,6 +5,7 @@ painter's pictures, however well the frame under them was moved.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 from cadl.conversion.clip import resize
 from cadl.conversion.frame_painter import FramePainter
@@ -15,8 +16,8 @@ from cadl.strokes.track_files import read_tracks
 
 import numpy as np
 
-FRAMES = 6  # that are painted to find out
-MOST_CHROMA, MOST_LIGHT = 2.0, 0.1  # times that chroma may change, and by how much light may
+FRAMES, ROUNDS = 6, 3  # that are painted to find out, and how often: colours saturate
+MOST_CHROMA, MOST_LIGHT = 1.7, 0.1  # times that chroma may change, and by how much light may
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,24 +41,37 @@ class Correction:
         return dataclasses.replace(painter, palette_map=found)
 
 
-def find_correction(rendering: Rendering, goal: Colours) -> Correction:
-    """Paints a few frames, and compares them with a painter's pictures.
+def find_correction(render: Callable[[Correction], Rendering], goal: Colours) -> Correction:
+    """Paints a few frames, compares them with a painter's pictures, and does so again.
 
     Args:
-        rendering: at full strength, without a correction.
+        render: returns what frames are painted from at full strength with a correction.
         goal: colours of the painter's pictures.
     """
+    found = Correction()
+    for _ in range(ROUNDS):
+        painted = _paint_some(render(found))
+        if painted is None:
+            break
+        chroma = found.chroma * goal.chroma / max(painted.chroma, 1e-3)
+        light = found.light + LUMINANCE @ (goal.mean - painted.mean)
+        found = Correction(
+            float(np.clip(chroma, 1 / MOST_CHROMA, MOST_CHROMA)),
+            float(np.clip(light, -MOST_LIGHT, MOST_LIGHT)),
+        )
+    return found
+
+
+def _paint_some(rendering: Rendering) -> Colours | None:
+    """Returns the colours of a few painted frames; None if all stay dark."""
     encoded, strengths = rendering.encoded, rendering.painter.strengths
     lit = np.flatnonzero(strengths[encoded.sample_indices] > 0.9)
     if not len(lit):
-        return Correction()
+        return None
     chosen = lit[np.unique(np.linspace(0, len(lit) - 1, FRAMES).astype(int))]
     geometry = rendering.encoding.geometry
     numbers = encoded.sample_indices[chosen].tolist()
     frames = [resize(own, geometry.picture_size) for own in encoded.samples[chosen]]
     tracked = [next(read_tracks(rendering.tracks, number, number + 1)) for number in numbers]
     painted = [future.result() for future in paint_alone(rendering, numbers, frames, tracked)]
-    found = Colours.of(np.stack([resize(own, geometry.tracked_size) for own in painted]))
-    chroma = np.clip(goal.chroma / max(found.chroma, 1e-3), 1 / MOST_CHROMA, MOST_CHROMA)
-    light = np.clip(LUMINANCE @ (goal.mean - found.mean), -MOST_LIGHT, MOST_LIGHT)
-    return Correction(float(chroma), float(light))
+    return Colours.of(np.stack([resize(own, geometry.tracked_size) for own in painted]))

@@ -63,7 +63,8 @@ class Job:
     def correction(self) -> Correction:
         """What makes up for what strokes do to light and chroma."""
         goal = self.style.painter.colours
-        return find_correction(self._render(1.0, Correction()), goal) if goal else Correction()
+        render = functools.partial(self._render, 1.0)
+        return find_correction(render, goal) if goal else Correction()
 
     def render(self, strength: float) -> Rendering:
         """Returns what the video is painted from at a strength."""
