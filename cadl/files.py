@@ -1,18 +1,26 @@
 """Files that are whole or absent, and folders with one writer."""
 
+import atexit
 import contextlib
 import fcntl
+import functools
 import glob
 import hashlib
 import json
 import os
 import re
+import shutil
+import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 SEAL = "checksum"  # of everything else in the file
+LOCK = ".lock"  # in each folder that is worked in for long
+LONGEST_NAME = 100  # bytes of a source's name: two of them and a suffix fit into a file's name
+NOT_PLAIN = re.compile(r"[][*?\\\ud800-\udfff]")  # what TensorFlow can't take in a path
+PIECE, PIECES = 1 << 20, 32  # bytes and number of the parts of a file that tell it from others
 
 
 @contextlib.contextmanager
@@ -154,6 +162,38 @@ def identity(path: Path) -> list:
 
 
 def source_name(name: str) -> str:
-    """Turns a folder's or file's name into a source's: lower case, dashes for the rest."""
-    name = unicodedata.normalize("NFC", name).lower()
-    return re.sub(r"[\W_]+", "-", name).strip("-") or "unnamed"
+    """Turns a folder's or file's name into a source's: lower case, dashes for the rest.
+
+    Letters, their marks and digits stay. A name of none of them, or of more than LONGEST_NAME
+    bytes, ends in a hash.
+    """
+    name, found = unicodedata.normalize("NFC", name), ""
+    for character in name.lower():
+        kind = unicodedata.category(character)[0]
+        is_kept = kind in "LN" or (kind == "M" and found[-1:] not in ("", "-"))
+        found += character if is_kept else "-"
+    found = unicodedata.normalize("NFC", re.sub("-+", "-", found).strip("-"))
+    if found and len(found.encode()) <= LONGEST_NAME:
+        return found
+    begin = found.encode()[: LONGEST_NAME - 9].decode(errors="ignore").strip("-")
+    return f"{begin or 'unnamed'}-{hash_of([name])[:8]}"
+
+
+def plain_path(folder: Path) -> Path:
+    """Returns a name of a folder that TensorFlow can open.
+
+    TensorFlow takes brackets, stars and question marks in a name for a pattern (tensorflow issue
+    34290), and takes no name that is not UTF-8. Such a folder gets a link in a temporary folder,
+    which is removed when the process ends.
+    """
+    return _link_to(folder.absolute()) if NOT_PLAIN.search(str(folder.absolute())) else folder
+
+
+@functools.cache
+def _link_to(folder: Path) -> Path:
+    usual = tempfile.gettempdir()
+    kept = tempfile.mkdtemp(prefix="link-", dir="/tmp" if NOT_PLAIN.search(usual) else usual)
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    link = Path(kept, "folder")
+    link.symlink_to(folder)
+    return link

@@ -69,6 +69,11 @@ def test_saved_models_have_the_endpoints_that_other_programs_rely_on(project):
     offset, matrix = np.asarray(changed["offset"]), np.asarray(changed["matrix"])
     assert offset.dtype == matrix.dtype == np.float32
     assert offset.shape == (3, 45, 80, 3) and matrix.shape == (3, 3, 3)
+def test_each_tile_has_a_row_in_the_projector_whatever_its_file_is_named(project):
+    rows = (project.vae_run / "projector" / "labels.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + len(tile_sets.load_tiles(project.tiles))
+
+
     np.testing.assert_allclose(matrix[0], np.eye(3), atol=1e-6)
     np.testing.assert_allclose(offset[0], 0, atol=1e-6)
     wanted = colour_transfer.frame_change(vae_graph.decode(moved), pictures)

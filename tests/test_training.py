@@ -51,6 +51,21 @@ def test_a_run_goes_on_from_its_newest_checkpoint(tmp_path):
     assert int(run.step) == 2 and float(weight) == 2 and run.resumed.endswith("ckpt-2")
 
 
+@pytest.mark.parametrize("name", ["a #1 [x]? é", "*", "b\\n", "two\nlines", "\udcff"])
+def test_checkpoints_are_kept_and_removed_in_a_folder_of_any_name(tmp_path, name, capsys):
+    run, weight = open_run(tmp_path / name)
+    for step in range(1, 6):
+        save(run, weight, step)
+    kept = sorted(path.name for path in (tmp_path / name / "checkpoints").glob("*.index"))
+    assert kept == ["ckpt-3.index", "ckpt-4.index", "ckpt-5.index"]
+    run.keep_best(2.0, keras.Sequential([keras.layers.Dense(1)]), "tiles")
+    assert checkpoints.best_measure(tmp_path / name, "tiles") == 2.0
+    (tmp_path / name).rename(tmp_path / "moved [x]")
+    run, weight = open_run(tmp_path / "moved [x]")
+    assert float(weight) == 5 and run.resumed == str(tmp_path / "moved [x]/checkpoints/ckpt-5")
+    assert not capsys.readouterr().err
+
+
 def damage(path):
     data = bytearray(path.read_bytes())
     data[: len(data) // 2] = bytes(len(data) // 2)

@@ -124,4 +124,5 @@ def save_picture(path: Path, picture: Image.Image) -> None:
 def _fitting(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
     while text and draw.textlength(text, font) > width:
         text = text[:-1]
+    text = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())  # of a file's name
     return text

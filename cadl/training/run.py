@@ -81,7 +81,7 @@ class Run:
         self._checkpoint = tf.train.Checkpoint(**self._held, **self._added)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint,
-            str(folder / "checkpoints"),
+            str(files.plain_path(folder) / "checkpoints"),
             max_to_keep=CHECKPOINTS_KEPT,
             keep_checkpoint_every_n_hours=1,
             step_counter=self.step,
@@ -145,7 +145,8 @@ class Run:
         if measure <= self._best or not devices.is_chief():
             return
         self._best = measure
-        manager = tf.train.CheckpointManager(checkpoint, str(self.folder / BEST), max_to_keep=1)
+        best = files.plain_path(self.folder) / BEST
+        manager = tf.train.CheckpointManager(checkpoint, str(best), max_to_keep=1)
         with shards.full_disk_as_os_error(self.folder):
             manager.save(checkpoint_number=self.step)
 
