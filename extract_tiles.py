@@ -94,7 +94,10 @@ def extract_source(
     options = [1, settings.tiles_per_picture, closeups.FORMAT]
     if kind == "video":
         options = [1, str(crop), step, settings.drop_black, settings.drop_same]
-    request = {"options": options, "files": [files.identity(path) for path in paths]}
+    request = {
+        "options": options,
+        "files": [[path.name, *files.identity(path)] for path in paths],
+    }
     done = manifests.load_manifest(settings.tiles, kind, name)
     if done is not None and done["request"] == request:
         note = done["result"]["note"]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
 
@@ -96,6 +97,31 @@ def test_a_file_is_whole_or_as_before(tmp_path):
     with files.whole_file(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("size", [0, 10, files.PIECE + 1, files.PIECES * files.PIECE + 5])
+def test_a_file_is_known_by_its_contents_wherever_it_lies(tmp_path, size):
+    path, other = tmp_path / "a", tmp_path / "b" / "c"
+    path.write_bytes(bytes(size))
+    before = files.identity(path)
+    other.parent.mkdir()
+    path.rename(other)
+    os.utime(other, (1, 1))
+    assert files.identity(other) == before
+    for place in {0, size // 2, size - 1} if size else ():
+        with other.open("r+b") as file:
+            file.seek(place)
+            file.write(b"x")
+        assert files.identity(other) != before
+        other.write_bytes(bytes(size))
+    other.write_bytes(bytes(size + 1))
+    assert files.identity(other) != before
+
+
+def test_a_file_that_cannot_be_read_stops_nobody_who_asks_for_its_identity(tmp_path):
+    with socket.socket(socket.AF_UNIX) as unreadable:
+        unreadable.bind(str(tmp_path / "s"))
+        assert files.identity(tmp_path / "s")[0] == 0
 
 
 def test_damaged_json_is_named(tmp_path):
