@@ -49,7 +49,7 @@ def only_one(folder: Path) -> Iterator[None]:
     Raises:
         RuntimeError: another process holds the lock.
     """
-    path = folder / ".lock"
+    path = folder / LOCK
     with contextlib.ExitStack() as stack:
         while True:
             folder.mkdir(parents=True, exist_ok=True)
@@ -142,11 +142,6 @@ def exists(name: str, *, as_file: bool = False) -> bool:
     `Path.exists` raises an error then.
     """
     return (os.path.isfile if as_file else os.path.exists)(name)
-
-
-def is_hidden(path: Path, root: Path) -> bool:
-    """Says whether a dot begins a file's name, or that of a folder between it and the root."""
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def checksum(path: Path) -> str:

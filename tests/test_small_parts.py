@@ -40,12 +40,12 @@ def test_an_expected_fault_is_one_line_and_status_1(capsys):
     assert capsys.readouterr().err == "test_small_parts.py: error: colour 'x' is no colour\n"
 
 
-def test_a_full_disk_says_what_to_do(capsys):
 def test_a_warning_is_one_line_whatever_a_file_is_named(capsys):
     console.warn("skipped two\nlines.png")
     assert capsys.readouterr().err == "warning: skipped two lines.png\n"
 
 
+def test_a_full_disk_says_what_to_do(capsys):
     @console.script
     def main(argv):
         raise OSError(errno.ENOSPC, "No space left on device", "tiles")
@@ -144,6 +144,14 @@ def test_a_contact_sheet_shows_tiles_as_they_are():
     assert sheet[40, 58].tolist() == [100] * 3
 
 
+def test_a_label_is_one_line_whatever_a_file_is_named():
+    tile = np.zeros((18, 320, 3), np.uint8)
+    sheets = [
+        gallery.contact_sheet([[tile]], labels=[[text]]) for text in ("a ? b", "a\n\udcff\tb")
+    ]
+    assert sheets[0].tobytes() == sheets[1].tobytes()
+
+
 def source_video(width, height, aspect=1):
     return probing.Video(
         "x", width, height, aspect, 24, False, np.arange(4) / 24, (), (), None
@@ -170,14 +178,6 @@ def test_sizes_on_the_way(size, compare, draft, picture, output):
 @pytest.mark.parametrize(("width", "height"), [(320, 180), (1280, 544), (200, 356), (100, 100)])
 def test_what_a_tile_was_cut_to_is_enlarged_back_to_its_place(width, height):
     """A slope over the frame comes back as that slope, whatever the tile mirrors round it."""
-def test_a_label_is_one_line_whatever_a_file_is_named():
-    tile = np.zeros((18, 320, 3), np.uint8)
-    sheets = [
-        gallery.contact_sheet([[tile]], labels=[[text]]) for text in ("a ? b", "a\n\udcff\tb")
-    ]
-    assert sheets[0].tobytes() == sheets[1].tobytes()
-
-
     geometry = clip.Geometry.of(source_video(width, height), Crop(), "source", "none")
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) + np.float32(0.5)
     slope = np.stack([200 * x / width, 200 * y / height, 0 * x], axis=-1)

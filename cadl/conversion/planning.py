@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cadl import console, files
+from cadl import console, files, inputs
 from cadl.conversion.clip import Clip, Geometry
 from cadl.conversion.job import Options
 from cadl.images.tiles import Crop
@@ -34,7 +34,7 @@ def find_videos(given: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            found += probing.find_videos(path)
+            found += inputs.find(path, probing.SUFFIXES)
         elif path.is_file():
             found.append(path)
         else:

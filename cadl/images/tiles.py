@@ -16,7 +16,7 @@ HEIGHT = 180
 CHANNELS = 3
 SHAPE = (HEIGHT, WIDTH, CHANNELS)
 
-PICTURE_SUFFIXES = frozenset(".jpg .jpeg .jpe .png .webp .avif .tif .tiff .bmp .gif".split())
+PICTURE_SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .avif .tif .tiff .bmp .gif".split())
 MAX_PICTURE_PIXELS = 150_000_000
 # What Pillow raises at one damaged file or another.
 PICTURE_ERRORS = (

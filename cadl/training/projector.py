@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cadl import _startup, files  # noqa: F401
 from cadl.dataset import tile_sets
+from cadl.images import gallery
 from cadl.training import checkpoints
 
 import keras
@@ -58,7 +59,6 @@ def write_projector(run: Path, tile_set: tile_sets.TileSet, codes: np.ndarray) -
     for place, pixels in enumerate(tile_set.pixels):
         thumbnail = Image.fromarray(np.asarray(pixels)).resize(THUMBNAIL)
         sheet.paste(thumbnail, (place % columns * width, place // columns * height))
-    with files.whole_file(folder / "tiles.png") as temporary:
-        sheet.save(temporary)
+    gallery.save_picture(folder / "tiles.png", sheet)
     with files.whole_file(run / CONFIG) as temporary:
         temporary.write_text(CONFIG_TEXT % THUMBNAIL, encoding="utf-8")

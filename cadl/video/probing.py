@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from cadl import console, files
+from cadl import console
 from cadl.images import tiles
 from cadl.images.tiles import Crop
 from cadl.video import ffmpeg
@@ -78,15 +78,6 @@ class Video:
         return Crop(
             crop.top + more.top, crop.left + left, crop.bottom + more.bottom, crop.right + right
         )
-
-
-def find_videos(folder: Path) -> list[Path]:
-    """Lists the files below a folder that are named like videos, hidden ones left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not files.is_hidden(path, folder)
-    )
 
 
 def probe(path: Path) -> Video:
