@@ -240,7 +240,8 @@ def _to_text(value: Any, _: tuple) -> str:
 def _to_path(value: Any, _: tuple) -> Path:
     if not str(value) or "\0" in str(value):
         raise ValueError("must be a path")
-    return Path(value)
+    # A shell leaves ~ as it is in --flag=~/folder.
+    return Path(value).expanduser() if str(value).startswith("~/") else Path(value)
 
 
 def _to_list(value: Any, arguments: tuple) -> list:
