@@ -19,7 +19,7 @@ from typing import Any
 SEAL = "checksum"  # of everything else in the file
 LOCK = ".lock"  # in each folder that is worked in for long
 LONGEST_NAME = 100  # bytes of a source's name: two of them and a suffix fit into a file's name
-NOT_PLAIN = re.compile(r"[][*?\\\ud800-\udfff]")  # what TensorFlow can't take in a path
+NOT_PLAIN = re.compile(r"[][*?#\\\ud800-\udfff]")  # what means something else in some paths
 PIECE, PIECES = 1 << 20, 32  # bytes and number of the parts of a file that tell it from others
 
 
@@ -185,11 +185,11 @@ def source_name(name: str) -> str:
 
 
 def plain_path(folder: Path) -> Path:
-    """Returns a name of a folder that TensorFlow can open.
+    """Returns a name of a folder that TensorFlow, and ffmpeg for a list of files, can open.
 
     TensorFlow takes brackets, stars and question marks in a name for a pattern (tensorflow issue
-    34290), and takes no name that is not UTF-8. Such a folder gets a link in a temporary folder,
-    which is removed when the process ends.
+    34290), and takes no name that is not UTF-8; ffmpeg takes # and ? for parts of an address. Such
+    a folder gets a link in a temporary folder, which is removed when the process ends.
     """
     return _link_to(folder.absolute()) if NOT_PLAIN.search(str(folder.absolute())) else folder
 

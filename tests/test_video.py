@@ -6,7 +6,6 @@ from cadl.images.tiles import Crop
 from cadl.video import probing, reader, writer
 from cadl.video.shots import ShotFinder
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
 from conftest import FRAMES, RATE, make_clip
@@ -122,12 +121,7 @@ def test_variable_times_are_kept_over_long_segments(tmp_path):
     np.testing.assert_allclose(found, times, atol=1e-4)
 
 
-def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(
-    tmp_path, clip, ffmpeg, media, monkeypatch
-):
-    program = Path(imageio_ffmpeg.get_ffmpeg_exe())
-    monkeypatch.chdir(program.parent)
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", f"./{program.name}")
+def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(tmp_path, clip, ffmpeg, media):
     tmp_path = tmp_path / "a #1 [x]? é\n%41"
     tmp_path.mkdir()
     frames, _ = read_all(clip)

@@ -53,15 +53,13 @@ def running(command: list[str], **pipes: Any) -> Iterator[tuple[Any, Callable[[]
             process.wait()
 
 
-def run(command: list[str], output: Path, folder: Path) -> None:
-    """Runs ffmpeg to its end, in a folder.
+def run(command: list[str], output: Path) -> None:
+    """Runs ffmpeg to its end.
 
     Raises:
         OSError: it failed to write `output`.
     """
-    program = str(Path(command[0]).absolute()) if "/" in command[0] else command[0]
-    command = [program, *command[1:]]  # a relative path would be looked for in the folder
-    finished = subprocess.run(command, capture_output=True, check=False, cwd=folder)
+    finished = subprocess.run(command, capture_output=True, check=False)
     if finished.returncode:
         raise write_error(output, finished.stderr.decode("utf-8", "replace"))
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cadl import files
 from cadl.video import ffmpeg
 from cadl.video.probing import Video
 
@@ -147,20 +148,19 @@ def join_segments(
     picture = [
         *ffmpeg.command("-nostdin"),
         *(["-itsoffset", f"{delay_seconds:.6f}"] if delay_seconds > 1e-6 else []),
-        # A name without folders: ffmpeg takes # and ? in them for parts of an address.
-        *("-f", "concat", "-i", listing.name),
+        *("-f", "concat", "-i", ffmpeg.url(files.plain_path(listing.parent) / listing.name)),
     ]
     ending = ["-c:v", "copy", "-movflags", "+faststart", "-f", "mp4", "-y", ffmpeg.url(output)]
     if sound is None or not sound.audio_codecs:
-        ffmpeg.run([*picture, "-map", "0:v:0", *ending], output, listing.parent)
+        ffmpeg.run([*picture, "-map", "0:v:0", *ending], output)
         return "no sound in the source"
     cut = [*(["-ss", f"{sound_start:.6f}"] if sound_start else [])]
     cut += [*(["-t", f"{sound_seconds:.6f}"] if sound_seconds is not None else [])]
-    return _join_with_sound(picture, cut, ending, sound, output, listing.parent)
+    return _join_with_sound(picture, cut, ending, sound, output)
 
 
 def _join_with_sound(
-    picture: list[str], cut: list[str], ending: list[str], sound: Video, output: Path, folder: Path
+    picture: list[str], cut: list[str], ending: list[str], sound: Video, output: Path
 ) -> str:
     """Runs ffmpeg until a way to add the sound works; returns in words which one did.
 
@@ -170,7 +170,6 @@ def _join_with_sound(
         ending: the rest of the command: codec and container of the picture, and `output`.
         sound: the video whose audio tracks are added.
         output: the mp4.
-        folder: that ffmpeg runs in.
     """
     # Reading the source's picture too keeps the start of both in formats whose clock may jump.
     listening = ["-map", "1:V:0", "-c", "copy", "-f", "null", "-"]
@@ -183,13 +182,13 @@ def _join_with_sound(
     names = "+".join(sound.audio_codecs)
     for words, options in attempts:
         try:
-            ffmpeg.run([*picture, *tracks, *options, *ending, *listening], output, folder)
+            ffmpeg.run([*picture, *tracks, *options, *ending, *listening], output)
             return f"{names} {words}"
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
             problem = str(error)
-    ffmpeg.run([*picture, "-map", "0:v:0", *ending], output, folder)
+    ffmpeg.run([*picture, "-map", "0:v:0", *ending], output)
     return f"left out: {names} can't be read ({problem})"
 
 
