@@ -10,6 +10,7 @@ import time
 import urllib.request
 from types import SimpleNamespace
 
+from cadl import files
 from cadl.dataset import shards, tile_sets
 from cadl.images import tiles
 from cadl.networks import vae
@@ -223,7 +224,7 @@ def train_refiner(project, run, steps, *more):
 
 
 def checkpoint_of(run, step):
-    reader = tf.train.load_checkpoint(str(run / "checkpoints" / f"ckpt-{step}"))
+    reader = tf.train.load_checkpoint(str(files.plain_path(run) / "checkpoints" / f"ckpt-{step}"))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
