@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+from cadl.errors import UserError
 from cadl.training import checkpoints, devices
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_the_chief_is_the_first(monkeypatch, config, chief, workers):
 
 def test_exhausted_memory_names_the_batch_to_try():
     with (
-        pytest.raises(MemoryError, match="at --batch-size 16: try --batch-size 8"),
+        pytest.raises(UserError, match="at --batch-size 16: try --batch-size 8"),
         devices.enough_memory(16),
     ):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
@@ -132,7 +133,7 @@ def test_the_first_worker_is_chief_however_its_number_is_written(monkeypatch, in
 )  # fmt: skip
 def test_a_cluster_that_makes_no_sense_is_named(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ValueError, match="TF_CONFIG ") as error:
+    with pytest.raises(UserError, match="TF_CONFIG ") as error:
         devices.make_strategy()
     assert "\n" not in str(error.value) and text in str(error.value)
 
@@ -152,5 +153,5 @@ def test_keras_is_set_up_by_the_scripts_and_not_by_the_user(tmp_path, backend):
 
 def test_a_misspelt_cluster_is_told_of(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{'cluster': }")
-    with pytest.raises(ValueError, match="is no JSON"):
+    with pytest.raises(UserError, match="is no JSON"):
         devices.make_strategy()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from cadl import _startup, console  # noqa: F401
+from cadl.errors import UserError
 
 import keras
 import tensorflow as tf
@@ -22,7 +23,7 @@ def make_strategy() -> tf.distribute.Strategy:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (TypeError, ValueError, RuntimeError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
-            raise ValueError(f"TF_CONFIG {os.environ['TF_CONFIG']}: {reason}") from None
+            raise UserError(f"TF_CONFIG {os.environ['TF_CONFIG']}: {reason}") from None
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) > 1:
         return tf.distribute.MirroredStrategy([device.name for device in devices])
@@ -33,13 +34,14 @@ def set_up(seed: int, *, xla: bool) -> tf.distribute.Strategy:
     """Makes training repeatable, and returns the strategy for the devices, which it tells of.
 
     Raises:
-        ValueError: XLA is wanted on several devices.
+        UserError: XLA is wanted on several devices.
     """
-    make_deterministic(seed)
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
     strategy = make_strategy()
     console.say(describe(strategy))
     if xla and strategy.num_replicas_in_sync > 1:
-        raise ValueError("XLA yes works on one device only: leave it out")
+        raise UserError("XLA yes works on one device only: leave it out")
     return strategy
 
 
@@ -64,12 +66,6 @@ def describe(strategy: tf.distribute.Strategy) -> str:
     where = ", ".join(names) if gpus else f"CPU ({os.cpu_count()} cores); no GPU was found"
     count = strategy.num_replicas_in_sync
     return f"training on {where}" + (f", {count} replicas" if count > 1 else "")
-
-
-def make_deterministic(seed: int) -> None:
-    """Same seed, same machine, same weights."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
 
 
 @contextlib.contextmanager
@@ -100,28 +96,28 @@ def enough_memory(batch_size: int) -> Iterator[None]:
     """Turns TensorFlow's report of exhausted memory into one line with the batch to try.
 
     Raises:
-        MemoryError: the block ran out of memory.
+        UserError: the block ran out of memory.
     """
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
         smaller = max(2, batch_size // 4 * 2)
         advice = f"try --batch-size {smaller}" if smaller < batch_size else "close other programs"
-        raise MemoryError(f"out of memory at --batch-size {batch_size}: {advice}") from error
+        raise UserError(f"out of memory at --batch-size {batch_size}: {advice}") from error
 
 
 def _cluster() -> dict:
     """Returns what TF_CONFIG says if it names several machines, else an empty dictionary.
 
     Raises:
-        ValueError: it makes no sense.
+        UserError: it makes no sense.
     """
     text = os.environ.get("TF_CONFIG") or "{}"
     guide = "see More than one device in docs/guide.md, or unset it"
     try:
         config = json.loads(text)
     except ValueError:
-        raise ValueError(f"TF_CONFIG {text} is no JSON: {guide}") from None
+        raise UserError(f"TF_CONFIG {text} is no JSON: {guide}") from None
     try:
         cluster = config.get("cluster") or {}
         addresses = cluster[config["task"]["type"]] if cluster else [""]
@@ -129,7 +125,7 @@ def _cluster() -> dict:
     except (AttributeError, KeyError, TypeError, ValueError):
         known = False
     if not known:
-        raise ValueError(
+        raise UserError(
             f"TF_CONFIG {text} does not say which machine of its cluster this is: {guide}"
         )
     return config if cluster else {}
