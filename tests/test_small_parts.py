@@ -115,7 +115,7 @@ def test_a_contact_sheet_shows_tiles_as_they_are():
 
 def source_video(width, height, aspect=1):
     return probing.Video(
-        "x", width, height, aspect, 24, False, np.arange(4) / 24, (), (), None
+        "x", width, height, aspect, 24, False, np.arange(4) / 24, 1 / 24
     )  # fmt: skip
 
 

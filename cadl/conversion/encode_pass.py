@@ -25,7 +25,7 @@ from cadl.video.shots import ShotFinder
 import cv2
 import numpy as np
 
-PASS_FORMAT = 11  # of what is kept; raise when its contents change
+PASS_FORMAT = 12  # of what is kept; raise when its contents change
 CHUNK_FRAMES = 480
 SAMPLES = 12
 SHRINK = 4  # times that a shot's picture is smaller than what is tracked

@@ -73,7 +73,8 @@ def write_error(path: Path, log: str) -> OSError:
 
 def reason(log: str) -> str:
     """Picks the line of ffmpeg's log that says most."""
-    lines = [re.sub(r"^\[.*?\] ", "", line).strip() for line in log.splitlines()]
+    faults = [line for line in log.splitlines() if re.match(r"(\[.*?\] )?\[(error|fatal)\]", line)]
+    lines = [re.sub(r"^(\[.*?\] )+", "", line).strip() for line in faults or log.splitlines()]
     lines = [line for line in lines if line and "framehash" not in line]
     telling = [line for line in lines if re.search(r"invalid|no space|error|not", line, re.I)]
     if any("0:V:0" in line for line in lines):
