@@ -161,6 +161,26 @@ class Clip:
             left = min(left, self.num_frames)
         return max(1, left)
 
+    def edges(self, times: np.ndarray) -> np.ndarray:
+        """Returns when each frame begins, and when the last one ends.
+
+        Args:
+            times: float64 [frames], seconds of each frame that was read, as `reader.read_frames`.
+
+        Returns:
+            float64 [frames + 1].
+        """
+        usual = float(1 / self.source.rate)
+        known = np.append(self.source.times, self.source.times[0] + self.source.seconds)
+        known -= self.start_seconds
+        later = known[known > times[-1] + min(1e-3, 0.5 * usual)]
+        end = later[0] if len(later) else times[-1] + usual
+        if self.length_seconds:
+            end = max(min(end, self.length_seconds), times[-1] + 1e-3)
+        if abs(end - times[-1] - usual) < 0.6 * usual and not self.source.variable_rate:
+            end = times[-1] + usual
+        return np.append(times, end)
+
     def read(self, size: tuple[int, int], times: list[float] | None = None) -> Iterator[np.ndarray]:
         """Yields the frames at a size, width and height: uint8 [h, w, 3]."""
         return reader.read_frames(

@@ -57,7 +57,7 @@ def write_video(rendering: Rendering, target: Path, folder: Path, request: dict)
     """
     segments.begin(folder, request)
     clip, total = rendering.clip, rendering.total
-    times = _regular_times(clip, rendering.encoded.times)
+    times = _irregular_edges(clip, rendering.encoded.times)
     missing = [
         number
         for number in range(-(-total // segments.SEGMENT_FRAMES))
@@ -75,7 +75,7 @@ def write_video(rendering: Rendering, target: Path, folder: Path, request: dict)
         ):
             path = segments.segment_path(folder, number)
             own = segments.frames_of(number, total)
-            stamps = None if times is None else times[own.start : own.stop] - times[own.start]
+            stamps = None if times is None else times[own.start : own.stop + 1] - times[own.start]
             with files.whole_file(path) as temporary:
                 writer = rendering.encoding.writer(temporary, clip.source.rate, stamps)
                 flicker = _write_segment(writer, group, rendering.encoding, bar)
@@ -102,13 +102,12 @@ def _write_segment(writer: FrameWriter, group: Iterator, encoding: Encoding, bar
     return flicker
 
 
-def _regular_times(clip: Clip, times: np.ndarray) -> np.ndarray | None:
-    """Returns the frames' times if they are not evenly spaced, None if they are."""
-    if len(times) < 2:
-        return None
-    even = times[0] + np.arange(len(times)) / float(clip.source.rate)
-    irregular = np.abs(times - even).max() > 0.6 / float(clip.source.rate)
-    return times if irregular or clip.source.variable_rate else None
+def _irregular_edges(clip: Clip, times: np.ndarray) -> np.ndarray | None:
+    """Returns `Clip.edges` if the frames are not evenly spaced, None if they are."""
+    edges = clip.edges(times)
+    even = edges[0] + np.arange(len(edges)) / float(clip.source.rate)
+    irregular = np.abs(edges - even).max() > 0.6 / float(clip.source.rate)
+    return edges if irregular or clip.source.variable_rate else None
 
 
 def _say_estimate(rendering: Rendering, folder: Path, left: int) -> None:
@@ -154,9 +153,8 @@ def _join(rendering: Rendering, times: np.ndarray | None, target: Path, folder: 
         durations = [float((end - start) / rate) for start, end in zip(starts, ends, strict=True)]
         length = float(total / rate)
     else:
-        edges = np.append(times, times[-1] + float(1 / rate))
-        durations = [edges[end] - edges[start] for start, end in zip(starts, ends, strict=True)]
-        length = float(edges[-1] - edges[0])
+        durations = [times[end] - times[start] for start, end in zip(starts, ends, strict=True)]
+        length = float(times[-1] - times[0])
     delay = max(0.0, float(encoded.times[0] if clip.start_seconds else clip.source.times[0]))
     cut = clip.start_seconds > 0 or clip.num_frames is not None
     with files.whole_file(target) as temporary:

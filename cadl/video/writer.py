@@ -15,6 +15,8 @@ import numpy as np
 
 MP4_AUDIO_CODECS = frozenset("aac mp3 ac3 eac3 opus alac".split())
 VARIABLE_TIMESCALE = 90_000
+# What ffmpeg writes into the file is what the frames say of themselves.
+BT709 = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
 # Looking ahead for cuts and B frames gains little on painted pictures (`bench_encoding`).
 LEANER = {"superfast": "b-adapt=0:scenecut=0"}
 
@@ -45,7 +47,8 @@ class FrameWriter:
         size: width and height of the frames given.
         output_size: width and height of the video, even; ffmpeg scales by Lanczos.
         quality: how they are encoded.
-        times: where frames are not evenly spaced, the seconds of each from the first.
+        times: where frames are not evenly spaced, seconds from the first: float64 [frames + 1], the
+            beginning of each and the end of the last.
 
     Raises:
         OSError: writing or leaving the block: ffmpeg could not write the file.
@@ -64,11 +67,14 @@ class FrameWriter:
         """Remembers what to write; ffmpeg starts with the block."""
         crf, preset, lean = quality
         timescale = rate.numerator * max(1, math.ceil(10_000 / rate.numerator))
-        stamp = ""
+        stamp, lasting = "", []
         if times is not None:
             timescale = VARIABLE_TIMESCALE
-            ticks = np.round(np.asarray(times) * timescale).astype(int)
-            stamp = f"settb=1/{timescale},setpts={_pick(ticks.tolist())},"
+            *ticks, end = np.round(np.asarray(times) * timescale).astype(int).tolist()
+            stamp = f"settb=1/{timescale},setpts={_pick(ticks)},"
+            longer = f"if(eq(N\\,{len(ticks) - 1})\\,{end - ticks[-1]}\\,DURATION)"
+            lasting = ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration={longer}"]
+            lasting += ["-bf", "0"]  # frames that wait for later ones would shorten the file
         scale = f"scale={output_size[0]}:{output_size[1]}:flags=lanczos+{ffmpeg.ROUNDING}"
         self._path = path
         self._stack = contextlib.ExitStack()
@@ -76,12 +82,12 @@ class FrameWriter:
             *ffmpeg.command(),
             *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"),
             *("-r", str(rate), "-i", "pipe:0"),
-            *("-vf", f"{stamp}{scale}:out_color_matrix=bt709:out_range=tv,format=yuv420p"),
+            *("-vf", f"{stamp}{scale}:out_color_matrix=bt709:out_range=tv,format=yuv420p,{BT709}"),
+            *lasting,
             *(["-fps_mode", "passthrough", "-enc_time_base", f"1/{timescale}"] if stamp else []),
             *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
             *(["-x264-params", LEANER[preset]] if lean and preset in LEANER else []),
-            *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
-            *("-color_range", "tv", "-video_track_timescale", str(timescale)),
+            *("-video_track_timescale", str(timescale)),
             *("-f", "mp4", "-y", ffmpeg.url(path)),
         ]
 
