@@ -149,7 +149,8 @@ def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(tmp_path, cl
             film.write(frames[start : start + 25])
     durations = [float(n / RATE) for n in (25, 25, FRAMES - 50)]
     joined = tmp_path / "it's joined.mp4"
-    assert writer.join_segments(segments, joined, durations=durations, sound=clip) == "aac copied"
+    kept = writer.join_segments(segments, joined, durations=durations, source=clip)
+    assert kept == ("aac copied", [])
     found = probing.probe(joined)
     assert found.rate == RATE and len(found.times) == FRAMES and not found.variable_rate
 
@@ -265,7 +266,7 @@ def test_sound_keeps_its_distance_to_the_picture(variants, tmp_path, ffmpeg):
         film.write(read_all(source)[0])
     target = tmp_path / "out.mp4"
     writer.join_segments(
-        [segment], target, durations=[24 / float(RATE)], sound=source,
+        [segment], target, durations=[24 / float(RATE)], source=source,
         delay_seconds=max(0.0, float(source.times[0])),
     )  # fmt: skip
     before, after = (first_times(ffmpeg, path) for path in (source.path, target))
@@ -290,8 +291,8 @@ def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
     ) as film:
         film.write(read_all(source)[0])
     target = tmp_path / "out.mp4"
-    said = writer.join_segments([segment], target, durations=[24 / float(RATE)], sound=source)
-    assert said == "pcm_s16le re-encoded to AAC"
+    kept = writer.join_segments([segment], target, durations=[24 / float(RATE)], source=source)
+    assert kept.sound == "pcm_s16le re-encoded to AAC"
     assert probing.probe(target).audio_codecs == ("aac",)
 
 

@@ -15,6 +15,7 @@ from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Encoding
 from cadl.conversion.rendering import Rendering, paint_alone, paint_frames, read_frames_at
 from cadl.images import gallery
 from cadl.strokes.track_files import read_tracks
+from cadl.video.companions import Part
 from cadl.video.reader import prefetch
 from cadl.video.writer import FrameWriter, join_segments
 
@@ -158,17 +159,16 @@ def _join(rendering: Rendering, times: np.ndarray | None, target: Path, folder: 
     delay = max(0.0, float(encoded.times[0] if clip.start_seconds else clip.source.times[0]))
     cut = clip.start_seconds > 0 or clip.num_frames is not None
     with files.whole_file(target) as temporary:
-        sound = join_segments(
+        kept = join_segments(
             paths,
             temporary,
             durations=durations,
-            sound=clip.source,
-            sound_start=clip.start_seconds,
-            sound_seconds=delay + length if cut else None,
+            source=clip.source,
+            part=Part(clip.start_seconds, delay + length if cut else None),
             delay_seconds=delay,
         )
-    if sound.startswith("left out"):
-        console.warn(f"{target}: sound {sound}")
+    if "left out" in kept.sound:
+        console.warn(f"{target}: sound {kept.sound}")
     records = [files.read_json(path.with_suffix(".json")) for path in paths]
     sums = np.sum([record["flicker_sums"] for record in records], axis=0)
     pairs = max(1, total - len(paths))
@@ -177,7 +177,8 @@ def _join(rendering: Rendering, times: np.ndarray | None, target: Path, folder: 
         "rate": str(rate),
         "variable_rate": times is not None,
         "seconds": length,
-        "sound": sound,
+        "sound": kept.sound,
+        "left_out": kept.left_out,
         "flicker_input": float(sums[0] / pairs),
         "flicker_output": float(sums[1] / pairs),
     }

@@ -47,15 +47,17 @@ class Track(NamedTuple):
 
     Attributes:
         kind: Video, Audio, Subtitle, Data or Attachment.
-        codec: ffmpeg's name.
+        codec: ffmpeg's name; of data the file's name for it.
         number: among those of its kind.
         is_cover: an attached picture.
+        is_default: a player takes it unless told otherwise.
     """
 
     kind: str
     codec: str
     number: int
     is_cover: bool
+    is_default: bool
 
 
 class Packets(NamedTuple):
@@ -179,9 +181,13 @@ def _tracks(log: str) -> tuple[tuple[Track, ...], bool]:
         said = re.match(r"\d+(?:\[\w+\])?(?:\(.*?\))?: (\w+): (\w+)(.*)", block)
         if said is None:
             continue
-        is_cover = said[3].endswith("(attached pic)")
+        is_cover = "(attached pic)" in said[3]
         number = sum(track.kind == said[1] for track in found)
-        found.append(Track(said[1], said[2], number, is_cover))
+        tag = re.match(r" \((\w+) / ", said[3])
+        if said[1] == "Data" and tag and tag[1] == "text":
+            continue  # the chapters of an mp4
+        codec = tag[1] if said[1] == "Data" and tag else said[2]
+        found.append(Track(said[1], codec, number, is_cover, "(default)" in said[3]))
         if said[1] == "Video" and not is_cover and first_alpha is None:
             first_alpha = re.search(r"^      alpha_mode +: 1$", block, re.M) is not None
     return tuple(found), bool(first_alpha)
