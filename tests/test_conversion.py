@@ -7,7 +7,7 @@ from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.colour_match import find_correction
 from cadl.conversion.frame_painter import Brushwork, FramePainter
-from cadl.conversion.rendering import Rendering, paint_frames
+from cadl.conversion.rendering import Rendering, paint_frames, read_frames_at
 from cadl.images import tiles
 from cadl.images.colours import Colours
 from cadl.strokes.hand import Hand
@@ -142,6 +142,15 @@ def test_a_part_of_a_video_that_starts_late_is_cut_by_the_files_clock(late, tmp_
     made = convert_nothing(part, tmp_path)
     wanted = ((late.times >= 2.2) & (late.times < 2.7)).sum()
     assert part.num_frames == len(made.times) == wanted and wanted in (11, 12, 13)
+
+
+def test_a_frame_of_a_video_that_starts_late_is_found_again(late, tmp_path):
+    with WorkerPool(2) as workers:
+        rendering = rendering_of(clip_of(late), tmp_path, workers)
+        frames = list(rendering.clip.read(rendering.encoding.geometry.picture_size))
+        for number in (0, 17, 59):
+            (found,) = read_frames_at(rendering, number, 1)
+            np.testing.assert_array_equal(found, frames[number])
 
 
 def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):

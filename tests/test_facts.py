@@ -76,7 +76,7 @@ def test_the_last_picture_lasts_as_long_as_the_file_says(tmp_path, ffmpeg, capsy
 def test_two_fields_are_a_frame():
     stamps = np.arange(2, 152) * 24_000
     packets = facts.Packets("mov", (), 0.0, Fraction(1, 1_200_000), stamps, stamps[:1],
-                            152 * 24_000, 3.04, False, False, False, "")  # fmt: skip
+                            152 * 24_000, 3.04, False, False, False, False, "")  # fmt: skip
     frames = facts.FirstFrames((352, 288), Fraction(1), "yuv420p", True, "", "", "", 0.04)
     times = probing._frame_times(packets, frames)
     np.testing.assert_allclose(times, 0.04 + 0.04 * np.arange(75))
@@ -84,15 +84,16 @@ def test_two_fields_are_a_frame():
     assert len(probing._frame_times(packets, progressive)) == 150
 
 
-@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+@pytest.mark.parametrize("suffix", ["ts", "mpg", "ogv"])
 @pytest.mark.parametrize(("start", "length"), [(2.5, 1.0), (5.9, 0.5), (0.01, 0.4)])
 def test_streams_without_an_index_give_exactly_the_seconds_asked_for(
     tmp_path, ffmpeg, suffix, start, length
 ):
     """A key frame every five seconds; the sound begins before the picture."""
+    codecs = ["-c:v", "libvpx", "-c:a", "libvorbis"] if suffix == "ogv" else []
     path = tmp_path / f"stream.{suffix}"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=7", "-f", "lavfi", "-i",
-           "sine=d=7", "-g", 125, "-b:v", "1M", path)  # fmt: skip
+           "sine=d=7", *codecs, "-g", 125, "-b:v", "1M", path)  # fmt: skip
     source = probing.probe(path)
     assert source.key_times is not None and 2 <= len(source.key_times) <= 3
     whole, times = read(source)

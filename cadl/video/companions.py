@@ -12,6 +12,7 @@ from cadl.video import ffmpeg
 from cadl.video.facts import Track
 from cadl.video.probing import Video
 
+UNREADABLE = "can't be read"
 COPIED_SOUND = frozenset("aac mp3 ac3 eac3 opus alac".split())
 TEXT_SUBTITLES = frozenset("subrip srt ass ssa mov_text webvtt text".split())
 KEPT_TAGS = frozenset(
@@ -75,11 +76,11 @@ def take_tracks(source: Video, part: Part, folder: Path) -> Companions:
             others += ["a further picture track"] if pictures > 1 else []
         else:
             kind = "cover" if track.is_cover else track.kind.lower().replace("title", "titles")
-            others.append(f"{kind} {track.codec}")
+            others.append(f"{kind} {track.codec}".removesuffix(" none"))
         if target.exists():
             taken.append((track, target))
     sound = [
-        f"{'+'.join(names)} {words}" if "can't" not in words else f"left out: {names[0]} {words}"
+        f"{'left out: ' if words.startswith(UNREADABLE) else ''}{'+'.join(names)} {words}"
         for words, names in done.items()
     ]
     return Companions(
@@ -99,7 +100,7 @@ def _take_sound(source: Video, track: Track, part: Part, target: Path) -> str:
     problem = _take(source, track, ["-c:a", "aac", "-b:a", "192k"], part, target)
     if problem is None:
         return "re-encoded to AAC" if target.exists() else "has nothing in this part"
-    return f"can't be read ({problem})"
+    return f"{UNREADABLE} ({problem})"
 
 
 def _take(source: Video, track: Track, options: list[str], part: Part, target: Path) -> str | None:

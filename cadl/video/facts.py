@@ -14,7 +14,7 @@ FIRST_FRAMES = 12
 MISSING_STAMP = -(2**62)  # what ffmpeg prints where a packet has no presentation time
 UNKNOWN = frozenset({"unknown", "unspecified", "reserved"})
 # Formats without an index, whose clock may also jump.
-STREAMED = frozenset({"mpegts", "mpeg", "mpegvideo"})
+STREAMED = frozenset({"mpegts", "mpeg", "mpegvideo", "ogg"})
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # ffmpeg's own ones leave alpha out
 
 
@@ -73,7 +73,8 @@ class Packets(NamedTuple):
         end: stamp at which the last picture ends.
         end_seconds: when the last packet of all, of picture and sound, ends.
         clock_jumps: the file's clock jumps on the way.
-        alpha: the picture's track says that it has an alpha channel beside it.
+        alpha: the header says that the picture has an alpha channel beside it.
+        interlaced: the header says that the picture is interlaced.
         encrypted: the picture is encrypted.
         log: what ffmpeg logged.
     """
@@ -88,6 +89,7 @@ class Packets(NamedTuple):
     end_seconds: float
     clock_jumps: bool
     alpha: bool
+    interlaced: bool
     encrypted: bool
     log: str
 
@@ -154,7 +156,7 @@ def packets(path: Path) -> Packets:
                 encrypted |= "Encryption info" in line
     which = 1 if any(row[0] < MISSING_STAMP for row in rows) else 0
     header_log = re.split(r"^(?:Stream mapping:|Output #)", log, maxsplit=1, flags=re.M)[0]
-    tracks, alpha = _tracks(header_log)
+    tracks, picture = _tracks(header_log)
     container = re.search(r"^Input #0, ([^, ]+)", header_log, re.M)
     return Packets(
         container=container[1] if container else "",
@@ -166,31 +168,34 @@ def packets(path: Path) -> Packets:
         end=max((row[which] + row[2] for row in rows), default=0),
         end_seconds=max(ends),
         clock_jumps="timestamp discontinuity" in log,
-        alpha=alpha,
+        alpha=re.search(r"^      alpha_mode +: 1$", picture, re.M) is not None,
+        interlaced=re.match(r".*\b(top|bottom) (coded )?first", picture) is not None,
         encrypted=encrypted,
         log=log,
     )
 
 
-def _tracks(log: str) -> tuple[tuple[Track, ...], bool]:
-    """Returns the tracks that a header tells of, and whether the first picture has alpha beside."""
+def _tracks(log: str) -> tuple[tuple[Track, ...], str]:
+    """Returns the tracks that a header tells of, and all it says of the first real picture."""
     found: list[Track] = []
-    first_alpha: bool | None = None
+    picture = ""
     # A line of a track begins with two blanks, one of its titles with more.
     for block in re.split(r"^  Stream #0:", log, flags=re.M)[1:]:
         said = re.match(r"\d+(?:\[\w+\])?(?:\(.*?\))?: (\w+): (\w+)(.*)", block)
         if said is None:
             continue
-        is_cover = "(attached pic)" in said[3]
-        number = sum(track.kind == said[1] for track in found)
-        tag = re.match(r" \((\w+) / ", said[3])
-        if said[1] == "Data" and tag and tag[1] == "text":
-            continue  # the chapters of an mp4
-        codec = tag[1] if said[1] == "Data" and tag else said[2]
-        found.append(Track(said[1], codec, number, is_cover, "(default)" in said[3]))
-        if said[1] == "Video" and not is_cover and first_alpha is None:
-            first_alpha = re.search(r"^      alpha_mode +: 1$", block, re.M) is not None
-    return tuple(found), bool(first_alpha)
+        kind, codec, more = said.groups()
+        is_cover = "(attached pic)" in more
+        if kind == "Video" and not is_cover:
+            picture = picture or block
+        tag = re.match(r" \((\w+) / ", more)
+        if kind == "Data" and tag:
+            if tag[1] == "text":
+                continue  # the chapters of an mp4
+            codec = tag[1]
+        number = sum(track.kind == kind for track in found)
+        found.append(Track(kind, codec, number, is_cover, "(default)" in more))
+    return tuple(found), picture
 
 
 def _told_seconds(log: str) -> float:

@@ -118,6 +118,7 @@ def probe(path: Path) -> Video:
     if not len(packets.stamps):
         raise ValueError(f"{path}: no readable video in it: {ffmpeg.reason(packets.log)}")
     frames = facts.first_frames(path, decoder)
+    frames = frames._replace(interlaced=frames.interlaced or packets.interlaced)
     times = _frame_times(packets, frames if codec == "h264" else None)
     rate, variable = _frame_rate(times, packets.tick)
     length = packets.told_seconds

@@ -107,7 +107,8 @@ def _say_once(text: str) -> None:
 def _seek(video: Video, start_seconds: float) -> tuple[float, float]:
     """Returns where ffmpeg is to begin, and the time in the file that it then calls 0."""
     if video.key_times is None:
-        return start_seconds, start_seconds
+        sought = max(0.0, start_seconds - 1e-3)  # ffmpeg rounds it; what is before is left out
+        return sought, sought
     keys = video.key_times[video.key_times <= start_seconds]
     sought = max(0.0, float(keys[-1]) - SEARCHED_SECONDS) if len(keys) else 0.0
     # The clock of such a file begins with the tracks that are read.
