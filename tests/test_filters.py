@@ -65,3 +65,15 @@ def test_transparent_frames_lie_on_white(tmp_path, ffmpeg, name, options):
     frame = next(reader.read_frames(source, crop=Crop(), size=(128, 96))).astype(int)
     assert frame[:20].min() > 245 and frame[76:].min() > 245
     assert np.abs(frame[48, 64] - [254, 0, 0]).max() < 12
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv410p", "yuv411p", "gray10le", "gbrpf32le"])
+def test_frames_of_one_size_stay_what_they_are(tmp_path, ffmpeg, pixels):
+    """Of an odd size, whatever their pixels are."""
+    path = tmp_path / "odd.nut"
+    codec = "rawvideo" if pixels == "gbrpf32le" else "ffv1"
+    ffmpeg("-f", "lavfi", "-i", "color=0xa0a0a0:s=161x97:r=10:d=0.5,format=gbrp", "-pix_fmt",
+           pixels, "-c:v", codec, path)  # fmt: skip
+    source = probing.probe(path)
+    frames = list(reader.read_frames(source, crop=Crop(), size=(161, 97)))
+    assert len(frames) == 5 and all(np.abs(frame.astype(int) - 0xA0).max() <= 3 for frame in frames)

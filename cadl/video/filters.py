@@ -15,6 +15,10 @@ ON_WHITE = (
 WITH_ALPHA = (
     "yuva", "gbrap", "rgba", "bgra", "argb", "abgr", "ya8", "ya16", "pal8", "ayuv", "vuya",
 )  # fmt: skip
+WHOLE_CHROMA = (
+    "format=yuv444p|yuv444p10le|yuv444p16le|yuva444p|yuva444p10le|yuva444p16le|gbrp|gbrp10le|gbrap|"
+    "rgb24|rgba|gray|gray10le|gray16le"
+)
 HDR = frozenset({"smpte2084", "arib-std-b67"})
 # What zscale knows besides BT.709.
 MATRICES = frozenset(
@@ -52,17 +56,14 @@ def to_bt709(frames: FirstFrames) -> tuple[str, ...]:
     return tuple(found)
 
 
-def one_size(width: int, height: int, shape: float) -> str:
-    """Returns the filters that fit frames of any other size, centred, into this one.
-
-    Args:
-        width: columns.
-        height: rows.
-        shape: width over height as it is shown.
-    """
+def one_size(frames: FirstFrames) -> str:
+    """Returns the filters that fit frames of any other size, centred, into that of the first."""
+    width, height = frames.size
+    aspect = frames.pixel_aspect or 1
     same = f"eq(iw\\,{width})*eq(ih\\,{height})"
-    across = f"if({same}\\,{width}\\,max(1\\,round({width}*min(1\\,dar/{shape:.9f}))))"
-    down = f"if({same}\\,{height}\\,max(1\\,round({height}*min(1\\,{shape:.9f}/dar))))"
-    even = f"pad={width + width % 2}:{height + height % 2}:-1:-1"  # chroma is stored for pairs
-    cut = f",crop={width}:{height}:0:0:exact=1" if width % 2 or height % 2 else ""
-    return f"scale={across}:{down},{even}{cut}"
+    shape = f"{float(width * aspect / height):.9f}"
+    across = f"if({same}\\,{width}\\,max(1\\,round({width}*min(1\\,dar/{shape}))))"
+    down = f"if({same}\\,{height}\\,max(1\\,round({height}*min(1\\,{shape}/dar))))"
+    cell = 4 if frames.pixel_format.startswith(("yuv410", "yuv411", "yuvj411")) else 2
+    whole = f"{WHOLE_CHROMA}," if width % cell or height % cell else ""  # pad cuts cells of chroma
+    return f"scale={across}:{down},{whole}pad={width}:{height}:-1:-1"

@@ -135,7 +135,6 @@ def probe(path: Path) -> Video:
     last = packets.end * float(packets.tick) - times[-1]
     width, height = frames.size
     aspect = frames.pixel_aspect if 0 < frames.pixel_aspect < 100 else Fraction(1)
-    shape = float(width * aspect / height)
     return Video(
         path=path,
         width=width,
@@ -146,7 +145,7 @@ def probe(path: Path) -> Video:
         times=times,
         last_seconds=last if last > 0 else float(1 / rate),
         tracks=packets.tracks,
-        filters=(filters.one_size(width, height, shape), *filters.to_bt709(frames)),
+        filters=(filters.one_size(frames), *filters.to_bt709(frames)),
         decoder=decoder,
         key_times=key_times,
     )
