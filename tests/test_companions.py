@@ -23,7 +23,7 @@ TAGS = (
 )
 
 
-def join(folder, path, part=Part(), delay=0.0):  # noqa: B008
+def join(folder, path, part=writer.WHOLE, delay=0.0):
     """Puts a white picture in the place of a source's; returns what was kept, and the file."""
     source = probing.probe(path)
     seconds = part.seconds or source.seconds

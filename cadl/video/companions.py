@@ -70,12 +70,12 @@ def take_tracks(source: Video, part: Part, folder: Path) -> Companions:
             done.setdefault(words, []).append(track.codec)
         elif track.kind == "Subtitle" and track.codec in TEXT_SUBTITLES:
             problem = _take(source, track, ["-c:s", "mov_text"], part, target)
-            others += [f"subtitles {track.codec} ({problem})"] if problem else []
+            others += [f"subtitle {track.codec} ({problem})"] if problem else []
         elif track.kind == "Video" and not track.is_cover:
             pictures += 1
             others += ["a further picture track"] if pictures > 1 else []
         else:
-            kind = "cover" if track.is_cover else track.kind.lower().replace("title", "titles")
+            kind = "cover" if track.is_cover else track.kind.lower()
             others.append(f"{kind} {track.codec}".removesuffix(" none"))
         if target.exists():
             taken.append((track, target))
@@ -92,14 +92,13 @@ def take_tracks(source: Video, part: Part, folder: Path) -> Companions:
 
 def _take_sound(source: Video, track: Track, part: Part, target: Path) -> str:
     """Writes a track of sound; returns what was done in words."""
-    problem: str | None = None
+    attempts = [("re-encoded to AAC", ["-c:a", "aac", "-b:a", "192k"])]
     if track.codec in COPIED_SOUND:
-        problem = _take(source, track, ["-c:a", "copy"], part, target)
+        attempts.insert(0, ("copied", ["-c:a", "copy"]))
+    for words, options in attempts:
+        problem = _take(source, track, options, part, target)
         if problem is None:
-            return "copied" if target.exists() else "has nothing in this part"
-    problem = _take(source, track, ["-c:a", "aac", "-b:a", "192k"], part, target)
-    if problem is None:
-        return "re-encoded to AAC" if target.exists() else "has nothing in this part"
+            return words if target.exists() else "has nothing in this part"
     return f"{UNREADABLE} ({problem})"
 
 
