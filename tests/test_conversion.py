@@ -166,7 +166,15 @@ def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
 
 @pytest.mark.parametrize(
     ("start", "length", "times", "seconds"),
-    [(0, 0, [0, 2, 3], 8), (2, 3, [0, 1], 3), (0, 2.5, [0, 2], 2.5), (3, 0, [0], 5)],
+    [
+        (0, 0, [0, 2, 3], 8),
+        (2, 3, [0, 1], 3),
+        (0, 2.5, [0, 2], 2.5),
+        (3, 0, [0], 5),
+        (0.5, 1, [0], 1),
+        (1.5, 0, [0, 0.5, 1.5], 6.5),
+        (4, 2, [0], 2),
+    ],
 )
 def test_slides_are_shown_as_long_as_they_were(tmp_path, start, length, times, seconds):
     path = tmp_path / "slides.mp4"

@@ -1,5 +1,6 @@
 """What will be converted, and to which size: worked out before the passes begin."""
 
+import dataclasses
 from pathlib import Path
 
 from cadl import console, files
@@ -73,7 +74,8 @@ def plan(
     Raises:
         ValueError: it begins after the video's end, or its size can't be written.
     """
-    if options.start_seconds > max(0.0, source.times[-1]):
+    clip = Clip(source, crop, options.start_seconds, options.length_seconds)
+    if clip.begin_seconds > max(0.0, source.times[-1]):
         raise ValueError(
             f"START_SECONDS {options.start_seconds:g} is past the end of {source.path}, whose "
             f"last frame is at {source.times[-1]:.2f} s"
@@ -97,4 +99,4 @@ def plan(
         f"sound {'+'.join(source.audio_codecs) or 'none'}; output {geometry.output_size[0]}x"
         f"{geometry.output_size[1]}"
     )
-    return Clip(source, crop, options.start_seconds, options.length_seconds), geometry
+    return dataclasses.replace(clip, crop=crop), geometry
