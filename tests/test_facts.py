@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from cadl.conversion.clip import Clip
+from cadl.errors import UserError
 from cadl.images.tiles import Crop
 from cadl.video import facts, filters, probing, reader
 
@@ -171,7 +172,7 @@ def test_frames_before_the_beginning_are_left_out(tmp_path, ffmpeg):
 def test_an_encrypted_file_is_called_so(tmp_path, ffmpeg):
     path = film(ffmpeg, tmp_path / "secret.mp4", "-encryption_scheme", "cenc-aes-ctr",
                 "-encryption_key", 32 * "7", "-encryption_kid", 32 * "a")  # fmt: skip
-    with pytest.raises(ValueError, match=r"secret.mp4: it is encrypted: give a copy"):
+    with pytest.raises(UserError, match=r"secret.mp4: it is encrypted: give a copy"):
         probing.probe(path)
 
 

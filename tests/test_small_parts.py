@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 from cadl import console, files
-from cadl.conversion import clip
+from cadl.conversion import clip, planning
 from cadl.conversion.job import Options
 from cadl.conversion.planning import parse_size, plan
+from cadl.errors import UserError
 from cadl.images import gallery
 from cadl.images.tiles import Crop
 from cadl.video import probing
+from cadl.workers import WorkerPool
 from data import make_samples
 
 import numpy as np
@@ -36,7 +38,7 @@ def test_linear_algebra_has_one_thread():
 def test_an_expected_fault_is_one_line_and_status_1(capsys):
     @console.script
     def main(argv):
-        raise ValueError("colour 'x' is\nno colour")
+        raise UserError("colour 'x' is\nno colour")
 
     assert main([]) == 1
     assert capsys.readouterr().err == "test_small_parts.py: error: colour 'x' is no colour\n"
@@ -54,16 +56,43 @@ def test_a_full_disk_says_what_to_do(capsys):
     )
 
 
+def wrong():
+    raise ValueError("nothing that a user could mend")
+
+
 @pytest.mark.parametrize(
-    ("bug", "error"), [(lambda: {}["missing"], KeyError), (lambda: int("many"), ValueError)]
+    ("bug", "error"),
+    [(lambda: {}["missing"], KeyError), (lambda: int("many"), ValueError), (wrong, ValueError)],
 )
-def test_a_bug_keeps_its_traceback(bug, error):
+def test_a_bug_keeps_its_traceback_after_a_line_that_asks_to_report_it(bug, error, capsys):
     @console.script
     def main(argv):
         return bug()
 
     with pytest.raises(error):
         main([])
+    expected = "test_small_parts.py: this is a bug: please report what follows\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_memory_that_ran_out_is_one_line(capsys):
+    @console.script
+    def main(argv):
+        np.empty(1 << 60, np.uint8)
+
+    assert main([]) == 1
+    assert "error: out of memory: close other programs" in capsys.readouterr().err
+
+
+def test_a_fault_found_in_another_process_is_one_line_too(capsys):
+    @console.script
+    def main(argv):
+        with WorkerPool(1) as workers:
+            workers.submit(planning.parse_size, "5x5").result()
+
+    assert main([]) == 1
+    expected = "test_small_parts.py: error: OUTPUT_SIZE 5x5: both must be even, from 2 to 8192\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_ctrl_c_ends_with_status_130(capsys):
@@ -101,7 +130,7 @@ def test_damaged_json_is_named(tmp_path):
     files.write_json(path, {"é": [1]})
     assert files.read_json(path) == {"é": [1]}
     path.write_text("{")
-    with pytest.raises(ValueError, match="a.json is damaged"):
+    with pytest.raises(UserError, match="a.json is damaged"):
         files.read_json(path)
 
 
@@ -181,7 +210,7 @@ def test_samples_are_the_same_every_time():
 )
 def test_a_size_that_cannot_be_written_is_refused_before_the_passes(width, height, compare, wanted):
     options = Options(1.0, "mean", "full", 1, 0.0, 0.0, 0.0, compare, 20, "superfast")
-    with pytest.raises(ValueError, match=f"H.264 has at most .*: give --output-size {wanted}$"):
+    with pytest.raises(UserError, match=f"H.264 has at most .*: give --output-size {wanted}$"):
         plan(source_video(width, height), Crop(), "source", options)
     size = parse_size(wanted)
     assert plan(source_video(width, height), Crop(), size, options)[1].picture_size == size

@@ -6,6 +6,7 @@ from pathlib import Path
 from cadl import console, files
 from cadl.conversion.clip import Clip, Geometry
 from cadl.conversion.job import Options
+from cadl.errors import UserError
 from cadl.images.tiles import Crop
 from cadl.video import probing
 
@@ -17,16 +18,16 @@ def parse_size(text: str) -> str | tuple[int, int]:
     """Reads OUTPUT_SIZE: a word, or width x height in even numbers.
 
     Raises:
-        ValueError: it is neither.
+        UserError: it is neither.
     """
     if text in ("source", "tile"):
         return text
     width, _, height = text.replace(" ", "").partition("x")
     if not (width.isdecimal() and height.isdecimal()):
-        raise ValueError(f"OUTPUT_SIZE {text!r} is not source, tile or width x height")
+        raise UserError(f"OUTPUT_SIZE {text!r} is not source, tile or width x height")
     sides = int(width), int(height)
     if any(side % 2 or not 2 <= side <= LONGEST_GIVEN for side in sides):
-        raise ValueError(f"OUTPUT_SIZE {text}: both must be even, from 2 to {LONGEST_GIVEN}")
+        raise UserError(f"OUTPUT_SIZE {text}: both must be even, from 2 to {LONGEST_GIVEN}")
     return sides
 
 
@@ -34,7 +35,7 @@ def find_videos(given: list[Path]) -> list[Path]:
     """Lists the videos given, and those in folders given.
 
     Raises:
-        FileNotFoundError: something is not there, or there is no video in it.
+        UserError: something is not there, or has no video in it, or two have one name.
     """
     found: list[Path] = []
     for path in given:
@@ -43,14 +44,14 @@ def find_videos(given: list[Path]) -> list[Path]:
         elif path.is_file():
             found.append(path)
         else:
-            raise FileNotFoundError(f"VIDEOS {path}: no such file or folder")
+            raise UserError(f"VIDEOS {path}: no such file or folder")
     if not found:
-        raise FileNotFoundError(f"no videos in {', '.join(map(str, given))}")
+        raise UserError(f"no videos in {', '.join(map(str, given))}")
     names: dict[str, Path] = {}
     for path in found:
         other = names.setdefault(files.source_name(path.stem), path)
         if other != path:
-            raise ValueError(f"{other} and {path} would be written under one name: rename one")
+            raise UserError(f"{other} and {path} would be written under one name: rename one")
     return found
 
 
@@ -72,11 +73,11 @@ def plan(
         options: how it is converted.
 
     Raises:
-        ValueError: it begins after the video's end, or its size can't be written.
+        UserError: it begins after the video's end, or its size can't be written.
     """
     clip = Clip(source, crop, options.start_seconds, options.length_seconds)
     if clip.begin_seconds > max(0.0, source.times[-1]):
-        raise ValueError(
+        raise UserError(
             f"START_SECONDS {options.start_seconds:g} is past the end of {source.path}, whose "
             f"last frame is at {source.times[-1]:.2f} s"
         )
@@ -88,7 +89,7 @@ def plan(
         shown = source.display_size(crop)
         scale = LONGEST_GIVEN / max(shown)
         width, height = (max(2, int(scale * side) // 2 * 2) for side in shown)
-        raise ValueError(
+        raise UserError(
             f"{source.path}: its output of {geometry.output_size[0]}x{geometry.output_size[1]} "
             f"can't be written: H.264 has at most {LONGEST_SIDE} pixels a side: give --output-size "
             f"{width}x{height}"

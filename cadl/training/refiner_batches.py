@@ -22,7 +22,6 @@ class RefinerInputs(NamedTuple):
 
     Attributes:
         targets: float32 [N, h, w, 3], windows of the tiles: what is to be restored.
-        pictures: the same of the VAE's pictures; None if nothing asks for them.
         grained: the targets with a sensor's noise, which is not to be restored; the refiner would
             else answer a film's own with more of it.
         shifted: float32 [M, h, w, 3], windows of the last tiles, moved.
@@ -32,7 +31,6 @@ class RefinerInputs(NamedTuple):
     """
 
     targets: tf.Tensor
-    pictures: tf.Tensor | None
     grained: tf.Tensor
     shifted: tf.Tensor
     shift: tf.Tensor
@@ -48,7 +46,6 @@ def make_batches(
     seed: int,
     first_step: int,
     last_step: int,
-    detail_channels: int,
 ) -> tf.data.Dataset:
     """Adds to each batch of tiles all random numbers of its step, drawn from (seed, step).
 
@@ -59,7 +56,6 @@ def make_batches(
         seed: of the order of tiles and of all random numbers.
         first_step: steps done before.
         last_step: step after which the batches end.
-        detail_channels: of the refiner.
 
     Returns:
         Batches of `tiles`, uint8 [N, 180, 320, 3]; `corner` for `cut`, int32 [N, 2]; `shift`,
@@ -71,6 +67,7 @@ def make_batches(
         last_step=last_step,
     )  # fmt: skip
     places = CROP_HEIGHT // refiner.BLOCK, CROP_WIDTH // refiner.BLOCK
+    code = batch_size, *places, refiner.DETAIL_CHANNELS
 
     def complete(step: tf.Tensor, batch: tf.Tensor, _: tf.Tensor) -> dict[str, tf.Tensor]:
         def key(number: int) -> tuple:
@@ -89,30 +86,21 @@ def make_batches(
             "corner": tf.tile(tf.stack([rows, columns])[None], (batch_size, 1)),
             "shift": tf.tile(shift, (batch_size, 1)),
             "grain": grain * deviation,
-            "noise": tf.random.stateless_normal((batch_size, *places, detail_channels), key(3)),
+            "noise": tf.random.stateless_normal(code, key(3)),
         }
 
     return batches.map(complete)
 
 
-def prepare(batch: dict[str, tf.Tensor], vae_model=None) -> RefinerInputs:
-    """Cuts one window out of a batch, and makes of it all that the refiner sees.
-
-    Args:
-        batch: by `make_batches`.
-        vae_model: the trained VAE, if its pictures are asked for.
-    """
+def prepare(batch: dict[str, tf.Tensor]) -> RefinerInputs:
+    """Cuts one window out of a batch by `make_batches`, and makes of it all the refiner sees."""
     corner, shift = batch["corner"], batch["shift"][0]
     whole = tf.cast(batch["tiles"], tf.float32) / 255
     targets = cut(whole, corner)
     again = whole[tf.shape(whole)[0] * (TILES_PER_SHIFTED - 1) // TILES_PER_SHIFTED :]
     shifted = cut(blocks.shift(again, shift), corner)
-    pictures = None
-    if vae_model is not None:
-        pictures = cut(vae_model.decoder(vae_model.encoder(whole)[0]), corner)
     return RefinerInputs(
         targets=targets,
-        pictures=pictures,
         grained=targets + batch["grain"],
         shifted=shifted,
         shift=shift,
@@ -137,11 +125,8 @@ def restore(model: refiner.Refining, given: RefinerInputs) -> tuple:
     """Restores the tiles, and those that are seen again, shifted.
 
     Returns:
-        The tiles, restored; their detail code; the shifted ones, restored. Without a detail code
-        the latter two are None.
+        The tiles, restored; their detail code; the shifted ones, restored.
     """
-    if not model.detail_encoder:
-        return model.restore(given.pictures), None, None
     count, count_shifted = tf.shape(given.targets)[0], tf.shape(given.shifted)[0]
     codes = model.detail_encoder(tf.concat([given.grained, given.shifted], 0))
     detail, shifted = tf.split(codes, [count, count_shifted])

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+from cadl.errors import UserError
 from cadl.video import ffmpeg
 
 import numpy as np
@@ -102,7 +103,7 @@ def first_frames(path: Path, decoder: tuple[str, ...]) -> FirstFrames:
         decoder: as `probing.Video.decoder`.
 
     Raises:
-        ValueError: none can be decoded; ffmpeg's reason is given.
+        UserError: none can be decoded; ffmpeg's reason is given.
     """
     command = [*ffmpeg.command("-nostdin", "-nostats", "-loglevel", "level+info"), *decoder]
     command += [*ffmpeg.input_of(path), "-map", "0:V:0", "-vf", "showinfo=checksum=0"]
@@ -113,7 +114,7 @@ def first_frames(path: Path, decoder: tuple[str, ...]) -> FirstFrames:
     pattern = r"n: *\d+ .*?pts_time:(\S+) .*?fmt:(\w+) .*?sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w)"
     frames = [said.groups() for said in map(re.compile(pattern).match, lines) if said]
     if not frames:
-        raise ValueError(f"{path}: no frame could be decoded: {ffmpeg.reason(log)}")
+        raise UserError(f"{path}: no frame could be decoded: {ffmpeg.reason(log)}")
     _, pixel_format, *numbers, _ = frames[0]
     across, down, width, height = map(int, numbers)
     colours = next((line for line in lines if line.startswith("color_range:")), "")

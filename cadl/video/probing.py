@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from cadl import console, files
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.tiles import Crop
 from cadl.video import facts, ffmpeg, filters
@@ -102,7 +103,7 @@ def probe(path: Path) -> Video:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no video can be read from it; ffmpeg's reason is given.
+        UserError: no video can be read from it; ffmpeg's reason is given.
     """
     if not path.is_file():
         raise FileNotFoundError(2, "no such video file", str(path))
@@ -110,13 +111,13 @@ def probe(path: Path) -> Video:
         return _picture_as_video(path)
     packets = facts.packets(path)
     if packets.encrypted:
-        raise ValueError(f"{path}: it is encrypted: give a copy that is not")
+        raise UserError(f"{path}: it is encrypted: give a copy that is not")
     codec = next((x.codec for x in packets.tracks if x.kind == "Video" and not x.is_cover), "")
     decoder: tuple[str, ...] = ()
     if packets.alpha and codec in facts.ALPHA_DECODERS:
         decoder = "-c:v", facts.ALPHA_DECODERS[codec]
     if not len(packets.stamps):
-        raise ValueError(f"{path}: no readable video in it: {ffmpeg.reason(packets.log)}")
+        raise UserError(f"{path}: no readable video in it: {ffmpeg.reason(packets.log)}")
     frames = facts.first_frames(path, decoder)
     frames = frames._replace(interlaced=frames.interlaced or packets.interlaced)
     times = _frame_times(packets, frames if codec == "h264" else None)
