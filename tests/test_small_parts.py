@@ -5,9 +5,12 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from cadl import console, files
 from cadl.conversion import clip, planning
+from cadl.conversion.job import Options
+from cadl.conversion.planning import parse_size, plan
 from cadl.errors import UserError
 from cadl.images import gallery
 from cadl.images.tiles import Crop
@@ -183,7 +186,7 @@ def test_a_label_is_one_line_whatever_a_file_is_named():
 
 def source_video(width, height, aspect=1):
     return probing.Video(
-        "x", width, height, aspect, 24, False, np.arange(4) / 24, (), (), None
+        Path("x"), width, height, aspect, 24, False, np.arange(4) / 24, 1 / 24
     )  # fmt: skip
 
 
@@ -238,3 +241,15 @@ def test_samples_are_the_same_every_time():
     assert (once == again).all() and once.std() > 20
     other = np.asarray(make_samples.paint(make_samples.Scene(5).draw(160, 90, 0.1), 5))
     assert np.abs(once.astype(int) - other).mean() > 10
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "compare", "wanted"),
+    [(16400, 64, "none", "8192x30"), (9000, 4500, "side", "8192x4096")],
+)
+def test_a_size_that_cannot_be_written_is_refused_before_the_passes(width, height, compare, wanted):
+    options = Options(1.0, "mean", "full", 1, 0.0, 0.0, 0.0, compare, 20, "superfast")
+    with pytest.raises(UserError, match=f"H.264 has at most .*: give --output-size {wanted}$"):
+        plan(source_video(width, height), Crop(), "source", options)
+    size = parse_size(wanted)
+    assert plan(source_video(width, height), Crop(), size, options)[1].picture_size == size
