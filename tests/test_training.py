@@ -57,8 +57,11 @@ def test_checkpoints_are_kept_and_removed_in_a_folder_of_any_name(tmp_path, name
         save(run, weight, step)
     kept = sorted(path.name for path in (tmp_path / name / "checkpoints").glob("*.index"))
     assert kept == ["ckpt-3.index", "ckpt-4.index", "ckpt-5.index"]
-    run.keep_best(2.0, keras.Sequential([keras.layers.Dense(1)]), "tiles")
-    assert checkpoints.best_measure(tmp_path / name, "tiles") == 2.0
+    averaged = keras.Sequential([keras.layers.Dense(1)])
+    for measure in (2.0, 1.0):
+        checkpoints.keep_best(tmp_path / name, averaged, run.step, measure, "tiles")
+    best = tf.train.latest_checkpoint(files.plain_path(tmp_path / name) / checkpoints.BEST)
+    assert tf.train.load_checkpoint(best).get_tensor("measure/.ATTRIBUTES/VARIABLE_VALUE") == 2.0
     (tmp_path / name).rename(tmp_path / "moved [x]")
     run, weight = open_run(tmp_path / "moved [x]")
     assert float(weight) == 5 and run.resumed == str(tmp_path / "moved [x]/checkpoints/ckpt-5")
