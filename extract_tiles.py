@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cadl import console, files
+from cadl import console, files, inputs
 from cadl.dataset import manifests, shards
 from cadl.errors import UserError
 from cadl.images import closeups, tiles
@@ -95,7 +95,10 @@ def extract_source(
     options = [1, settings.tiles_per_picture, closeups.FORMAT]
     if kind == "video":
         options = [1, str(crop), step, settings.drop_black, settings.drop_same]
-    request = {"options": options, "files": [files.identity(path) for path in paths]}
+    request = {
+        "options": options,
+        "files": [[path.name, *files.identity(path)] for path in paths],
+    }
     done = manifests.load_manifest(settings.tiles, kind, name)
     if done is not None and done["request"] == request:
         note = done["result"]["note"]
@@ -126,30 +129,20 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
             raise UserError(
                 f"{option} {folder} is not a folder: make it, or give --{option.lower()}"
             )
+    folders = sorted(filter(inputs.is_input_folder, paintings.iterdir()))
+    by_painter: dict[Path, list[Path]] = {folder: [] for folder in [*folders, paintings]}
+    for path in inputs.find(paintings, tiles.PICTURE_SUFFIXES):
+        first, *deeper = path.relative_to(paintings).parts
+        by_painter[paintings / first if deeper else paintings].append(path)
     sources = []
-    loose = [path for path in paintings.iterdir() if path.is_file()]
-    folders = [
-        path
-        for path in sorted(paintings.iterdir())
-        if path.is_dir() and not files.is_hidden(path, paintings)
-    ]
-    for folder, candidates in [
-        *((folder, folder.rglob("*")) for folder in folders),
-        (paintings, loose),
-    ]:
-        pictures = sorted(
-            path
-            for path in candidates
-            if path.suffix.lower() in tiles.PICTURE_SUFFIXES
-            and path.is_file()
-            and not files.is_hidden(path, paintings)
-        )
+    for folder, pictures in by_painter.items():
         if pictures:
             sources.append(("painting", files.source_name(folder.name), pictures))
         elif folder != paintings:
             console.warn(f"{folder} holds no pictures")
     sources += [
-        ("video", files.source_name(path.stem), [path]) for path in probing.find_videos(videos)
+        ("video", files.source_name(path.stem), [path])
+        for path in inputs.find(videos, probing.SUFFIXES)
     ]
     if not sources:
         raise UserError(f"no pictures in {paintings} and no videos in {videos}")
@@ -158,6 +151,12 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
         if name in names:
             raise UserError(f"{names[name]} and {paths[0]} both are source {name}: rename one")
         names[name] = paths[0]
+    for kind, folder, then in (
+        ("painting", paintings, "mogrify_video.py will need a picture file as its --style"),
+        ("video", videos, "the networks will learn from paintings alone"),
+    ):
+        if kind not in {source[0] for source in sources}:
+            console.warn(f"no {kind}s in {folder}: {then}")
     return sources
 
 

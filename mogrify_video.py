@@ -195,7 +195,7 @@ def request_of(
     request = {
         key: value
         for key, value in to_json(settings).items()
-        if key not in ("videos", "exported", "out", "replace", "hand_steps")
+        if key not in ("videos", "hand", "exported", "out", "replace", "hand_steps")
     }
     return request | {
         "style": style.name,

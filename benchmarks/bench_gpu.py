@@ -9,10 +9,11 @@ so that a card can be measured where TensorFlow is not installed. Needs keras, n
 import sys
 import time
 
+import keras  # isort: skip  # before cadl, which would choose TensorFlow
+
 from cadl.images import tiles
 from cadl.networks import blocks, vae
 
-import keras
 import numpy as np
 from keras import ops
 

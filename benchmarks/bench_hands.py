@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.claims import claim
 from benchmarks.hand_judges import CROP, Classifier, Patches, tell_apart
-from cadl import console, files
+from cadl import console, files, inputs
 from cadl.errors import UserError
 from cadl.images import closeups, gallery, metrics, tiles
 from cadl.settings import Count, read_settings
@@ -102,7 +102,11 @@ def find_painters(settings) -> list[str]:
 
 def files_of(videos: list[Path]) -> list[Path]:
     """Lists videos, and those in folders."""
-    return [x for path in videos for x in (probing.find_videos(path) if path.is_dir() else [path])]
+    return [
+        x
+        for path in videos
+        for x in (inputs.find(path, probing.SUFFIXES) if path.is_dir() else [path])
+    ]
 
 
 def read_painter(folder: Path, own: closeups.CloseUps) -> Painter:

@@ -10,7 +10,9 @@ import tempfile
 
 # TensorFlow reads these once, at import. Nothing but real errors on stderr.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+if "keras" not in sys.modules:  # a benchmark that imported it before has chosen its backend
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["KERAS_HOME"] = os.devnull  # no keras.json of the user's, with other defaults
 # Off by default on processors without AVX-512, which draw in two thirds of the time with it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
@@ -34,7 +36,7 @@ def _import_quietly() -> None:
             os.close(screen)
 
 
-if os.environ["KERAS_BACKEND"] == "tensorflow":
+if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
     # Collecting among the many objects of an import, and again at exit, takes a second in all.
     _collected = gc.isenabled()
     gc.disable()

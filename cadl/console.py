@@ -93,7 +93,7 @@ def say(text: str) -> None:
 
 def warn(text: str) -> None:
     """Prints one line to stderr without tearing a progress bar."""
-    tqdm.write(f"warning: {text}", file=sys.stderr)
+    tqdm.write(f"warning: {' '.join(text.splitlines())}", file=sys.stderr)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -1,12 +1,16 @@
 """Files that are whole or absent, and folders with one writer."""
 
+import atexit
 import contextlib
 import fcntl
+import functools
 import glob
 import hashlib
 import json
 import os
 import re
+import shutil
+import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +19,10 @@ from typing import Any
 from cadl.errors import UserError
 
 SEAL = "checksum"  # of everything else in the file
+LOCK = ".lock"  # in each folder that is worked in for long
+LONGEST_NAME = 100  # bytes of a source's name: two of them and a suffix fit into a file's name
+NOT_PLAIN = re.compile(r"[][*?#\\\ud800-\udfff]")  # what means something else in some paths
+PIECE, PIECES = 1 << 20, 32  # bytes and number of the parts of a file that tell it from others
 
 
 @contextlib.contextmanager
@@ -43,7 +51,7 @@ def only_one(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock.
     """
-    path = folder / ".lock"
+    path = folder / LOCK
     with contextlib.ExitStack() as stack:
         while True:
             folder.mkdir(parents=True, exist_ok=True)
@@ -138,11 +146,6 @@ def exists(name: str, *, as_file: bool = False) -> bool:
     return (os.path.isfile if as_file else os.path.exists)(name)
 
 
-def is_hidden(path: Path, root: Path) -> bool:
-    """Says whether a dot begins a file's name, or that of a folder between it and the root."""
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
-
-
 def checksum(path: Path) -> str:
     """Returns the SHA-256 of a file."""
     with path.open("rb") as file:
@@ -150,12 +153,54 @@ def checksum(path: Path) -> str:
 
 
 def identity(path: Path) -> list:
-    """Returns name, size and time of a file: changes when the file does."""
-    status = path.stat()
-    return [str(path.absolute()), status.st_size, status.st_mtime_ns]
+    """Returns size and hash of a file's contents, which stay when it is moved, renamed or copied.
+
+    A file of more than 32 MiB is hashed at both ends and at places between them. One that can't be
+    read has the hash of nothing: whoever reads it next says why.
+    """
+    size = path.stat().st_size
+    places = {*range(0, size, max(PIECE, size // PIECES)), max(0, size - PIECE)}
+    pieces = []
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        for place in sorted(places):
+            file.seek(place)
+            pieces.append(hashlib.sha256(file.read(PIECE)).digest())
+    return [size, hash_of(pieces)]
 
 
 def source_name(name: str) -> str:
-    """Turns a folder's or file's name into a source's: lower case, dashes for the rest."""
-    name = unicodedata.normalize("NFC", name).lower()
-    return re.sub(r"[\W_]+", "-", name).strip("-") or "unnamed"
+    """Turns a folder's or file's name into a source's: lower case, dashes for the rest.
+
+    Letters, their marks and digits stay. A name of none of them, or of more than LONGEST_NAME
+    bytes, ends in a hash.
+    """
+    name, found = unicodedata.normalize("NFC", name), ""
+    for character in name.lower():
+        kind = unicodedata.category(character)[0]
+        is_kept = kind in "LN" or (kind == "M" and found[-1:] not in ("", "-"))
+        found += character if is_kept else "-"
+    found = unicodedata.normalize("NFC", re.sub("-+", "-", found).strip("-"))
+    if found and len(found.encode()) <= LONGEST_NAME:
+        return found
+    begin = found.encode()[: LONGEST_NAME - 9].decode(errors="ignore").strip("-")
+    return f"{begin or 'unnamed'}-{hash_of([name])[:8]}"
+
+
+def plain_path(folder: Path) -> Path:
+    """Returns a name of a folder that TensorFlow, and ffmpeg for a list of files, can open.
+
+    TensorFlow takes brackets, stars and question marks in a name for a pattern (tensorflow issue
+    34290), and takes no name that is not UTF-8; ffmpeg takes # and ? for parts of an address. Such
+    a folder gets a link in a temporary folder, which is removed when the process ends.
+    """
+    return _link_to(folder.absolute()) if NOT_PLAIN.search(str(folder.absolute())) else folder
+
+
+@functools.cache
+def _link_to(folder: Path) -> Path:
+    usual = tempfile.gettempdir()
+    kept = tempfile.mkdtemp(prefix="link-", dir="/tmp" if NOT_PLAIN.search(usual) else usual)
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    link = Path(kept, "folder")
+    link.symlink_to(folder)
+    return link

@@ -10,9 +10,11 @@ and becomes `--batch-size 16`. The value in the file passes the same check as th
 import argparse
 import ast
 import difflib
+import functools
 import inspect
 import sys
 import tokenize
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
@@ -238,7 +240,8 @@ def _to_text(value: Any, _: tuple) -> str:
 def _to_path(value: Any, _: tuple) -> Path:
     if not str(value) or "\0" in str(value):
         raise ValueError("must be a path")
-    return Path(value)
+    # A shell leaves ~ as it is in --flag=~/folder.
+    return Path(value).expanduser() if str(value).startswith("~/") else Path(value)
 
 
 def _to_list(value: Any, arguments: tuple) -> list:
@@ -257,7 +260,8 @@ def _to_dict(value: Any, arguments: tuple) -> dict:
         pairs = [tuple(pair.split("=", 1)) for pair in value.split(",") if pair]
     if any(len(pair) != 2 for pair in pairs):
         raise ValueError("must be name=value, several separated by commas")
-    return {str(key): _convert(arguments[1], item) for key, item in pairs}
+    normal = functools.partial(unicodedata.normalize, "NFC")  # as the names of sources are
+    return {normal(str(key)): _convert(arguments[1], item) for key, item in pairs}
 
 
 _CONVERTERS: dict[Any, Callable[[Any, tuple], Any]] = {

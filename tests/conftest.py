@@ -123,7 +123,7 @@ def made_once(folder: Path):
 @pytest.fixture(scope="session")
 def media(shared, ffmpeg) -> SimpleNamespace:
     """Two painters and a video, under names that are hard to handle."""
-    folder = shared / "médiä with space"
+    folder = shared / "médiä %41 [x]*"
     clip = folder / "videos" / "-My Clip é.mp4"
     with made_once(folder) as new:
         if new:
@@ -137,7 +137,7 @@ def make_media(folder: Path, clip: Path, ffmpeg) -> None:
         own.mkdir(parents=True)
         for seed in seeds:
             scene = make_samples.Scene(seed).draw(360, 280, 0.2)
-            make_samples.paint(scene, seed).save(own / f"no {seed}.png")
+            make_samples.paint(scene, seed).save(own / f"no\n'{seed}' 🎨.png")
     clip.parent.mkdir()
     make_clip(clip, ffmpeg)
 
@@ -160,12 +160,12 @@ def trained(shared, media) -> SimpleNamespace:
     read-only, there is no home, no screen and no locale, nobody else may read what is written, and
     a warning from the project's own code is an error.
     """
-    folder = shared / "- pröject"
+    folder = shared / "a #1 [x]? é"
     paths = SimpleNamespace(
         root=folder,
-        tiles=folder / "-tïles 1",
-        previews=folder / "-öut" / "tiles",
-        vae_run=folder / "-lög 1" / "vae",
+        tiles=folder / "-tïles [1] *?",
+        previews=folder / "-öut #1" / "tiles",
+        vae_run=folder / "-lög [1]?" / "vae",
         media=media,
     )
     paths.outputs = run_once(folder, lambda run: train_vae(run, paths), media)
@@ -177,10 +177,10 @@ def project(trained, media) -> SimpleNamespace:
     """All seven scripts, as `trained`."""
     folder = trained.root
     more = SimpleNamespace(
-        refiner_run=folder / "-lög 1" / "refiner",
-        exported=folder / "-ëxported",
-        report=folder / "-öut" / "embeddings",
-        out=folder / "-öut",
+        refiner_run=folder / "-lög [1]?" / "refiner",
+        exported=folder / "-ëxported %41 [x]",
+        report=folder / "-öut #1" / "embeddings",
+        out=folder / "-öut #1",
     )
     paths = SimpleNamespace(**vars(trained) | vars(more))
     outputs = run_once(folder / "-rest", lambda run: use_vae(run, paths), media)
@@ -193,7 +193,7 @@ def run_once(folder: Path, call, media) -> dict[str, str]:
     record = folder / "outputs.json"
     with made_once(folder) as new:
         if new:
-            runner = Runner(media.paintings.parent.parent / "- pröject")
+            runner = Runner(media.paintings.parent.parent / "a #1 [x]? é")
             given = [path for path in media.paintings.parent.rglob("*") if path.is_file()]
             for path in given:
                 path.chmod(0o444)

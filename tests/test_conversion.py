@@ -7,14 +7,14 @@ from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.colour_match import find_correction
 from cadl.conversion.frame_painter import Brushwork, FramePainter
-from cadl.conversion.rendering import DifferentFrames, Rendering, paint_frames
+from cadl.conversion.rendering import DifferentFrames, Rendering, paint_frames, read_frames_at
 from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.colours import Colours
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import read_tracks
 from cadl.style import latents
-from cadl.video import probing, reader
+from cadl.video import probing, reader, writer
 from cadl.workers import WorkerPool
 
 import numpy as np
@@ -145,6 +145,15 @@ def test_a_part_of_a_video_that_starts_late_is_cut_by_the_files_clock(late, tmp_
     assert part.num_frames == len(made.times) == wanted and wanted in (11, 12, 13)
 
 
+def test_a_frame_of_a_video_that_starts_late_is_found_again(late, tmp_path):
+    with WorkerPool(2) as workers:
+        rendering = rendering_of(clip_of(late), tmp_path, workers)
+        frames = list(rendering.clip.read(rendering.encoding.geometry.picture_size))
+        for number in (0, 17, 59):
+            (found,) = read_frames_at(rendering, number, 1)
+            np.testing.assert_array_equal(found, frames[number])
+
+
 def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
     part = clip_of(late, 0.0, 2.0)
     made = convert_nothing(part, tmp_path)
@@ -154,6 +163,30 @@ def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
     tick = next(line for line in sound.splitlines() if line.startswith("#tb 0"))
     last = (int(rows[-1][2]) + int(rows[-1][3])) * float(Fraction(tick.split(": ")[1]))
     assert 1.9 < end < 2.1 and abs(last - end) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "times", "seconds"),
+    [
+        (0, 0, [0, 2, 3], 8),
+        (2, 3, [0, 1], 3),
+        (0, 2.5, [0, 2], 2.5),
+        (3, 0, [0], 5),
+        (0.5, 1, [0], 1),
+        (1.5, 0, [0, 0.5, 1.5], 6.5),
+        (4, 2, [0], 2),
+    ],
+)
+def test_slides_are_shown_as_long_as_they_were(tmp_path, start, length, times, seconds):
+    path = tmp_path / "slides.mp4"
+    size = (64, 36)
+    with writer.FrameWriter(
+        path, rate=Fraction(1), size=size, output_size=size, times=np.array([0, 2, 3, 8])
+    ) as film:
+        film.write(RNG.integers(0, 255, (3, 36, 64, 3)).astype(np.uint8))
+    made = convert_nothing(clip_of(path, start, length), tmp_path)
+    np.testing.assert_allclose(made.times, times, atol=1e-3)
+    assert made.seconds == pytest.approx(seconds, abs=1e-3)
 
 
 @pytest.mark.parametrize("damaged", [passes.OBSERVED, passes.LATENTS])

@@ -125,6 +125,32 @@ def test_the_first_worker_is_chief_however_its_number_is_written(monkeypatch, in
     assert devices.is_chief() == chief and devices.num_workers() == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "3", '{"cluster": 5}', '{"cluster": {"worker": ["a:1"]}}',
+     '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+     '{"cluster": {"worker": [1]}, "task": {"type": "worker", "index": 0}}'],
+)  # fmt: skip
+def test_a_cluster_that_makes_no_sense_is_named(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match="TF_CONFIG ") as error:
+        devices.make_strategy()
+    assert "\n" not in str(error.value) and text in str(error.value)
+
+
+@pytest.mark.parametrize("backend", ["jax", "nonsense"])
+def test_keras_is_set_up_by_the_scripts_and_not_by_the_user(tmp_path, backend):
+    own = {"floatx": "float64", "image_data_format": "channels_first", "backend": "torch"}
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text(json.dumps(own | {"epsilon": 0.1}))
+    program = (
+        "from cadl import _startup; import keras; k = keras.config\n"
+        "print(keras.backend.backend(), k.floatx(), k.epsilon(), k.image_data_format())"
+    )
+    process = start(["-c", program], KERAS_BACKEND=backend, HOME=str(tmp_path))
+    assert process.communicate()[0] == "tensorflow float32 1e-07 channels_last\n"
+
+
 def test_a_misspelt_cluster_is_told_of(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{'cluster': }")
     with pytest.raises(UserError, match="is no JSON"):

@@ -13,6 +13,7 @@ from cadl.video import reader
 import numpy as np
 import pytest
 from conftest import FRAMES, ROOT
+from PIL import Image
 
 
 def test_extraction_takes_every_third_frame_of_the_cropped_clip(trained):
@@ -134,6 +135,35 @@ def test_a_video_whose_ffmpeg_was_killed_is_extracted_again(
     monkeypatch.undo()
     assert scripts.extract_tiles.main(arguments) == 0
     assert "unchanged" not in capsys.readouterr().out
+
+
+def test_a_project_that_was_moved_is_not_extracted_again(scripts, tmp_path, capsys):
+    root = tmp_path / "old"
+    for place in ("paintings/मोने", "paintings/माने", f"paintings/{'x' * 250}", "videos"):
+        (root / place).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for folder in (root / "paintings").iterdir():
+        picture = Image.fromarray(rng.integers(0, 255, (180, 320, 3)).astype(np.uint8))
+        picture.save(folder / f"{'y' * 230}.png")
+
+    def extract(root):
+        given = [f"--{name}={root / name}" for name in ("paintings", "videos", "tiles")]
+        assert scripts.extract_tiles.main(given) == 0
+        return capsys.readouterr()
+
+    first = extract(root)
+    assert "warning: no videos in" in first.err and "unchanged" not in first.out
+    assert "मोने " in first.out and "माने " in first.out and "xxx-" in first.out
+    shutil.copytree(root, tmp_path / "new", copy_function=shutil.copyfile)
+    assert extract(tmp_path / "new").out.count("unchanged") == 3
+
+
+def test_paintings_that_are_missing_are_told_of_at_once(scripts, tmp_path, capsys):
+    for name in ("paintings", "videos/film.mp4"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "videos" / "film.mp4" / "a.mp4").write_bytes(b"")
+    scripts.extract_tiles.find_sources(tmp_path / "paintings", tmp_path / "videos")
+    assert "warning: no paintings in" in capsys.readouterr().err
 
 
 def test_what_lies_in_hidden_folders_is_no_source(media, scripts, tmp_path):

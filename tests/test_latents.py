@@ -158,6 +158,7 @@ def test_what_was_trained_on_is_near_and_else_is_far():
 def test_styles_are_parsed_into_weights():
     assert latents.parse_style("a", ["a", "b"]) == {"a": 1.0}
     assert latents.parse_style("a:3,b:1", ["a", "b"]) == {"a": 0.75, "b": 0.25}
+    assert latents.parse_style("e\u0301:3,b:1", ["\u00e9", "b"]) == {"\u00e9": 0.75, "b": 0.25}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import re
 import shutil
 import subprocess
 
-from cadl import files
+from cadl import files, inputs
+from cadl.conversion import planning
 from cadl.dataset import tile_sets
 from cadl.errors import UserError
 from cadl.images import tiles
@@ -27,6 +28,34 @@ def test_every_script_says_what_to_run_next(project):
     assert ".mp4" in project.outputs["mogrify_video"].strip().splitlines()[-1]
 
 
+def test_a_project_that_was_moved_goes_on(project, scripts, tmp_path, capsys):
+    root = tmp_path / "moved [x]"
+    media = root / "media"
+    shutil.copytree(project.root, root, copy_function=shutil.copyfile)
+    shutil.copytree(project.media.paintings.parent, media, copy_function=shutil.copyfile)
+    there = {name: root / path.relative_to(project.root) for name, path in vars(project).items()
+             if name in ("tiles", "vae_run", "refiner_run", "exported", "out")}  # fmt: skip
+    calls = {
+        "extract_tiles": {"paintings": media / "paintings", "videos": media / "videos",
+                          "tiles": there["tiles"], "frame-step": 3},
+        "train_vae": {"tiles": there["tiles"], "run": there["vae_run"], "steps": 6,
+                      "validation-fraction": 0.3},
+        "train_refiner": {"tiles": there["tiles"], "vae-run": there["vae_run"],
+                          "run": there["refiner_run"], "steps": 4, "hand-steps": 2},
+        "mogrify_video": {"videos": media / "videos", "style": "night-streets",
+                          "exported": there["exported"], "out": there["out"]},
+    }  # fmt: skip
+    for script, options in calls.items():
+        flags = [f"--{name}={value}" for name, value in options.items()]
+        assert getattr(scripts, script).main(flags) == 0
+    assert planning.find_videos([root]) == list((media / "videos").iterdir())
+    pictures = inputs.find(root, tiles.PICTURE_SUFFIXES)
+    assert pictures == sorted((media / "paintings").rglob("*.png"))
+    said = capsys.readouterr().out
+    assert said.count("unchanged") == 3 and "is done at step 6" in said
+    assert "is done at step 4" in said and "was finished before" in said
+
+
 def test_no_script_shows_the_log_of_a_library(project):
     for script, output in project.outputs.items():
         assert not re.findall(r"[IWEF]\d{4} \d\d:\d\d:.*", output), script
@@ -39,6 +68,11 @@ def test_previews_open_as_pictures(project):
     }  # fmt: skip
     for path in project.previews.iterdir():
         assert np.asarray(Image.open(path)).std() > 10
+
+
+def test_each_tile_has_a_row_in_the_projector_whatever_its_file_is_named(project):
+    rows = (project.vae_run / "projector" / "labels.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + len(tile_sets.load_tiles(project.tiles))
 
 
 @pytest.mark.parametrize("name", ["vae_run", "refiner_run"])

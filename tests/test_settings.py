@@ -47,6 +47,13 @@ def test_flags_override_and_convert(script):
     values = settings.read_settings(arguments.split(), script())
     assert values.steps == 5 and values.flag is True and values.text == "-dash"
     assert values.pairs == {"a": 1, "b": 2} and values.word == "gaussian"
+    assert settings.read_settings(["--pairs", "e\u0301=1"], script()).pairs == {"\u00e9": 1}
+
+
+def test_a_path_in_the_home_folder_is_one_as_a_shell_would_take_it(script, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    values = settings.read_settings(["--where=~/x", "--many", "~/a,~b"], script())
+    assert [*map(str, [values.where, *values.many])] == ["/home/me/x", "/home/me/a", "~b"]
 
 
 def test_a_list_may_be_longer_than_a_name_can_be(script):

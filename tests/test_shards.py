@@ -131,7 +131,22 @@ def test_a_wrong_record_is_named(tmp_path, changes, message):
 def test_source_names_are_lower_case_with_dashes():
     assert files.source_name("Van Gogh_1889") == "van-gogh-1889"
     assert files.source_name("-My Clip é") == "my-clip-é"
-    assert files.source_name("...") == "unnamed"
+    assert files.source_name("...").startswith("unnamed-")
+    assert files.source_name("🎨") != files.source_name("🎬")
+
+
+def test_a_source_keeps_the_marks_of_its_letters_in_either_form():
+    for name in ("मोने", "माने", "กล้วย", "தமிழ்"):
+        assert files.source_name(name) == name
+    assert files.source_name("❤\ufe0f é") == files.source_name("❤\ufe0f e\u0301") == "é"
+
+
+@pytest.mark.parametrize("letter", ["x", "म"])
+def test_a_long_name_is_cut_and_told_from_others_by_a_hash(letter):
+    begin = letter * (240 // len(letter.encode()))
+    first, second = files.source_name(begin + "1"), files.source_name(begin + "2")
+    assert first != second and first.startswith(letter * 30)
+    assert len(first.encode()) <= files.LONGEST_NAME == len((100 * "x").encode())
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,15 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from cadl import console, files
 from cadl.conversion import clip, planning
+from cadl.conversion.job import Options
+from cadl.conversion.planning import parse_size, plan
 from cadl.errors import UserError
 from cadl.images import gallery
 from cadl.images.tiles import Crop
@@ -39,6 +43,11 @@ def test_an_expected_fault_is_one_line_and_status_1(capsys):
 
     assert main([]) == 1
     assert capsys.readouterr().err == "test_small_parts.py: error: colour 'x' is no colour\n"
+
+
+def test_a_warning_is_one_line_whatever_a_file_is_named(capsys):
+    console.warn("skipped two\nlines.png")
+    assert capsys.readouterr().err == "warning: skipped two lines.png\n"
 
 
 def test_a_full_disk_says_what_to_do(capsys):
@@ -122,6 +131,31 @@ def test_a_file_is_whole_or_as_before(tmp_path):
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("size", [0, 10, files.PIECE + 1, files.PIECES * files.PIECE + 5])
+def test_a_file_is_known_by_its_contents_wherever_it_lies(tmp_path, size):
+    path, other = tmp_path / "a", tmp_path / "b" / "c"
+    path.write_bytes(bytes(size))
+    before = files.identity(path)
+    other.parent.mkdir()
+    path.rename(other)
+    os.utime(other, (1, 1))
+    assert files.identity(other) == before
+    for place in {0, size // 2, size - 1} if size else ():
+        with other.open("r+b") as file:
+            file.seek(place)
+            file.write(b"x")
+        assert files.identity(other) != before
+        other.write_bytes(bytes(size))
+    other.write_bytes(bytes(size + 1))
+    assert files.identity(other) != before
+
+
+def test_a_file_that_cannot_be_read_stops_nobody_who_asks_for_its_identity(tmp_path):
+    with socket.socket(socket.AF_UNIX) as unreadable:
+        unreadable.bind(str(tmp_path / "s"))
+        assert files.identity(tmp_path / "s")[0] == 0
+
+
 def test_damaged_json_is_named(tmp_path):
     path = tmp_path / "a.json"
     files.write_json(path, {"é": [1]})
@@ -142,9 +176,17 @@ def test_a_contact_sheet_shows_tiles_as_they_are():
     assert sheet[40, 58].tolist() == [100] * 3
 
 
+def test_a_label_is_one_line_whatever_a_file_is_named():
+    tile = np.zeros((18, 320, 3), np.uint8)
+    sheets = [
+        gallery.contact_sheet([[tile]], labels=[[text]]) for text in ("a ? b", "a\n\udcff\tb")
+    ]
+    assert sheets[0].tobytes() == sheets[1].tobytes()
+
+
 def source_video(width, height, aspect=1):
     return probing.Video(
-        "x", width, height, aspect, 24, False, np.arange(4) / 24, (), (), None
+        Path("x"), width, height, aspect, 24, False, np.arange(4) / 24, 1 / 24
     )  # fmt: skip
 
 
@@ -199,3 +241,15 @@ def test_samples_are_the_same_every_time():
     assert (once == again).all() and once.std() > 20
     other = np.asarray(make_samples.paint(make_samples.Scene(5).draw(160, 90, 0.1), 5))
     assert np.abs(once.astype(int) - other).mean() > 10
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "compare", "wanted"),
+    [(16400, 64, "none", "8192x30"), (9000, 4500, "side", "8192x4096")],
+)
+def test_a_size_that_cannot_be_written_is_refused_before_the_passes(width, height, compare, wanted):
+    options = Options(1.0, "mean", "full", 1, 0.0, 0.0, 0.0, compare, 20, "superfast")
+    with pytest.raises(UserError, match=f"H.264 has at most .*: give --output-size {wanted}$"):
+        plan(source_video(width, height), Crop(), "source", options)
+    size = parse_size(wanted)
+    assert plan(source_video(width, height), Crop(), size, options)[1].picture_size == size

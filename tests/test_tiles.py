@@ -206,6 +206,28 @@ def test_every_format_keeps_its_colours(tmp_path, suffix):
     assert np.abs(np.asarray(tiles.load_picture(path), int) - [200, 90, 40]).max() <= 6
 
 
+@pytest.mark.parametrize("white", [1.0, 255.0, 65535.0, 1e6])
+def test_pictures_of_decimal_numbers_keep_their_brightness(tmp_path, white):
+    """Whatever number is white; a few lie beyond it, and some are none."""
+    values = np.tile(np.linspace(0, white, 256, dtype=np.float32), (64, 1))
+    values[0, :4] = 1.2 * white, -0.1 * white, np.nan, np.inf
+    loaded = np.asarray(
+        tiles.load_picture(picture_file(tmp_path, Image.fromarray(values), "p.tif"))
+    )
+    assert np.abs(loaded[1, :, 0].astype(int) - np.arange(256)).max() <= 3
+    assert loaded[0, :4, 0].tolist() == [255, 0, 0, 255]
+
+
+@pytest.mark.parametrize("in_upper", [True, False])
+def test_two_bars_stay_together_if_a_watermark_is_in_one(in_upper):
+    brightest = np.zeros((360, 640), np.uint8)
+    brightest[60:300] = 200
+    assert tiles.find_borders(brightest) == Crop(60, 0, 60, 0)
+    row = 20 if in_upper else 320
+    brightest[row : row + 16, 500:600] = 180
+    assert tiles.find_borders(brightest) == Crop()
+
+
 def test_16_bit_colours_keep_their_brightness(tmp_path):
     # Pillow does not write this format, so here is a PNG of 2x2 pixels by hand.
     pixel = b"".join(value.to_bytes(2, "big") for value in (51400, 23130, 10280))

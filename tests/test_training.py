@@ -50,6 +50,24 @@ def test_a_run_goes_on_from_its_newest_checkpoint(tmp_path):
     assert int(run.step) == 2 and float(weight) == 2 and run.resumed.endswith("ckpt-2")
 
 
+@pytest.mark.parametrize("name", ["a #1 [x]? é", "*", "b\\n", "two\nlines", "\udcff"])
+def test_checkpoints_are_kept_and_removed_in_a_folder_of_any_name(tmp_path, name, capsys):
+    run, weight = open_run(tmp_path / name)
+    for step in range(1, 6):
+        save(run, weight, step)
+    kept = sorted(path.name for path in (tmp_path / name / "checkpoints").glob("*.index"))
+    assert kept == ["ckpt-3.index", "ckpt-4.index", "ckpt-5.index"]
+    averaged = keras.Sequential([keras.layers.Dense(1)])
+    for measure in (2.0, 1.0):
+        checkpoints.keep_best(tmp_path / name, averaged, run.step, measure, "tiles")
+    best = tf.train.latest_checkpoint(files.plain_path(tmp_path / name) / checkpoints.BEST)
+    assert tf.train.load_checkpoint(best).get_tensor("measure/.ATTRIBUTES/VARIABLE_VALUE") == 2.0
+    (tmp_path / name).rename(tmp_path / "moved [x]")
+    run, weight = open_run(tmp_path / "moved [x]")
+    assert float(weight) == 5 and run.resumed == str(tmp_path / "moved [x]/checkpoints/ckpt-5")
+    assert not capsys.readouterr().err
+
+
 def damage(path):
     data = bytearray(path.read_bytes())
     data[: len(data) // 2] = bytes(len(data) // 2)
@@ -208,7 +226,7 @@ def train_refiner(project, run, steps, *more):
 
 
 def checkpoint_of(run, step):
-    reader = tf.train.load_checkpoint(str(run / "checkpoints" / f"ckpt-{step}"))
+    reader = tf.train.load_checkpoint(str(files.plain_path(run) / "checkpoints" / f"ckpt-{step}"))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 

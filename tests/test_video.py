@@ -1,10 +1,11 @@
+import re
 from fractions import Fraction
 from pathlib import Path
 
 from cadl.errors import UserError
 from cadl.images import metrics, tiles
 from cadl.images.tiles import Crop
-from cadl.video import probing, reader, writer
+from cadl.video import facts, probing, reader, writer
 from cadl.video.shots import ShotFinder
 
 import numpy as np
@@ -66,6 +67,20 @@ def test_frames_keep_their_colours(tmp_path):
     assert np.abs(middles - colours).max() <= 4
 
 
+def test_a_file_says_that_it_is_bt709_in_limited_range(tmp_path, ffmpeg):
+    path = tmp_path / "tagged.mp4"
+    size = (64, 64)
+    with writer.FrameWriter(path, rate=Fraction(25), size=size, output_size=size) as film:
+        film.write(np.full((3, 64, 64, 3), 90, np.uint8))
+    first = facts.first_frames(path, ())
+    assert (first.matrix, first.primaries, first.transfer) == ("bt709", "bt709", "bt709")
+    assert first.pixel_format == "yuv420p"
+    seen = ffmpeg("-i", path, "-vf", "signalstats,metadata=print:file=-", "-f", "null", "-")
+    assert set(re.findall(r"YAVG=(\d+)", seen)) == {"93"}  # 16 + 90 * 219 / 255
+    ffmpeg("-i", path, "-c", "copy", tmp_path / "other.mkv")  # its header says the range
+    assert "yuv420p(tv, bt709, progressive)" in facts.packets(tmp_path / "other.mkv").log
+
+
 def test_frames_beside_a_cut_are_as_good_as_others(tmp_path):
     """The preset of conversions does not look for cuts."""
     rng = np.random.default_rng(0)
@@ -91,7 +106,7 @@ def test_frames_beside_a_cut_are_as_good_as_others(tmp_path):
 
 
 def test_variable_times_are_kept(tmp_path):
-    times = np.array([0.0, 0.04, 0.2, 0.25, 0.9])
+    times = np.array([0.0, 0.04, 0.2, 0.25, 0.9, 3.0])
     path = tmp_path / "variable.mp4"
     frames = np.random.default_rng(0).integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
     with writer.FrameWriter(
@@ -99,30 +114,34 @@ def test_variable_times_are_kept(tmp_path):
     ) as film:
         film.write(frames)
     source = probing.probe(path)
-    assert source.variable_rate
+    assert source.variable_rate and source.seconds == pytest.approx(3.0, abs=1e-4)
     _, found = read_all(source)
-    np.testing.assert_allclose(found, times, atol=1e-4)
+    np.testing.assert_allclose(found, times[:-1], atol=1e-4)
 
 
 def test_variable_times_are_kept_over_long_segments(tmp_path):
-    times = np.cumsum(np.random.default_rng(1).uniform(0.02, 0.06, 250)) - 0.02
+    times = np.cumsum(np.random.default_rng(1).uniform(0.02, 0.06, 251)) - 0.02
     times -= times[0]
     segments, durations = [], []
     for number, (first, last) in enumerate(((0, 130), (130, 250))):
         segments.append(tmp_path / f"segment-{number:05d}.mp4")
-        durations.append(float(np.append(times, times[-1] + 0.04)[last] - times[first]))
+        durations.append(float(times[last] - times[first]))
         with writer.FrameWriter(
             segments[-1], rate=Fraction(25), size=(64, 64), output_size=(64, 64),
-            times=times[first:last] - times[first],
+            times=times[first : last + 1] - times[first],
         ) as film:  # fmt: skip
             film.write(np.full((last - first, 64, 64, 3), 90, np.uint8))
     joined = tmp_path / "joined.mp4"
     writer.join_segments(segments, joined, durations=durations)
-    _, found = read_all(probing.probe(joined))
-    np.testing.assert_allclose(found, times, atol=1e-4)
+    source = probing.probe(joined)
+    _, found = read_all(source)
+    np.testing.assert_allclose(found, times[:-1], atol=1e-4)
+    assert source.seconds == pytest.approx(times[-1], abs=1e-4)
 
 
 def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(tmp_path, clip, ffmpeg, media):
+    tmp_path = tmp_path / "a #1 [x]? é\n%41"
+    tmp_path.mkdir()
     frames, _ = read_all(clip)
     segments = []
     for number, start in enumerate(range(0, FRAMES, 25)):
@@ -133,7 +152,8 @@ def test_joined_segments_have_every_frame_and_the_sound_bit_for_bit(tmp_path, cl
             film.write(frames[start : start + 25])
     durations = [float(n / RATE) for n in (25, 25, FRAMES - 50)]
     joined = tmp_path / "it's joined.mp4"
-    assert writer.join_segments(segments, joined, durations=durations, sound=clip) == "aac copied"
+    kept = writer.join_segments(segments, joined, durations=durations, source=clip)
+    assert kept == ("aac copied", [])
     found = probing.probe(joined)
     assert found.rate == RATE and len(found.times) == FRAMES and not found.variable_rate
 
@@ -249,7 +269,7 @@ def test_sound_keeps_its_distance_to_the_picture(variants, tmp_path, ffmpeg):
         film.write(read_all(source)[0])
     target = tmp_path / "out.mp4"
     writer.join_segments(
-        [segment], target, durations=[24 / float(RATE)], sound=source,
+        [segment], target, durations=[24 / float(RATE)], source=source,
         delay_seconds=max(0.0, float(source.times[0])),
     )  # fmt: skip
     before, after = (first_times(ffmpeg, path) for path in (source.path, target))
@@ -274,8 +294,8 @@ def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
     ) as film:
         film.write(read_all(source)[0])
     target = tmp_path / "out.mp4"
-    said = writer.join_segments([segment], target, durations=[24 / float(RATE)], sound=source)
-    assert said == "pcm_s16le re-encoded to AAC"
+    kept = writer.join_segments([segment], target, durations=[24 / float(RATE)], source=source)
+    assert kept.sound == "pcm_s16le re-encoded to AAC"
     assert probing.probe(target).audio_codecs == ("aac",)
 
 

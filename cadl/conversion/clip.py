@@ -16,6 +16,7 @@ BATCH = 8  # frames
 PREFETCHED_BATCHES = 3  # by each stage of a pass
 DRAFT = 2  # times that a draft is painted smaller, both ways
 INSET = 4  # the original's side in the corner is the picture's over this
+HELD_SECONDS = 0.25  # a frame that is shown so far into a part belongs to it
 NARROWEST = 16  # pixels of a tracked frame: optical flow needs so many
 
 
@@ -145,32 +146,68 @@ class Clip:
     length_seconds: float
 
     @property
+    def begin_seconds(self) -> float:
+        """Where reading begins: a frame that is held far into the part is its first."""
+        times, start = self.source.times, self.start_seconds
+        before, after = times[times <= start + 1e-6], times[times >= start - 1e-6]
+        until = after[0] if len(after) else times[-1] + self.source.last_seconds
+        return float(before[-1]) if len(before) and until - start > HELD_SECONDS else start
+
+    @property
     def num_frames(self) -> int | None:
         """Bound on the frames; None for all to the end."""
         if not self.length_seconds:
             return None
         end = self.start_seconds + self.length_seconds - 1e-6
         times = self.source.times
-        return max(1, int(((times >= self.start_seconds - 1e-6) & (times < end)).sum()))
+        return max(1, int(((times >= self.begin_seconds - 1e-6) & (times < end)).sum()))
 
     @property
     def expected_frames(self) -> int:
         """How many frames there should be, by the file's index."""
-        left = int((self.source.times >= self.start_seconds - 1e-6).sum())
+        left = int((self.source.times >= self.begin_seconds - 1e-6).sum())
         if self.num_frames is not None:
             left = min(left, self.num_frames)
         return max(1, left)
 
+    def edges(self, times: np.ndarray) -> np.ndarray:
+        """Returns when each frame begins, and when the last one ends.
+
+        Args:
+            times: float64 [frames], seconds of each frame that was read, as `reader.read_frames`.
+
+        Returns:
+            float64 [frames + 1].
+        """
+        usual = float(1 / self.source.rate)
+        known = np.append(self.source.times, self.source.times[0] + self.source.seconds)
+        known -= self.start_seconds
+        later = known[known > times[-1] + min(1e-3, 0.5 * usual)]
+        end = later[0] if len(later) else times[-1] + usual
+        if self.length_seconds:
+            end = max(min(end, self.length_seconds), times[-1] + 1e-3)
+        if abs(end - times[-1] - usual) < 0.6 * usual and not self.source.variable_rate:
+            end = times[-1] + usual
+        return np.append(times, end)
+
     def read(self, size: tuple[int, int], times: list[float] | None = None) -> Iterator[np.ndarray]:
-        """Yields the frames at a size, width and height: uint8 [h, w, 3]."""
-        return reader.read_frames(
+        """Yields the frames at a size, width and height: uint8 [h, w, 3].
+
+        The times of all, as `reader.read_frames` gives them, are in seconds of the part.
+        """
+        begin = self.begin_seconds
+        found: list[float] = []
+        yield from reader.read_frames(
             self.source,
             crop=self.crop,
             size=size,
-            start_seconds=self.start_seconds,
+            start_seconds=begin,
             num_frames=self.num_frames,
-            times=times,
+            times=found,
         )
+        if times is not None:
+            earlier = self.start_seconds - begin
+            times.extend(max(0.0, time - earlier) if earlier else time for time in found)
 
 
 def batches(frames: Iterator[np.ndarray], boundary: int) -> Iterator[np.ndarray]:

@@ -1,13 +1,17 @@
 """What will be converted, and to which size: worked out before the passes begin."""
 
+import dataclasses
 from pathlib import Path
 
-from cadl import console, files
+from cadl import console, files, inputs
 from cadl.conversion.clip import Clip, Geometry
 from cadl.conversion.job import Options
 from cadl.errors import UserError
 from cadl.images.tiles import Crop
 from cadl.video import probing
+
+LONGEST_SIDE = 16384  # pixels that the encoder of H.264 takes
+LONGEST_GIVEN = 8192  # by OUTPUT_SIZE: twice of it, side by side, can be written
 
 
 def parse_size(text: str) -> str | tuple[int, int]:
@@ -21,9 +25,10 @@ def parse_size(text: str) -> str | tuple[int, int]:
     width, _, height = text.replace(" ", "").partition("x")
     if not (width.isdecimal() and height.isdecimal()):
         raise UserError(f"OUTPUT_SIZE {text!r} is not source, tile or width x height")
-    if int(width) % 2 or int(height) % 2 or not 2 <= int(width) <= 8192 >= int(height) >= 2:
-        raise UserError(f"OUTPUT_SIZE {text}: both must be even, from 2 to 8192")
-    return int(width), int(height)
+    sides = int(width), int(height)
+    if any(side % 2 or not 2 <= side <= LONGEST_GIVEN for side in sides):
+        raise UserError(f"OUTPUT_SIZE {text}: both must be even, from 2 to {LONGEST_GIVEN}")
+    return sides
 
 
 def find_videos(given: list[Path]) -> list[Path]:
@@ -35,7 +40,7 @@ def find_videos(given: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            found += probing.find_videos(path)
+            found += inputs.find(path, probing.SUFFIXES)
         elif path.is_file():
             found.append(path)
         else:
@@ -68,9 +73,10 @@ def plan(
         options: how it is converted.
 
     Raises:
-        UserError: it begins after the video's end.
+        UserError: it begins after the video's end, or its size can't be written.
     """
-    if options.start_seconds > max(0.0, source.times[-1]):
+    clip = Clip(source, crop, options.start_seconds, options.length_seconds)
+    if clip.begin_seconds > max(0.0, source.times[-1]):
         raise UserError(
             f"START_SECONDS {options.start_seconds:g} is past the end of {source.path}, whose "
             f"last frame is at {source.times[-1]:.2f} s"
@@ -79,10 +85,19 @@ def plan(
         crop = source.cover_crop(crop, *([] if isinstance(size, str) else [size]))
     draft = options.quality == "draft"
     geometry = Geometry.of(source, crop, size, options.compare, draft)
+    if not source.is_picture and max(geometry.output_size) > LONGEST_SIDE:
+        shown = source.display_size(crop)
+        scale = LONGEST_GIVEN / max(shown)
+        width, height = (max(2, int(scale * side) // 2 * 2) for side in shown)
+        raise UserError(
+            f"{source.path}: its output of {geometry.output_size[0]}x{geometry.output_size[1]} "
+            f"can't be written: H.264 has at most {LONGEST_SIDE} pixels a side: give --output-size "
+            f"{width}x{height}"
+        )
     console.say(
         f"{source.path.name}: {source.width}x{source.height}, {len(source.times)} frames at "
         f"{source.rate} frames/s{' (variable)' if source.variable_rate else ''}, crop {crop}, "
         f"sound {'+'.join(source.audio_codecs) or 'none'}; output {geometry.output_size[0]}x"
         f"{geometry.output_size[1]}"
     )
-    return Clip(source, crop, options.start_seconds, options.length_seconds), geometry
+    return dataclasses.replace(clip, crop=crop), geometry

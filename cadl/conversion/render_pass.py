@@ -15,6 +15,7 @@ from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Encoding
 from cadl.conversion.rendering import Rendering, paint_alone, paint_frames, read_frames_at
 from cadl.images import gallery
 from cadl.strokes.track_files import read_tracks
+from cadl.video.companions import Part
 from cadl.video.reader import prefetch
 from cadl.video.writer import FrameWriter, join_segments
 
@@ -57,7 +58,7 @@ def write_video(rendering: Rendering, target: Path, folder: Path, request: dict)
     """
     segments.begin(folder, request)
     clip, total = rendering.clip, rendering.total
-    times = _regular_times(clip, rendering.encoded.times)
+    times = _irregular_edges(clip, rendering.encoded.times)
     missing = [
         number
         for number in range(-(-total // segments.SEGMENT_FRAMES))
@@ -75,7 +76,7 @@ def write_video(rendering: Rendering, target: Path, folder: Path, request: dict)
         ):
             path = segments.segment_path(folder, number)
             own = segments.frames_of(number, total)
-            stamps = None if times is None else times[own.start : own.stop] - times[own.start]
+            stamps = None if times is None else times[own.start : own.stop + 1] - times[own.start]
             with files.whole_file(path) as temporary:
                 writer = rendering.encoding.writer(temporary, clip.source.rate, stamps)
                 flicker = _write_segment(writer, group, rendering.encoding, bar)
@@ -102,13 +103,12 @@ def _write_segment(writer: FrameWriter, group: Iterator, encoding: Encoding, bar
     return flicker
 
 
-def _regular_times(clip: Clip, times: np.ndarray) -> np.ndarray | None:
-    """Returns the frames' times if they are not evenly spaced, None if they are."""
-    if len(times) < 2:
-        return None
-    even = times[0] + np.arange(len(times)) / float(clip.source.rate)
-    irregular = np.abs(times - even).max() > 0.6 / float(clip.source.rate)
-    return times if irregular or clip.source.variable_rate else None
+def _irregular_edges(clip: Clip, times: np.ndarray) -> np.ndarray | None:
+    """Returns `Clip.edges` if the frames are not evenly spaced, None if they are."""
+    edges = clip.edges(times)
+    even = edges[0] + np.arange(len(edges)) / float(clip.source.rate)
+    irregular = np.abs(edges - even).max() > 0.6 / float(clip.source.rate)
+    return edges if irregular or clip.source.variable_rate else None
 
 
 def _say_estimate(rendering: Rendering, folder: Path, left: int) -> None:
@@ -154,23 +154,21 @@ def _join(rendering: Rendering, times: np.ndarray | None, target: Path, folder: 
         durations = [float((end - start) / rate) for start, end in zip(starts, ends, strict=True)]
         length = float(total / rate)
     else:
-        edges = np.append(times, times[-1] + float(1 / rate))
-        durations = [edges[end] - edges[start] for start, end in zip(starts, ends, strict=True)]
-        length = float(edges[-1] - edges[0])
+        durations = [times[end] - times[start] for start, end in zip(starts, ends, strict=True)]
+        length = float(times[-1] - times[0])
     delay = max(0.0, float(encoded.times[0] if clip.start_seconds else clip.source.times[0]))
     cut = clip.start_seconds > 0 or clip.num_frames is not None
     with files.whole_file(target) as temporary:
-        sound = join_segments(
+        kept = join_segments(
             paths,
             temporary,
             durations=durations,
-            sound=clip.source,
-            sound_start=clip.start_seconds,
-            sound_seconds=delay + length if cut else None,
+            source=clip.source,
+            part=Part(clip.start_seconds, delay + length if cut else None),
             delay_seconds=delay,
         )
-    if sound.startswith("left out"):
-        console.warn(f"{target}: sound {sound}")
+    if "left out" in kept.sound:
+        console.warn(f"{target}: sound {kept.sound}")
     records = [files.read_json(path.with_suffix(".json")) for path in paths]
     sums = np.sum([record["flicker_sums"] for record in records], axis=0)
     pairs = max(1, total - len(paths))
@@ -179,7 +177,8 @@ def _join(rendering: Rendering, times: np.ndarray | None, target: Path, folder: 
         "rate": str(rate),
         "variable_rate": times is not None,
         "seconds": length,
-        "sound": sound,
+        "sound": kept.sound,
+        "left_out": kept.left_out,
         "flicker_input": float(sums[0] / pairs),
         "flicker_output": float(sums[1] / pairs),
     }

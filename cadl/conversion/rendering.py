@@ -215,7 +215,7 @@ def paint_alone(
 def read_frames_at(rendering: Rendering, number: int, count: int) -> list[np.ndarray]:
     """Reads a few frames from one on; none of a file that can't be read from its middle."""
     clip, times = rendering.clip, rendering.encoded.times
-    start = clip.start_seconds + float(times[number] - times[0])
+    start = clip.start_seconds + float(times[number])
     length = (count - 0.5) / float(clip.source.rate)
     few = dataclasses.replace(clip, start_seconds=start, length_seconds=length)
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cadl import _startup  # noqa: F401
+from cadl import _startup, files  # noqa: F401
 from cadl.errors import UserError
 from cadl.images import tiles
 
@@ -72,7 +72,8 @@ class ShardWriter:
             path = self._folder / f".part-{self._prefix}-{len(self._temporary):05d}"
             self._temporary.append(path)
             options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-            self._writer = tf.io.TFRecordWriter(str(path), options)
+            plain = files.plain_path(self._folder) / path.name
+            self._writer = tf.io.TFRecordWriter(str(plain), options)
         self._writer.write(_serialize(tile))
         self.count += 1
 
@@ -153,7 +154,8 @@ def read_shard(path: Path) -> Iterator[Tile]:
         UserError: a record is damaged or of another size, or there is none; shard, record and
             fault are named.
     """
-    records = iter(tf.data.TFRecordDataset(str(path), "GZIP", buffer_size=1 << 20))
+    plain = files.plain_path(path.parent) / path.name
+    records = iter(tf.data.TFRecordDataset(str(plain), "GZIP", buffer_size=1 << 20))
     number = 0
     while True:
         try:

@@ -102,7 +102,8 @@ def load_tiles(folder: Path) -> TileSet:
             place = Path(tile.path).name if tile.kind == "painting" else f"shot {tile.shot}"
             label = f"{tile.source} {Path(tile.path).stem if tile.kind == 'painting' else ''}"
             label += f" frame {tile.index}" if tile.kind == "video" else f" {tile.index}"
-            label = label.encode("utf-8", "replace").decode("utf-8")  # whatever the file's name
+            # One line of text, whatever the file's name.
+            label = " ".join(label.encode("utf-8", "replace").decode("utf-8").split())
             columns.append((tile.kind, tile.source, f"{tile.source}/{place}", label))
     file.flush()
     pixels = np.memmap(file, np.uint8, "r", shape=(len(columns), *tiles.SHAPE))

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cadl import files
+from cadl import files, inputs
 from cadl.images import tiles
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 MARGIN = 6
 LABEL_HEIGHT = 18
@@ -116,12 +116,15 @@ def scatter(
 
 
 def save_picture(path: Path, picture: Image.Image) -> None:
-    """Saves a picture whole or not at all, in the format of its suffix."""
+    """Saves a picture whole or not at all, in the format of its suffix; a PNG has our mark."""
+    mark = PngImagePlugin.PngInfo()
+    mark.add_text("Software", inputs.MARK)
     with files.whole_file(path) as temporary:
-        picture.save(temporary, quality=90)
+        picture.save(temporary, quality=90, pnginfo=mark)
 
 
 def _fitting(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
+    text = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())  # of a file's name
     while text and draw.textlength(text, font) > width:
         text = text[:-1]
     return text

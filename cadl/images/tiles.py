@@ -18,7 +18,7 @@ HEIGHT = 180
 CHANNELS = 3
 SHAPE = (HEIGHT, WIDTH, CHANNELS)
 
-PICTURE_SUFFIXES = frozenset(".jpg .jpeg .jpe .png .webp .avif .tif .tiff .bmp .gif".split())
+PICTURE_SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .avif .tif .tiff .bmp .gif".split())
 MAX_PICTURE_PIXELS = 150_000_000
 # What Pillow raises at one damaged file or another.
 PICTURE_ERRORS = (
@@ -27,6 +27,8 @@ PICTURE_ERRORS = (
 )  # fmt: skip
 BLACK_LEVEL = 24
 MAX_BORDER = 0.4
+SAME_HEIGHT = 4  # rows by which two bars of one height may differ
+FLOAT_WHITES = (1.0, 255.0, 65535.0)  # what pictures of decimal numbers have as white
 
 
 @dataclass(frozen=True)
@@ -95,24 +97,32 @@ def find_borders(brightest: np.ndarray) -> Crop:
 
 
 def _dark_ends(lit: np.ndarray, brightest: np.ndarray) -> tuple[int, int]:
-    """Returns how many leading and trailing rows are black, even, 0 where the edge is not sharp."""
+    """Returns how many leading and trailing rows are black, even, 0 where the edge is not sharp.
+
+    Two bars of one height stay or go together: both stay if there is a watermark in one of them.
+    """
     share, level = lit.mean(axis=1), brightest.mean(axis=1)
     bright = share > 0.5 * np.median(share[share > 0.02])
-    return (
-        _dark_start(share, level, bright),
-        _dark_start(share[::-1], level[::-1], bright[::-1]),
-    )
+    top, marked = _dark_start(share, level, bright)
+    bottom, marked_below = _dark_start(share[::-1], level[::-1], bright[::-1])
+    if marked and abs(marked - bottom) <= SAME_HEIGHT:
+        bottom = 0
+    if marked_below and abs(marked_below - top) <= SAME_HEIGHT:
+        top = 0
+    return top, bottom
 
 
-def _dark_start(share: np.ndarray, level: np.ndarray, bright: np.ndarray) -> int:
+def _dark_start(share: np.ndarray, level: np.ndarray, bright: np.ndarray) -> tuple[int, int]:
+    """Returns the rows of a border, 0 of none, and those of a border that has something in it."""
     edge = int(np.argmax(bright))
     if edge == 0 or edge > MAX_BORDER * len(share):
-        return 0
-    lit_before = (share[: max(edge - 2, 0)] >= 0.02).any()
+        return 0, 0
+    if (share[: max(edge - 2, 0)] >= 0.02).any():
+        return 0, edge
     step = level[min(edge + 1, len(level) - 1)] - level[max(edge - 3, 0)]
-    if lit_before or step < 0.3 * np.median(level):
-        return 0
-    return edge + edge % 2  # chroma is stored for pairs of rows: half a pair would bleed black
+    if step < 0.3 * np.median(level):
+        return 0, 0
+    return edge + edge % 2, 0  # chroma is stored for pairs of rows: half a pair would bleed black
 
 
 def cover_crop(width: int, height: int, shape: tuple[int, int] = (WIDTH, HEIGHT)) -> Crop:
@@ -239,7 +249,7 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
         values = np.asarray(picture, np.float64) / 257
         picture = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
     elif picture.mode == "F":
-        picture = Image.fromarray(np.clip(np.asarray(picture) * 255, 0, 255).astype(np.uint8))
+        picture = Image.fromarray(_float_to_uint8(np.asarray(picture)))
     if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         layers = picture.convert("RGBA")
         picture = Image.new("RGBA", layers.size, "white")
@@ -254,6 +264,16 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
         except (ImageCms.PyCMSError, OSError):
             pass  # a profile for another colour space: the plain conversion is closest
     return picture.convert("RGB")
+
+
+def _float_to_uint8(values: np.ndarray) -> np.ndarray:
+    """Converts decimal numbers whose white the file leaves open: float [h, w] to uint8."""
+    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=np.inf, neginf=0.0)
+    finite = values[np.isfinite(values)]
+    # A few numbers beyond white are left by sharpening and by lamps.
+    high = float(np.percentile(finite, 99)) if len(finite) else 1.0
+    white = next((white for white in FLOAT_WHITES if high <= 1.05 * white), high)
+    return (np.clip(values / white, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def to_float(tiles: np.ndarray) -> np.ndarray:

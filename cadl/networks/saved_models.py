@@ -105,7 +105,8 @@ def save_graph(graph: tf.Module, folder: Path, about: dict) -> None:
     temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(graph, str(temporary), options=options)
+        plain = files.plain_path(temporary.parent) / temporary.name
+        tf.saved_model.save(graph, str(plain), options=options)
         about = {**about, "files": files.checksums(temporary, besides=ABOUT)}
         files.write_sealed(temporary / ABOUT, about)
         replace_folder(temporary, folder)
@@ -186,7 +187,7 @@ def load_graph(exported: Path, name: str, *, vae_fingerprint: str | None = None)
             "run export_graphs.py again"
         )
     try:
-        return tf.saved_model.load(str(exported / name)), about
+        return tf.saved_model.load(str(files.plain_path(exported) / name)), about
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0][:120]
         raise UserError(

@@ -1,5 +1,6 @@
 """Statistics of posterior means, maps from a video's distribution to a painter's, smoothing."""
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -75,6 +76,7 @@ def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
     weights: dict[str, float] = {}
     for part in style.split(","):
         name, _, weight = part.strip().rpartition(":") if ":" in part else (part.strip(), "", 1)
+        name = unicodedata.normalize("NFC", name)  # as the names of sources are
         if name in weights:
             raise UserError(f"STYLE {style}: {name} stands there twice")
         try:

@@ -1,5 +1,6 @@
 """The style that STYLE names: a painter, a picture file, or a blend of them."""
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def find_style(wanted: str, sources: dict, vae_graph) -> Style:
         name, colon, weight = part.strip(), "", ""
         if ":" in name and not files.exists(name, as_file=True):
             name, colon, weight = name.rpartition(":")
+        if not files.exists(name, as_file=True):
+            name = unicodedata.normalize("NFC", name)
         if name not in painters and files.exists(name, as_file=True):
             path, name = Path(name), files.source_name(Path(name).stem)
             if name in painters:

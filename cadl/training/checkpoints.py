@@ -35,20 +35,22 @@ def restore_newest(
     Raises:
         UserError: there are checkpoints, but none is readable.
     """
-    state = tf.train.get_checkpoint_state(str(folder / kept))
+    plain = files.plain_path(folder) / kept
+    state = tf.train.get_checkpoint_state(str(plain))
     names = {Path(path).name for path in state.all_model_checkpoint_paths} if state else set()
     names |= {path.stem for path in (folder / kept).glob("*.index")}  # hourly ones too
     for name in sorted(names, key=lambda name: int(name.rpartition("-")[2]), reverse=True):
-        path = str(folder / kept / name)
+        path = str(plain / name)
         try:
             reader = tf.train.load_checkpoint(path)
             for variable in reader.get_variable_to_shape_map():
                 reader.get_tensor(variable)  # reads and compares every checksum
         except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
-            console.warn(f"{path} is damaged ({str(error).splitlines()[0][:80]}): going back one")
+            reason = str(error).splitlines()[0][:80]
+            console.warn(f"{folder / kept / name} is damaged ({reason}): going back one")
             continue
         holder(path).restore(path).assert_existing_objects_matched().expect_partial()
-        return path
+        return str(folder / kept / name)
     if names:
         raise UserError(
             f"none of the checkpoints in {folder}/{kept} can be read: move the folder away "
@@ -77,14 +79,16 @@ def keep_best(
         measure=tf.Variable(measure, dtype=tf.float64),
         measured_on=tf.Variable(measured_on),
     )
-    manager = tf.train.CheckpointManager(checkpoint, str(folder / BEST), max_to_keep=1)
+    manager = tf.train.CheckpointManager(
+        checkpoint, str(files.plain_path(folder) / BEST), max_to_keep=1
+    )
     with shards.full_disk_as_os_error(folder):
         manager.save(checkpoint_number=step)
 
 
 def _best_measure(folder: Path, measured_on: str) -> float:
     """Returns what a run's best weights measured on these tiles, -inf if there are none yet."""
-    kept = tf.train.latest_checkpoint(folder / BEST)
+    kept = tf.train.latest_checkpoint(files.plain_path(folder) / BEST)
     if kept is None:
         return -math.inf
     try:

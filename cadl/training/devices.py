@@ -19,7 +19,11 @@ def make_strategy() -> tf.distribute.Strategy:
     told that there are several), else the one device.
     """
     if _cluster():
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except (TypeError, ValueError, RuntimeError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"TF_CONFIG {os.environ['TF_CONFIG']}: {reason}") from None
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) > 1:
         return tf.distribute.MirroredStrategy([device.name for device in devices])
@@ -103,10 +107,25 @@ def enough_memory(batch_size: int) -> Iterator[None]:
 
 
 def _cluster() -> dict:
+    """Returns what TF_CONFIG says if it names several machines, else an empty dictionary.
+
+    Raises:
+        UserError: it makes no sense.
+    """
     text = os.environ.get("TF_CONFIG") or "{}"
+    guide = "see More than one device in docs/guide.md, or unset it"
     try:
-        return json.loads(text)
+        config = json.loads(text)
     except ValueError:
+        raise UserError(f"TF_CONFIG {text} is no JSON: {guide}") from None
+    try:
+        cluster = config.get("cluster") or {}
+        addresses = cluster[config["task"]["type"]] if cluster else [""]
+        known = not cluster or int(config["task"]["index"]) in range(len(addresses))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        known = False
+    if not known:
         raise UserError(
-            f"TF_CONFIG {text} is no JSON: see More than one device in README"
-        ) from None
+            f"TF_CONFIG {text} does not say which machine of its cluster this is: {guide}"
+        )
+    return config if cluster else {}

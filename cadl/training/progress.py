@@ -25,7 +25,7 @@ class Progress:
 
     def open(self) -> None:
         """Opens TensorBoard's file; the chief alone does."""
-        self._writer = tf.summary.create_file_writer(str(self._folder))
+        self._writer = tf.summary.create_file_writer(str(files.plain_path(self._folder)))
 
     def flush(self) -> None:
         """Lets TensorBoard see all up to now."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cadl import _startup, files  # noqa: F401
 from cadl.dataset import tile_sets
+from cadl.images import gallery
 from cadl.training import checkpoints
 
 import keras
@@ -47,7 +48,6 @@ def show_codes(run: Path, tile_set: tile_sets.TileSet, model: keras.Model) -> No
     for place, pixels in enumerate(chosen.pixels):
         thumbnail = Image.fromarray(np.asarray(pixels)).resize(THUMBNAIL)
         sheet.paste(thumbnail, (place % columns * width, place // columns * height))
-    with files.whole_file(folder / "tiles.png") as temporary:
-        sheet.save(temporary)
+    gallery.save_picture(folder / "tiles.png", sheet)
     with files.whole_file(run / CONFIG) as temporary:
         temporary.write_text(CONFIG_TEXT % THUMBNAIL, encoding="utf-8")

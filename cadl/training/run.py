@@ -73,7 +73,7 @@ class Run:
         }
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(**self._held, **self._added),
-            str(folder / "checkpoints"),
+            str(files.plain_path(folder) / "checkpoints"),
             max_to_keep=CHECKPOINTS_KEPT,
             keep_checkpoint_every_n_hours=1,
             step_counter=self.step,

@@ -53,15 +53,17 @@ def running(command: list[str], **pipes: Any) -> Iterator[tuple[Any, Callable[[]
             process.wait()
 
 
-def run(command: list[str], output: Path) -> None:
-    """Runs ffmpeg to its end.
+def run(command: list[str], output: Path) -> str:
+    """Runs ffmpeg to its end; returns what it logged.
 
     Raises:
         OSError: it failed to write `output`.
     """
     finished = subprocess.run(command, capture_output=True, check=False)
+    log = finished.stderr.decode("utf-8", "replace")
     if finished.returncode:
-        raise write_error(output, finished.stderr.decode("utf-8", "replace"))
+        raise write_error(output, log)
+    return log
 
 
 def write_error(path: Path, log: str) -> OSError:
@@ -73,9 +75,12 @@ def write_error(path: Path, log: str) -> OSError:
 
 def reason(log: str) -> str:
     """Picks the line of ffmpeg's log that says most."""
-    lines = [re.sub(r"^\[.*?\] ", "", line).strip() for line in log.splitlines()]
+    faults = [line for line in log.splitlines() if re.match(r"(\[.*?\] )?\[(error|fatal)\]", line)]
+    lines = [re.sub(r"^(\[.*?\] )+", "", line).strip() for line in faults or log.splitlines()]
     lines = [line for line in lines if line and "framehash" not in line]
-    telling = [line for line in lines if re.search(r"invalid|no space|error|not", line, re.I)]
+    telling = [
+        line for line in lines if re.search(r"invalid|no space|error|not|no decoder", line, re.I)
+    ]
     if any("0:V:0" in line for line in lines):
         return "it has no video track"
     return (telling or lines or ["ffmpeg gave no reason"])[0]

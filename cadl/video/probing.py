@@ -1,21 +1,19 @@
 """What a video file is: its size, rate, times of frames, sound and black borders."""
 
 import functools
-import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-from cadl import console, files
+from cadl import console
 from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.tiles import Crop
-from cadl.video import ffmpeg
+from cadl.video import facts, ffmpeg, filters
+from cadl.video.facts import FirstFrames, Packets, Track
 
-import imageio_ffmpeg
 import numpy as np
 
 SUFFIXES = frozenset(
@@ -24,8 +22,8 @@ SUFFIXES = frozenset(
 STANDARD_RATES = [Fraction(rate) for rate in (24, 25, 30, 48, 50, 60, 12, 15, 120)]
 STANDARD_RATES += [Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)]
 
-MISSING_STAMP = -(2**62)  # what ffmpeg prints where a packet has no presentation time
-CUT_OFF_SECONDS = 5.0  # by which a picture may end before its file does, as sound may be longer
+CUT_OFF_SECONDS = 5.0  # by which all may end before it does by the file's header
+FIELDS_LOOKED_AT = 24
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,12 @@ class Video:
         rate: frames a second; the mean if `variable_rate`.
         variable_rate: frames are not evenly spaced in time.
         times: float64 [frames], seconds of each packet from the start of the file, in order.
-        audio_codecs: ffmpeg's names of the audio tracks' codecs.
-        filters: ffmpeg filters that every reading needs (interlaced or HDR sources).
-        matrix: name of the YCbCr matrix, where the file leaves it open.
+        last_seconds: how long the last frame is shown.
+        tracks: all tracks of the file.
+        filters: ffmpeg filters that every reading needs.
+        decoder: ffmpeg's options that name a decoder, where its usual one will not do.
+        key_times: float64 [keys], seconds of the frames from which decoding can begin, in a file
+            that ffmpeg can't search exactly; None for others.
         is_picture: the file is a picture, a film of one frame.
     """
 
@@ -53,15 +54,22 @@ class Video:
     rate: Fraction
     variable_rate: bool
     times: np.ndarray
-    audio_codecs: tuple[str, ...]
-    filters: tuple[str, ...]
-    matrix: str | None
+    last_seconds: float
+    tracks: tuple[Track, ...] = ()
+    filters: tuple[str, ...] = ()
+    decoder: tuple[str, ...] = ()
+    key_times: np.ndarray | None = None
     is_picture: bool = False
 
     @property
     def seconds(self) -> float:
         """Length from the first frame's start to the last frame's end."""
-        return float(self.times[-1] - self.times[0] + 1 / self.rate)
+        return float(self.times[-1] - self.times[0] + self.last_seconds)
+
+    @property
+    def audio_codecs(self) -> tuple[str, ...]:
+        """ffmpeg's names of the audio tracks' codecs."""
+        return tuple(track.codec for track in self.tracks if track.kind == "Audio")
 
     def display_size(self, crop: Crop) -> tuple[int, int]:
         """Returns width and height in square pixels after a crop, even, at least 2."""
@@ -81,17 +89,8 @@ class Video:
         )
 
 
-def find_videos(folder: Path) -> list[Path]:
-    """Lists the files below a folder that are named like videos, hidden ones left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not files.is_hidden(path, folder)
-    )
-
-
 def probe(path: Path) -> Video:
-    """Finds out what a video is, without decoding more than one frame.
+    """Finds out what a video is, without decoding more than a few frames.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -101,37 +100,46 @@ def probe(path: Path) -> Video:
         raise FileNotFoundError(2, "no such video file", str(path))
     if path.suffix.lower() in tiles.PICTURE_SUFFIXES - SUFFIXES:
         return _picture_as_video(path)
-    header, _ = _framehash(path, "-frames:v", "1")
-    packets, log = _framehash(path, "-map", "0:a?", "-c", "copy")
-    if "dimensions 0" not in header or not packets["times"]:
-        raise UserError(f"{path}: no readable video in it: {ffmpeg.reason(log)}")
-    width, height = map(int, header["dimensions 0"].split("x"))
-    aspect = Fraction(*map(int, header["sar 0"].split("/"))) if "sar 0" in header else Fraction(0)
-    tick = Fraction(packets["tb 0"])
-    times = _frame_times(np.array(sorted(set(packets["times"]))), tick)
-    rate, variable = _frame_rate(times, tick)
-    _warn_if_cut_off(path, times, log)
-    track = next((line for line in log.splitlines() if "Video:" in line), "")
-    filters = []
-    if re.search(r"(top|bottom) (coded )?first", track):
-        filters.append("bwdif=mode=send_frame:deint=interlaced")
-    if "arib-std-b67" in track or "smpte2084" in track:
-        filters.append(
-            "zscale=t=linear:npl=100,format=gbrpf32le,tonemap=hable:desat=0,"
-            "zscale=p=bt709:t=bt709:m=bt709:r=tv,format=yuv420p"
+    packets = facts.packets(path)
+    if packets.encrypted:
+        raise UserError(f"{path}: it is encrypted: give a copy that is not")
+    codec = next((x.codec for x in packets.tracks if x.kind == "Video" and not x.is_cover), "")
+    decoder: tuple[str, ...] = ()
+    if packets.alpha and codec in facts.ALPHA_DECODERS:
+        decoder = "-c:v", facts.ALPHA_DECODERS[codec]
+    if not len(packets.stamps):
+        raise UserError(f"{path}: no readable video in it: {ffmpeg.reason(packets.log)}")
+    frames = facts.first_frames(path, decoder)
+    frames = frames._replace(interlaced=frames.interlaced or packets.interlaced)
+    times = _frame_times(packets, frames if codec == "h264" else None)
+    rate, variable = _frame_rate(times, packets.tick)
+    length = packets.told_seconds
+    if packets.container not in facts.STREAMED and packets.end_seconds < length - CUT_OFF_SECONDS:
+        console.warn(
+            f"{path}: its last frame is at {times[-1]:.1f} s, but by its header it lasts "
+            f"{length:.1f} s: is it whole?"
         )
-    tagged = re.search(r"bt709|bt470|smpte170m|bt2020|smpte240m|fcc|gbr", track)
+    key_times = None
+    if packets.container in facts.STREAMED:
+        key_times = packets.keys * float(packets.tick)
+        if packets.clock_jumps:  # nothing can be sought but the beginning
+            key_times = key_times[:0]
+    last = packets.end * float(packets.tick) - times[-1]
+    width, height = frames.size
+    aspect = frames.pixel_aspect if 0 < frames.pixel_aspect < 100 else Fraction(1)
     return Video(
         path=path,
         width=width,
         height=height,
-        pixel_aspect=aspect if 0 < aspect < 100 else Fraction(1),
+        pixel_aspect=aspect,
         rate=rate,
         variable_rate=variable,
         times=times,
-        audio_codecs=tuple(re.findall(r"Stream #0:\d+.*?: Audio: (\w+)", log.split("Output #")[0])),
-        filters=tuple(filters),
-        matrix=None if tagged or (width < 1280 and height <= 576) else "bt709",
+        last_seconds=last if last > 0 else float(1 / rate),
+        tracks=packets.tracks,
+        filters=(filters.one_size(frames), *filters.to_bt709(frames)),
+        decoder=decoder,
+        key_times=key_times,
     )
 
 
@@ -139,51 +147,32 @@ def _picture_as_video(path: Path) -> Video:
     width, height = tiles.load_picture(path).size
     return Video(
         path, width, height, Fraction(1), Fraction(25), variable_rate=False, times=np.zeros(1),
-        audio_codecs=(), filters=(), matrix=None, is_picture=True,
+        last_seconds=0.04, is_picture=True,
     )  # fmt: skip
 
 
-def _warn_if_cut_off(path: Path, times: np.ndarray, log: str) -> None:
-    """Says that a file is shorter than its header tells, as one that was half downloaded."""
-    told = re.search(r"Duration: (\d+):(\d+):([\d.]+)", log)
-    if told is None or "Estimating duration" in log:
-        return
-    hours, minutes, seconds = map(float, told.groups())
-    length = 3600 * hours + 60 * minutes + seconds
-    if times[-1] - min(0.0, times[0]) < length - CUT_OFF_SECONDS:
-        console.warn(
-            f"{path}: its last frame is at {times[-1]:.1f} s, but by its header it lasts "
-            f"{length:.1f} s: is it whole?"
-        )
+def _frame_times(packets: Packets, first: FirstFrames | None) -> np.ndarray:
+    """Turns packet stamps into seconds of frames.
 
-
-def _framehash(path: Path, *options: str) -> tuple[dict[str, Any], str]:
-    """Returns the first video track's header and packet times, and ffmpeg's log."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", *ffmpeg.input_of(path)]
-    command += ["-map", "0:V:0", *options, "-f", "framehash", "-hash", "adler32", "pipe:1"]
-    finished = subprocess.run(command, capture_output=True, check=False)
-    header: dict[str, Any] = {"times": []}
-    for line in finished.stdout.decode("ascii", "replace").splitlines():
-        if line.startswith("#"):
-            name, _, value = line[1:].partition(": ")
-            header[name] = value
-        elif line.startswith("0,"):
-            _, dts, pts, *_ = line.split(",")
-            header["times"].append((int(pts), int(dts)))
-    which = 1 if any(pts < MISSING_STAMP for pts, _ in header["times"]) else 0
-    header["times"] = [stamps[which] for stamps in header["times"]]
-    return header, finished.stderr.decode("utf-8", "replace")
-
-
-def _frame_times(stamps: np.ndarray, tick: Fraction) -> np.ndarray:
-    """Turns packet stamps into seconds, less those of hidden frames (VP9's and AV1's)."""
+    Left out are frames before the beginning, which no player shows, hidden ones (of VP9 and AV1),
+    and, if what the `first` frames say of themselves is given, packets with a frame's second field.
+    """
+    stamps = packets.stamps
     shown = stamps[stamps >= 0] if (stamps >= 0).any() else stamps
     if len(shown) > 2:
         gaps = np.diff(shown)
         hidden = np.append(gaps < 0.25 * np.median(gaps), False)
         if hidden.mean() < 0.3:
             shown = shown[~hidden]
-    return shown * float(tick)
+    if first and first.interlaced and len(shown) > 1:
+        step = first.step / float(packets.tick)
+        if np.median(np.diff(shown[:FIELDS_LOOKED_AT])) < 0.75 * step:
+            kept = [shown[0]]
+            for stamp in shown[1:]:
+                if stamp - kept[-1] > 0.75 * step:
+                    kept.append(stamp)
+            shown = np.array(kept)
+    return shown * float(packets.tick)
 
 
 def _frame_rate(times: np.ndarray, tick: Fraction) -> tuple[Fraction, bool]:
@@ -220,8 +209,9 @@ def find_crop(video: Video, num_frames: int = 24) -> Crop:
             command = [
                 *ffmpeg.command("-nostdin", "-threads", "1", *only_key_frames),
                 *("-noaccurate_seek", "-ss", f"{seconds:.3f}"),
-                *ffmpeg.input_of(video.path),
-                *("-map", "0:V:0", "-frames:v", "1", "-pix_fmt", "rgb24"),
+                *(*video.decoder, *ffmpeg.input_of(video.path)),
+                *("-map", "0:V:0", "-vf", ",".join(video.filters)),
+                *("-frames:v", "1", "-pix_fmt", "rgb24"),
                 *("-f", "rawvideo", "pipe:1"),
             ]
             data = subprocess.run(command, capture_output=True, check=False).stdout

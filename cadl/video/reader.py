@@ -4,7 +4,9 @@ ffmpeg crops, scales and converts; Python sees RGB frames of the size it asked f
 """
 
 import contextlib
+import functools
 import queue
+import re
 import subprocess
 import tempfile
 import threading
@@ -13,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cadl import console
 from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.tiles import Crop
@@ -23,6 +26,7 @@ import numpy as np
 from PIL import Image
 
 Item = TypeVar("Item")
+SEARCHED_SECONDS = 1.0  # before a key frame, in files without an index
 
 
 def read_frames(
@@ -60,8 +64,10 @@ def read_frames(
         return
     with tempfile.TemporaryDirectory() as folder:
         stamps = Path(folder, "times")
-        filters = [*video.filters, *_fit(video, crop, size)]
-        command = _command(video.path, filters, start_seconds, num_frames, stamps)
+        sought, origin = _seek(video, start_seconds)
+        begin = max(start_seconds, min(0.0, float(video.times[0]))) - origin
+        filters = [f"select=gte(t\\,{begin - 1e-6:.6f})", *video.filters, *_fit(video, crop, size)]
+        command = _command(video, filters, sought, num_frames, stamps)
         count = 0
         with ffmpeg.running(command, stdout=subprocess.PIPE) as (process, log):
             while True:
@@ -77,19 +83,47 @@ def read_frames(
                 )
             if count == 0:
                 raise UserError(f"{video.path}: no frame could be decoded: {ffmpeg.reason(log())}")
+            _say_if_size_changes(video, log())
         if times is not None:
             lines = stamps.read_text().splitlines()[:count]
-            times.extend(float(int(pts) * Fraction(base)) for pts, base in map(str.split, lines))
+            read = (int(pts) * Fraction(base) for pts, base in map(str.split, lines))
+            times.extend(float(seconds) + origin - start_seconds for seconds in read)
+
+
+def _say_if_size_changes(video: Video, log: str) -> None:
+    first = f"{video.width}x{video.height}"
+    sizes = re.findall(r"Reconfiguring filter graph .*?, (\d+x\d+)", log)
+    if other := next((size for size in sizes if size != first), None):
+        _say_once(
+            f"{video.path}: its size changes from {first} to {other}: all is fitted into the first"
+        )
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    """Says something of a file that is read several times."""
+    console.say(text)
+
+
+def _seek(video: Video, start_seconds: float) -> tuple[float, float]:
+    """Returns where ffmpeg is to begin, and the time in the file that it then calls 0."""
+    if video.key_times is None:
+        sought = max(0.0, start_seconds - 1e-3)  # ffmpeg rounds it; what is before is left out
+        return sought, sought
+    keys = video.key_times[video.key_times <= start_seconds]
+    sought = max(0.0, float(keys[-1]) - SEARCHED_SECONDS) if len(keys) else 0.0
+    # The clock of such a file begins with the tracks that are read.
+    return sought, sought or float(video.times[0])
 
 
 def _command(
-    path: Path, filters: list[str], start_seconds: float, num_frames: int | None, stamps: Path
+    video: Video, filters: list[str], start_seconds: float, num_frames: int | None, stamps: Path
 ) -> list[str]:
     """Returns what starts ffmpeg as `read_frames` needs it; times of frames go to `stamps`."""
     return [
-        *ffmpeg.command("-nostdin"),
+        *ffmpeg.command("-nostdin", "-nostats", "-loglevel", "level+info"),
         *(["-ss", f"{start_seconds:.6f}"] if start_seconds else []),
-        *ffmpeg.input_of(path),
+        *(*video.decoder, *ffmpeg.input_of(video.path)),
         *("-map", "0:V:0", "-vf", ",".join(filters)),
         *("-fps_mode", "passthrough", "-enc_time_base", "filter", "-pix_fmt", "rgb24"),
         *(["-frames:v", str(num_frames)] if num_frames is not None else []),
@@ -111,10 +145,7 @@ def _fit(video: Video, crop: Crop, size: tuple[int, int]) -> tuple[str, str]:
     kept_width, kept_height = crop.size(video.width, video.height)
     window = f"crop={kept_width}:{kept_height}:{crop.left}:{crop.top}:exact=1"
     way = "lanczos" if width > kept_width or height > kept_height else "area"
-    scale = f"scale={width}:{height}:flags={way}+{ffmpeg.ROUNDING}"
-    if video.matrix:
-        scale += f":in_color_matrix={video.matrix}"
-    return window, scale
+    return window, f"scale={width}:{height}:flags={way}+{ffmpeg.ROUNDING}"
 
 
 def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:

@@ -1,20 +1,23 @@
-"""Videos written: frames in as H.264, segments joined, and a source's sound across."""
+"""Videos written: frames in as H.264, segments joined with what goes along with a source."""
 
 import contextlib
-import errno
 import math
 import subprocess
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cadl import files
 from cadl.video import ffmpeg
+from cadl.video.companions import Part, take_tracks, write_tags
 from cadl.video.probing import Video
 
 import numpy as np
 
-MP4_AUDIO_CODECS = frozenset("aac mp3 ac3 eac3 opus alac".split())
 VARIABLE_TIMESCALE = 90_000
+# What ffmpeg writes into the file is what the frames say of themselves.
+BT709 = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
 # Looking ahead for cuts and B frames gains little on painted pictures (`bench_encoding`).
 LEANER = {"superfast": "b-adapt=0:scenecut=0"}
 
@@ -34,6 +37,7 @@ class Quality(NamedTuple):
 
 
 USUAL = Quality()
+WHOLE = Part()
 
 
 class FrameWriter:
@@ -45,7 +49,8 @@ class FrameWriter:
         size: width and height of the frames given.
         output_size: width and height of the video, even; ffmpeg scales by Lanczos.
         quality: how they are encoded.
-        times: where frames are not evenly spaced, the seconds of each from the first.
+        times: where frames are not evenly spaced, seconds from the first: float64 [frames + 1], the
+            beginning of each and the end of the last.
 
     Raises:
         OSError: writing or leaving the block: ffmpeg could not write the file.
@@ -64,11 +69,14 @@ class FrameWriter:
         """Remembers what to write; ffmpeg starts with the block."""
         crf, preset, lean = quality
         timescale = rate.numerator * max(1, math.ceil(10_000 / rate.numerator))
-        stamp = ""
+        stamp, lasting = "", []
         if times is not None:
             timescale = VARIABLE_TIMESCALE
-            ticks = np.round(np.asarray(times) * timescale).astype(int)
-            stamp = f"settb=1/{timescale},setpts={_pick(ticks.tolist())},"
+            *ticks, end = np.round(np.asarray(times) * timescale).astype(int).tolist()
+            stamp = f"settb=1/{timescale},setpts={_pick(ticks)},"
+            longer = f"if(eq(N\\,{len(ticks) - 1})\\,{end - ticks[-1]}\\,DURATION)"
+            lasting = ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration={longer}"]
+            lasting += ["-bf", "0"]  # frames that wait for later ones would shorten the file
         scale = f"scale={output_size[0]}:{output_size[1]}:flags=lanczos+{ffmpeg.ROUNDING}"
         self._path = path
         self._stack = contextlib.ExitStack()
@@ -76,12 +84,12 @@ class FrameWriter:
             *ffmpeg.command(),
             *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"),
             *("-r", str(rate), "-i", "pipe:0"),
-            *("-vf", f"{stamp}{scale}:out_color_matrix=bt709:out_range=tv,format=yuv420p"),
+            *("-vf", f"{stamp}{scale}:out_color_matrix=bt709:out_range=tv,format=yuv420p,{BT709}"),
+            *lasting,
             *(["-fps_mode", "passthrough", "-enc_time_base", f"1/{timescale}"] if stamp else []),
             *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
             *(["-x264-params", LEANER[preset]] if lean and preset in LEANER else []),
-            *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
-            *("-color_range", "tv", "-video_track_timescale", str(timescale)),
+            *("-video_track_timescale", str(timescale)),
             *("-f", "mp4", "-y", ffmpeg.url(path)),
         ]
 
@@ -110,30 +118,31 @@ class FrameWriter:
             self._stack.close()
 
 
+class Kept(NamedTuple):
+    """What was kept of a source beside its picture, in words: its sound, and what was left out."""
+
+    sound: str
+    left_out: list[str]
+
+
 def join_segments(
     segments: list[Path],
     output: Path,
     *,
     durations: list[float],
-    sound: Video | None = None,
-    sound_start: float = 0.0,
-    sound_seconds: float | None = None,
+    source: Video | None = None,
+    part: Part = WHOLE,
     delay_seconds: float = 0.0,
-) -> str:
-    """Joins video segments without encoding them again, and adds a source's sound.
+) -> Kept:
+    """Joins video segments without encoding them again, and adds what goes along with a source.
 
     Args:
         segments: files by FrameWriter with the same settings, in order, in one folder.
         output: the mp4; write to a temporary name and rename.
         durations: length of each segment in seconds, exact.
-        sound: the video whose audio tracks are copied, or re-encoded to AAC if mp4 can't hold
-            them.
-        sound_start: where in the source the sound begins, in seconds.
-        sound_seconds: how much of it is taken; None for all.
-        delay_seconds: how much later than the sound the picture starts.
-
-    Returns:
-        What was done with the sound, in words.
+        source: the video whose sound, text subtitles, chapters and tags are taken.
+        part: of the source.
+        delay_seconds: how much later than the part the picture starts.
 
     Raises:
         OSError: ffmpeg could not write the file.
@@ -144,51 +153,32 @@ def join_segments(
         for path, seconds in zip(segments, durations, strict=True)
     ]
     listing.write_text("".join(lines), encoding="utf-8")
-    picture = [
-        *ffmpeg.command("-nostdin"),
+    command = [
+        *ffmpeg.command("-nostdin", "-copyts"),
         *(["-itsoffset", f"{delay_seconds:.6f}"] if delay_seconds > 1e-6 else []),
-        *("-f", "concat", "-i", ffmpeg.url(listing)),
+        *("-f", "concat", "-i", ffmpeg.url(files.plain_path(listing.parent) / listing.name)),
     ]
-    ending = ["-c:v", "copy", "-movflags", "+faststart", "-f", "mp4", "-y", ffmpeg.url(output)]
-    if sound is None or not sound.audio_codecs:
-        ffmpeg.run([*picture, "-map", "0:v:0", *ending], output)
-        return "no sound in the source"
-    cut = [*(["-ss", f"{sound_start:.6f}"] if sound_start else [])]
-    cut += [*(["-t", f"{sound_seconds:.6f}"] if sound_seconds is not None else [])]
-    return _join_with_sound(picture, cut, ending, sound, output)
-
-
-def _join_with_sound(
-    picture: list[str], cut: list[str], ending: list[str], sound: Video, output: Path
-) -> str:
-    """Runs ffmpeg until a way to add the sound works; returns in words which one did.
-
-    Args:
-        picture: the beginning of the command, up to the picture's input.
-        cut: options of the sound's input.
-        ending: the rest of the command: codec and container of the picture, and `output`.
-        sound: the video whose audio tracks are added.
-        output: the mp4.
-    """
-    # Reading the source's picture too keeps the start of both in formats whose clock may jump.
-    listening = ["-map", "1:V:0", "-c", "copy", "-f", "null", "-"]
-    tracks = [*cut, *ffmpeg.input_of(sound.path), "-map", "0:v:0", "-map", "1:a"]
-    attempts = [
-        ("re-encoded to AAC", ["-c:a", "aac", "-b:a", "192k"]),
-    ]
-    if set(sound.audio_codecs) <= MP4_AUDIO_CODECS:
-        attempts.insert(0, ("copied", ["-c:a", "copy"]))
-    names = "+".join(sound.audio_codecs)
-    for words, options in attempts:
-        try:
-            ffmpeg.run([*picture, *tracks, *options, *ending, *listening], output)
-            return f"{names} {words}"
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise
-            problem = str(error)
-    ffmpeg.run([*picture, "-map", "0:v:0", *ending], output)
-    return f"left out: {names} can't be read ({problem})"
+    ending = ["-c", "copy", "-movflags", "+faststart", "-f", "mp4", "-y", ffmpeg.url(output)]
+    if source is None:
+        ffmpeg.run([*command, "-map", "0:v:0", *ending], output)
+        return Kept("no sound in the source", [])
+    with tempfile.TemporaryDirectory(dir=listing.parent) as name:
+        folder = Path(name)
+        tracks, sound, left_out = take_tracks(source, part, folder)
+        left_out += write_tags(source, part, folder / "tags")
+        inputs, maps = [], []
+        counts = {"Audio": 0, "Subtitle": 0}
+        for number, (track, path) in enumerate(tracks, start=1):
+            inputs += ["-i", ffmpeg.url(path)]
+            own = f"{track.kind[0].lower()}:{counts[track.kind]}"
+            counts[track.kind] += 1
+            maps += ["-map", f"{number}:0", f"-disposition:{own}"]
+            maps += ["+default" if track.is_default else "-default"]
+        command += [*inputs, "-f", "ffmetadata", "-i", ffmpeg.url(folder / "tags")]
+        command += ["-map", "0:v:0", *maps]
+        tags = str(len(tracks) + 1)
+        ffmpeg.run([*command, "-map_metadata", tags, "-map_chapters", tags, *ending], output)
+    return Kept(sound, left_out)
 
 
 def _pick(ticks: list[int], first: int = 0) -> str:

@@ -1,0 +1,207 @@
+"""What ffmpeg says of a file: its first frames, its packets and its tracks."""
+
+import re
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+from cadl.errors import UserError
+from cadl.video import ffmpeg
+
+import numpy as np
+
+FIRST_FRAMES = 12
+MISSING_STAMP = -(2**62)  # what ffmpeg prints where a packet has no presentation time
+UNKNOWN = frozenset({"unknown", "unspecified", "reserved"})
+# Formats without an index, whose clock may also jump.
+STREAMED = frozenset({"mpegts", "mpeg", "mpegvideo", "ogg"})
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # ffmpeg's own ones leave alpha out
+
+
+class FirstFrames(NamedTuple):
+    """What the first frames of the first real video track say of themselves.
+
+    Attributes:
+        size: width and height, upright.
+        pixel_aspect: width of a pixel over its height; 0 if unknown.
+        pixel_format: ffmpeg's name.
+        interlaced: one of them is interlaced.
+        matrix: ffmpeg's name of the YCbCr matrix, empty if unknown; gbr for RGB.
+        primaries: name of the primaries, empty if unknown.
+        transfer: name of the transfer curve, empty if unknown.
+        step: median seconds from one to the next, 0 of a single one.
+    """
+
+    size: tuple[int, int]
+    pixel_aspect: Fraction
+    pixel_format: str
+    interlaced: bool
+    matrix: str
+    primaries: str
+    transfer: str
+    step: float
+
+
+class Track(NamedTuple):
+    """A track of a file.
+
+    Attributes:
+        kind: Video, Audio, Subtitle, Data or Attachment.
+        codec: ffmpeg's name; of data the file's name for it.
+        number: among those of its kind.
+        is_cover: an attached picture.
+        is_default: a player takes it unless told otherwise.
+    """
+
+    kind: str
+    codec: str
+    number: int
+    is_cover: bool
+    is_default: bool
+
+
+class Packets(NamedTuple):
+    """What a file holds, read without decoding.
+
+    Attributes:
+        container: ffmpeg's name of the format, of several the first.
+        tracks: all of them, in order.
+        told_seconds: length by the header, 0 if it tells none.
+        tick: seconds of a unit of the stamps.
+        stamps: int64 [packets], when each packet of the picture is shown, sorted, each once.
+        keys: int64 [keys], those of them from which decoding can begin, sorted.
+        end: stamp at which the last picture ends.
+        end_seconds: when the last packet of all, of picture and sound, ends.
+        clock_jumps: the file's clock jumps on the way.
+        alpha: the header says that the picture has an alpha channel beside it.
+        interlaced: the header says that the picture is interlaced.
+        encrypted: the picture is encrypted.
+        log: what ffmpeg logged.
+    """
+
+    container: str
+    tracks: tuple[Track, ...]
+    told_seconds: float
+    tick: Fraction
+    stamps: np.ndarray
+    keys: np.ndarray
+    end: int
+    end_seconds: float
+    clock_jumps: bool
+    alpha: bool
+    interlaced: bool
+    encrypted: bool
+    log: str
+
+
+def first_frames(path: Path, decoder: tuple[str, ...]) -> FirstFrames:
+    """Decodes a few frames.
+
+    Args:
+        path: the file.
+        decoder: as `probing.Video.decoder`.
+
+    Raises:
+        UserError: none can be decoded; ffmpeg's reason is given.
+    """
+    command = [*ffmpeg.command("-nostdin", "-nostats", "-loglevel", "level+info"), *decoder]
+    command += [*ffmpeg.input_of(path), "-map", "0:V:0", "-vf", "showinfo=checksum=0"]
+    command += ["-frames:v", str(FIRST_FRAMES), "-fps_mode", "passthrough", "-f", "null", "-"]
+    finished = subprocess.run(command, capture_output=True, check=False)
+    log = finished.stderr.decode("utf-8", "replace")
+    lines = re.findall(r"^\[Parsed_showinfo_0 @ \w+\] \[info\] (.*)", log, re.M)
+    pattern = r"n: *\d+ .*?pts_time:(\S+) .*?fmt:(\w+) .*?sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w)"
+    frames = [said.groups() for said in map(re.compile(pattern).match, lines) if said]
+    if not frames:
+        raise UserError(f"{path}: no frame could be decoded: {ffmpeg.reason(log)}")
+    _, pixel_format, *numbers, _ = frames[0]
+    across, down, width, height = map(int, numbers)
+    colours = next((line for line in lines if line.startswith("color_range:")), "")
+    facts = dict(re.findall(r"\bcolor_(\w+):(\S+)", colours))
+    known = {name: "" if value in UNKNOWN else value for name, value in facts.items()}
+    times = [float(seconds) for seconds, *_ in frames if seconds != "NOPTS"]
+    return FirstFrames(
+        size=(width, height),
+        pixel_aspect=Fraction(across, down or 1),
+        pixel_format=pixel_format,
+        interlaced=any(order in "TB" for *_, order in frames),
+        matrix=known.get("space", ""),
+        primaries=known.get("primaries", ""),
+        transfer=known.get("trc", ""),
+        step=float(np.median(np.diff(times))) if len(times) > 1 else 0.0,
+    )
+
+
+def packets(path: Path) -> Packets:
+    """Lists all packets of the first real video track, and all tracks of a file."""
+    command = [*ffmpeg.command("-nostdin", "-nostats", "-loglevel", "info")]
+    command += [*ffmpeg.input_of(path), "-map", "0:V:0", "-map", "0:a?", "-copy_unknown"]
+    command += ["-c", "copy", "-f", "framecrc", "pipe:1"]
+    finished = subprocess.run(command, capture_output=True, check=False)
+    log = finished.stderr.decode("utf-8", "replace")
+    ticks: dict[str, Fraction] = {}
+    rows: list[tuple[int, int, int, bool]] = []
+    ends = [0.0]
+    encrypted = False
+    for line in finished.stdout.decode("ascii", "replace").splitlines():
+        if header := re.match(r"#tb (\d+): (\S+)", line):
+            ticks[header[1]] = Fraction(header[2])
+        elif not line.startswith("#"):
+            track, dts, pts, duration, _, _, *more = line.split(",")
+            shown = int(dts) if int(pts) < MISSING_STAMP else int(pts)
+            ends.append((shown + int(duration)) * float(ticks[track]))
+            if track == "0":
+                is_key = not (more and more[0].startswith(" F="))
+                rows.append((int(pts), int(dts), int(duration), is_key))
+                encrypted |= "Encryption info" in line
+    which = 1 if any(row[0] < MISSING_STAMP for row in rows) else 0
+    header_log = re.split(r"^(?:Stream mapping:|Output #)", log, maxsplit=1, flags=re.M)[0]
+    tracks, picture = _tracks(header_log)
+    container = re.search(r"^Input #0, ([^, ]+)", header_log, re.M)
+    return Packets(
+        container=container[1] if container else "",
+        tracks=tracks,
+        told_seconds=_told_seconds(header_log),
+        tick=ticks.get("0", Fraction(1)),
+        stamps=np.array(sorted({row[which] for row in rows}), np.int64),
+        keys=np.array(sorted({row[which] for row in rows if row[3]}), np.int64),
+        end=max((row[which] + row[2] for row in rows), default=0),
+        end_seconds=max(ends),
+        clock_jumps="timestamp discontinuity" in log,
+        alpha=re.search(r"^      alpha_mode +: 1$", picture, re.M) is not None,
+        interlaced=re.match(r".*\b(top|bottom) (coded )?first", picture) is not None,
+        encrypted=encrypted,
+        log=log,
+    )
+
+
+def _tracks(log: str) -> tuple[tuple[Track, ...], str]:
+    """Returns the tracks that a header tells of, and all it says of the first real picture."""
+    found: list[Track] = []
+    picture = ""
+    # A line of a track begins with two blanks, one of its titles with more.
+    for block in re.split(r"^  Stream #0:", log, flags=re.M)[1:]:
+        said = re.match(r"\d+(?:\[\w+\])?(?:\(.*?\))?: (\w+): (\w+)(.*)", block)
+        if said is None:
+            continue
+        kind, codec, more = said.groups()
+        is_cover = "(attached pic)" in more
+        if kind == "Video" and not is_cover:
+            picture = picture or block
+        tag = re.match(r" \((\w+) / ", more)
+        if kind == "Data" and tag:
+            if tag[1] == "text":
+                continue  # the chapters of an mp4
+            codec = tag[1]
+        number = sum(track.kind == kind for track in found)
+        found.append(Track(kind, codec, number, is_cover, "(default)" in more))
+    return tuple(found), picture
+
+
+def _told_seconds(log: str) -> float:
+    told = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", log, re.M)
+    if told is None or "Estimating duration" in log:
+        return 0.0
+    hours, minutes, seconds = map(float, told.groups())
+    return 3600 * hours + 60 * minutes + seconds
