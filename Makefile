@@ -11,17 +11,18 @@ setup: .venv/ready
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-# Sample media, a few minutes of training, a painted video. Previews, pages and the result go to out/, all else to demo/.
+# Three sample painters and a film, a short training, the film painted in each of the three hands.
+# Previews, pages and films go to out/, all else to demo/.
 demo: setup
 	$(RUN) data/make_samples.py --samples demo/data
 	$(RUN) extract_tiles.py --paintings demo/data/paintings --videos demo/data/videos --tiles demo/tiles --frame-step 4
 	$(RUN) preview_tiles.py --tiles demo/tiles --previews out/tiles
-	$(RUN) train_vae.py --tiles demo/tiles --run demo/log/vae --steps 200 --checkpoint-every 100 --preview-every 50
-	$(RUN) train_refiner.py --tiles demo/tiles --vae-run demo/log/vae --run demo/log/refiner --steps 200 --hand-steps 20 --checkpoint-every 100 --preview-every 50
+	$(RUN) train_vae.py --tiles demo/tiles --run demo/log/vae --steps 120 --checkpoint-every 120 --preview-every 60
+	$(RUN) train_refiner.py --tiles demo/tiles --vae-run demo/log/vae --run demo/log/refiner --steps 15 --hand-steps 20 --checkpoint-every 15 --preview-every 15
 	$(RUN) export_graphs.py --tiles demo/tiles --vae-run demo/log/vae --refiner-run demo/log/refiner --exported demo/exported
-	$(RUN) evaluate_embeddings.py --tiles demo/tiles --exported demo/exported --report out/embeddings --measured-tiles 32
-	$(RUN) mogrify_video.py --videos demo/data/videos/night-walk.mp4 --style night-streets --strength 1 --exported demo/exported --out out --replace yes
-	@echo "Look at out/night-walk-night-streets.mp4, before and after in out/night-walk-night-streets-ladder.png"
+	$(RUN) evaluate_embeddings.py --tiles demo/tiles --exported demo/exported --report out/embeddings --measured-tiles 16
+	$(RUN) mogrify_video.py --videos demo/data/videos/lake.mp4 --styles dabs,ink,poster --strength 1 --stroke-size 0.6 --exported demo/exported --out out --replace yes
+	@$(RUN) data/make_sheet.py --film demo/data/videos/lake.mp4 --styles dabs,ink,poster
 
 test: setup lint
 	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder  # one of three often waits

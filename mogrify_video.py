@@ -38,6 +38,7 @@ from cadl.workers import WorkerPool
 
 VIDEOS: list[Path] = [Path("data/videos")]  # a video or picture, several, or a folder of videos
 STYLE: str = ""  # painting source, picture file, or a blend a:0.6,b:0.4; empty: the first painter
+STYLES: list[str] = []  # several painters or pictures, a video in each; empty: the one of STYLE
 STRENGTH: Share = 0.75  # 0 reconstructs the video, 1 gives it all to the painter
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "gaussian"  # how codes are moved
 
@@ -68,6 +69,10 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     crop = None if settings.crop == "auto" else Crop.parse(settings.crop)
     size = parse_size(settings.output_size)
+    if settings.style and settings.styles:
+        raise UserError(
+            f"STYLE {settings.style!r} and STYLES {','.join(settings.styles)!r}: give one of them"
+        )
     paths = find_videos(settings.videos)
     pool = ThreadPoolExecutor(1)  # ffmpeg looks at the first video while TensorFlow loads
     looks: dict[Path, Callable] = {path: functools.partial(look_at, path, crop) for path in paths}
@@ -81,21 +86,23 @@ def main(argv: list[str] | None = None) -> int:
     model = Model(
         networks=saved_models.Networks(vae_graph, stylizer),
         about=about,
-        style=find_style(settings.style, sources, vae_graph),
         trained=[source for name, source in sources.items() if name in about["sources"]],
     )
 
+    styles = [find_style(own, sources, vae_graph) for own in settings.styles or [settings.style]]
+    jobs = [(path, style) for path in paths for style in styles]
+
     rows: list[list[Any]] = []
     failed = 0
-    for path in paths:
+    for path, style in jobs:
         started = time.monotonic()
         try:
             with WorkerPool() as workers:
-                row = convert(path, looks[path], size, model, workers, settings)
+                row = convert(path, looks[path], size, model, style, workers, settings)
         except (UserError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
-            if len(paths) == 1:
+            if len(jobs) == 1:
                 raise
             console.warn(f"skipped {error}")
             row, failed = (path.name, 0, "failed"), failed + 1
@@ -103,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
         rows.append([target, frames, time.monotonic() - started, note])
     if len(rows) > 1:
         console.say(console.table(["video", "frames", "seconds", "note"], rows))
-    if failed == len(paths):
+    if failed == len(jobs):
         raise UserError("no video could be converted: see the warnings above")
     console.finish(
         f"{'Found' if all(row[3].startswith('was finished') for row in rows) else 'Wrote'} "
@@ -119,13 +126,11 @@ class Model:
     Attributes:
         networks: the SavedModels.
         about: what the stylizer says of itself.
-        style: where codes and colours are moved to.
         trained: statistics of the sources that it was trained on.
     """
 
     networks: saved_models.Networks
     about: dict
-    style: Style
     trained: list[latents.Statistics]
 
 
@@ -134,13 +139,14 @@ def convert(
     look: Callable[[], tuple[probing.Video, Crop]],
     size: str | tuple[int, int],
     model: Model,
+    style: Style,
     workers: WorkerPool,
     settings: SimpleNamespace,
 ) -> tuple[str, int, str]:
-    """Converts one video; returns the file written, its frames, and a remark."""
-    painting = choose_hands(model.style, workers, settings)
-    request = request_of(path, model.style, painting, model.about, settings)
-    output = Output.of(settings.out, path, model.style.name, request)
+    """Converts one video into one style; returns the file written, its frames, and a remark."""
+    painting = choose_hands(style, workers, settings)
+    request = request_of(path, style, painting, model.about, settings)
+    output = Output.of(settings.out, path, style.name, request)
     if frames := output.frames_made_before(settings.replace):
         return str(output.target), frames, "was finished before"
     with files.only_one(output.segments):
@@ -158,7 +164,7 @@ def convert(
 
         # Pass 2: paint all frames, write them in segments, and join these with the sound.
         change = model.networks.change
-        job = Job(clip, geometry, painting, analysis, model.style, change, options, workers)
+        job = Job(clip, geometry, painting, analysis, style, change, options, workers)
         report = paint(job, output)
 
         # Record what was made of what.
@@ -195,7 +201,7 @@ def request_of(
     request = {
         key: value
         for key, value in to_json(settings).items()
-        if key not in ("videos", "hand", "exported", "out", "replace", "hand_steps")
+        if key not in ("videos", "styles", "hand", "exported", "out", "replace", "hand_steps")
     }
     return request | {
         "style": style.name,

@@ -45,7 +45,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 
-VIDEO: Path = ROOT / "demo/data/videos/night-walk.mp4"  # the video to convert
+VIDEO: Path = ROOT / "demo/data/videos/lake.mp4"  # the video to convert
 EXPORTED: Path = ROOT / "demo/exported"  # SavedModels and embeddings
 BASELINE_FRAMES: Count = 60  # frames of the baseline
 STAGE_FRAMES: Count = 64  # of the video's middle, that go through each stage

@@ -24,7 +24,7 @@ from mogrify_video import CRF, PRESET
 
 import numpy as np
 
-VIDEO: Path = Path("out/night-walk-night-streets.mp4")  # one that mogrify_video.py wrote
+VIDEO: Path = Path("out/lake-dabs.mp4")  # one that mogrify_video.py wrote
 FRAMES: Count = 240  # how many of its frames
 REPEATS: Count = 3  # the least CPU time of so many is taken
 

@@ -24,7 +24,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 
-VIDEO: Path = ROOT / "demo/data/videos/night-walk.mp4"  # what is repeated
+VIDEO: Path = ROOT / "demo/data/videos/lake.mp4"  # what is repeated
 MINUTES: Count = 10  # length of the long one
 REPEATS: Count = 3  # pairs
 FOLDER: Path = Path("out/bench/extraction")  # where everything goes; emptied first

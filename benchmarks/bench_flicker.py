@@ -43,7 +43,7 @@ from cadl.video import probing, reader
 from cadl.video.flow import Flow, OpticalFlow
 from cadl.video.shots import ShotFinder
 from cadl.video.writer import FrameWriter, Quality
-from data import make_samples
+from data import sample_painters
 
 import cv2
 import numpy as np
@@ -221,8 +221,7 @@ def picture(settings, number: int, width: int, height: int) -> np.ndarray:
         path = settings.pictures[number % len(settings.pictures)]
         found = np.asarray(tiles.load_picture(path))
     else:
-        scene = make_samples.Scene(5 + number).draw(max(width, 640), max(height, 400), 0.3)
-        found = np.asarray(make_samples.paint(scene, 5 + number))
+        found = sample_painters.painting("dabs", number)
     scale = max(width / found.shape[1], height / found.shape[0])
     size = int(np.ceil(scale * found.shape[1])), int(np.ceil(scale * found.shape[0]))
     return resize(found, size)[:height, :width]

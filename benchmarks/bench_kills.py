@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 TILES: Path = ROOT / "demo/tiles"  # tiles by extract_tiles.py
 EXPORTED: Path = ROOT / "demo/exported"  # SavedModels and embeddings
-VIDEO: Path = ROOT / "demo/data/videos/night-walk.mp4"  # what is converted, repeated
+VIDEO: Path = ROOT / "demo/data/videos/lake.mp4"  # what is converted, repeated
 FOLDER: Path = Path("out/bench/kills")  # where all runs go; emptied first
 STEPS: Count = 150  # of each training
 KILLS: Count = 10  # of each, at least

@@ -13,11 +13,12 @@ from types import SimpleNamespace
 
 from cadl.style import latents
 from cadl.video import writer
-from data import make_samples
+from data import sample_painters
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = Fraction(24000, 1001)
@@ -132,12 +133,12 @@ def media(shared, ffmpeg) -> SimpleNamespace:
 
 
 def make_media(folder: Path, clip: Path, ffmpeg) -> None:
-    for painter, seeds in (("Night Streets", (0, 1, 2)), ("Übung-2", (30, 31))):
+    for painter, hand, numbers in (("Bright Dabs", "dabs", (0, 1, 4)), ("Übung-2", "ink", (0, 2))):
         own = folder / "paintings" / painter / "deep"
         own.mkdir(parents=True)
-        for seed in seeds:
-            scene = make_samples.Scene(seed).draw(360, 280, 0.2)
-            make_samples.paint(scene, seed).save(own / f"no\n'{seed}' 🎨.png")
+        for number in numbers:
+            picture = sample_painters.painting(hand, number)[60:340, 140:500]
+            Image.fromarray(picture).save(own / f"no\n'{number}' 🎨.png")
     clip.parent.mkdir()
     make_clip(clip, ffmpeg)
 
@@ -244,5 +245,5 @@ def use_vae(run: Runner, paths: SimpleNamespace) -> None:
     run("export_graphs", tiles=paths.tiles, vae_run=paths.vae_run, refiner_run=paths.refiner_run,
         exported=paths.exported)  # fmt: skip
     run("evaluate_embeddings", tiles=paths.tiles, exported=paths.exported, report=paths.report)
-    run("mogrify_video", videos=paths.media.clip, style="night-streets", exported=paths.exported,
+    run("mogrify_video", videos=paths.media.clip, style="bright-dabs", exported=paths.exported,
         out=paths.out)  # fmt: skip

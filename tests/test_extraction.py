@@ -18,7 +18,7 @@ from PIL import Image
 
 def test_extraction_takes_every_third_frame_of_the_cropped_clip(trained):
     tile_set = tile_sets.load_tiles(trained.tiles)
-    assert list(tile_set.source_indices()) == ["night-streets", "übung-2", "my-clip-é"]
+    assert list(tile_set.source_indices()) == ["bright-dabs", "übung-2", "my-clip-é"]
     assert (tile_set.sources == "my-clip-é").sum() == FRAMES // 3
     assert "16:0:16:0" in trained.outputs["extract_tiles"]
     clip = tile_set.pixels[tile_set.sources == "my-clip-é"]
@@ -38,13 +38,13 @@ def test_tiles_of_what_is_gone_are_removed_only_when_told(trained, tmp_path, cap
     for path in trained.tiles.glob("painting-*"):
         shutil.copy(path, tmp_path)
     before = {path.name for path in tmp_path.iterdir()}
-    known = {("painting", "night-streets")}
+    known = {("painting", "bright-dabs")}
     manifests.remove_gone(tmp_path, known, remove=False)
     assert "painting übung-2 is gone, its tiles stay" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == before
     manifests.remove_gone(tmp_path, known, remove=True)
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {name for name in before if "night-streets" in name} and left < before
+    assert left == {name for name in before if "bright-dabs" in name} and left < before
 
 
 def test_an_extraction_killed_ten_times_ends_in_the_same_shards(trained, media, tmp_path):

@@ -22,7 +22,7 @@ from PIL import Image
 
 
 def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpeg):
-    path = project.out / "my-clip-é-night-streets.mp4"
+    path = project.out / "my-clip-é-bright-dabs.mp4"
     made = probing.probe(path)
     assert made.rate == RATE and len(made.times) == FRAMES and not made.variable_rate
     assert (made.width, made.height) == (320, 144)
@@ -37,19 +37,19 @@ def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpe
     assert record["frames"] == FRAMES
     assert record["sound"] == "aac copied" and record["left_out"] == []
     assert record["flicker_input"] > 0 and record["flicker_output"] > 0
-    assert (project.out / "my-clip-é-night-streets-ladder.png").exists()
+    assert (project.out / "my-clip-é-bright-dabs-ladder.png").exists()
 
 
 def mogrify(project, *arguments, out=None):
     out = out or project.out
     return [
-        *map(str, ["--videos", project.media.clip, "--style", "night-streets", "--exported",
+        *map(str, ["--videos", project.media.clip, "--style", "bright-dabs", "--exported",
                    project.exported, "--out", out, *arguments])
     ]  # fmt: skip
 
 
 def test_a_finished_conversion_is_not_made_again_nor_silently_replaced(project, scripts, capsys):
-    path = project.out / "my-clip-é-night-streets.mp4"
+    path = project.out / "my-clip-é-bright-dabs.mp4"
     before = path.stat().st_mtime_ns
     assert scripts.mogrify_video.main(mogrify(project)) == 0
     assert "was finished before" in capsys.readouterr().out
@@ -88,7 +88,7 @@ def test_a_killed_conversion_ends_in_the_same_frames(
         "files.Path.replace = kill\n"
         "sys.exit(mogrify_video.main(sys.argv[3:]))\n"
     )
-    name = "my-clip-é-night-streets"
+    name = "my-clip-é-bright-dabs"
     # Twice in pass 1, in pass 2, while the joined video gets its name, and after it has it.
     moments = ("tracks-00001.npz", "chunk-00001.npy", "segment-00002.json", f"{name}.mp4",
                f"{name}.json")  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_killed_conversion_ends_in_the_same_frames(
         command += mogrify(project, "--output-size", "tile", out=out)
         finished = subprocess.run(command, capture_output=True, check=False)
         assert finished.returncode == -9, finished.stderr
-        assert (out / f"{name}.mp4").exists() == moment.endswith("streets.json")
+        assert (out / f"{name}.mp4").exists() == moment.endswith("dabs.json")
     capsys.readouterr()
     assert scripts.mogrify_video.main(mogrify(project, "--output-size", "tile", out=out)) == 0
     said = capsys.readouterr().out
@@ -131,7 +131,7 @@ def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(
 def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, monkeypatch):
     arguments = ("--start-seconds", 0.5, "--length-seconds", 1, "--compare", "side")
     assert scripts.mogrify_video.main(mogrify(project, *arguments, out=tmp_path)) == 0
-    made = probing.probe(tmp_path / "my-clip-é-night-streets.mp4")
+    made = probing.probe(tmp_path / "my-clip-é-bright-dabs.mp4")
     assert len(made.times) == 24 and (made.width, made.height) == (640, 144)
     assert made.audio_codecs == ("aac",)
     monkeypatch.setattr(passes, "KEPT_PASSES", 1)
@@ -141,7 +141,7 @@ def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, mo
         assert len(list((tmp_path / "work").glob(f"passes/*/{kind}-*[0-9a-f]"))) == 1
 
 
-NAME = "my-clip-é-night-streets.mp4"
+NAME = "my-clip-é-bright-dabs.mp4"
 
 
 def frames_of(path, **options):
@@ -257,7 +257,7 @@ def test_damaged_tracks_are_named_and_made_anew(project, scripts, tmp_path, caps
 def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
     silent = tmp_path / "silent one.mp4"
     ffmpeg("-i", f"file:{project.media.clip}", "-an", "-c", "copy", silent)
-    arguments = ["--videos", silent, "--style", "night-streets:0.6,übung-2:0.4", "--exported",
+    arguments = ["--videos", silent, "--style", "bright-dabs:0.6,übung-2:0.4", "--exported",
                  project.exported, "--out", tmp_path / "out", "--style-map", "diagonal",
                  "--strength", 0.5]  # fmt: skip
     assert scripts.mogrify_video.main(list(map(str, arguments))) == 0
@@ -267,7 +267,7 @@ def test_a_blend_and_a_silent_video(project, scripts, tmp_path, ffmpeg):
 
 def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):
     picture = tmp_path / "One Picture.png"
-    own = project.media.paintings / "Night Streets"
+    own = project.media.paintings / "Bright Dabs"
     shutil.copy(min(own.rglob("*.png")), picture)
     options = ("--length-seconds", 0.2, "--output-size", "tile", "--hand-steps", 2, "--style")
     assert scripts.mogrify_video.main(mogrify(project, *options, picture, out=tmp_path)) == 0
@@ -280,23 +280,47 @@ def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):
     vae_graph, about = saved_models.load_graph(project.exported, "vae")
     alone = embeddings.embed_picture(picture, vae_graph)
     painters = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
-    own, other = (painters[name].mean for name in ("night-streets", "übung-2"))
+    own, other = (painters[name].mean for name in ("bright-dabs", "übung-2"))
     assert np.linalg.norm(alone.mean - own) < np.linalg.norm(alone.mean - other)
     (tmp_path / "text.png").write_text("no picture")
-    options = (*options, f"{tmp_path / 'text.png'}:0.5,night-streets:0.5")
+    options = (*options, f"{tmp_path / 'text.png'}:0.5,bright-dabs:0.5")
     assert scripts.mogrify_video.main(mogrify(project, *options, out=tmp_path)) == 1
     assert "text.png: cannot identify" in capsys.readouterr().err
+
+
+def test_several_styles_each_give_a_video_of_the_same_first_pass(
+    project, scripts, tmp_path, capsys
+):
+    arguments = ["--videos", project.media.clip, "--exported", project.exported, "--out", tmp_path,
+                 "--length-seconds", 0.5, "--styles", "übung-2,bright-dabs"]  # fmt: skip
+    arguments = list(map(str, arguments))
+    assert scripts.mogrify_video.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert said.count("the first pass was done before") == 1
+    records = [
+        files.read_json(tmp_path / f"my-clip-é-{style}.json")
+        for style in ("übung-2", "bright-dabs")
+    ]
+    assert [own["request"]["style"] for own in records] == ["übung-2", "bright-dabs"]
+    both = [frames_of(tmp_path / f"my-clip-é-{own['request']['style']}.mp4") for own in records]
+    assert len(both[0]) == len(both[1]) == 12
+    assert np.abs(both[0].astype(float) - both[1]).mean() > 5
+    # One of them, asked for by itself, is the same conversion.
+    assert scripts.mogrify_video.main([*arguments[:-2], "--style", "bright-dabs"]) == 0
+    assert "was finished before" in capsys.readouterr().out
+    assert scripts.mogrify_video.main([*arguments, "--style", "bright-dabs"]) == 1
+    assert "give one of them" in capsys.readouterr().err
 
 
 def test_one_bad_video_does_not_stop_the_rest(project, scripts, tmp_path, capsys):
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").write_bytes(b"nothing")
     shutil.copy(project.media.clip, tmp_path / "videos" / "b.mp4")
-    arguments = ["--videos", tmp_path / "videos", "--style", "night-streets", "--exported",
+    arguments = ["--videos", tmp_path / "videos", "--style", "bright-dabs", "--exported",
                  project.exported, "--out", tmp_path / "out", "--length-seconds", 0.5]  # fmt: skip
     assert scripts.mogrify_video.main(list(map(str, arguments))) == 1
     assert "skipped" in capsys.readouterr().err
-    assert (tmp_path / "out" / "b-night-streets.mp4").exists()
+    assert (tmp_path / "out" / "b-bright-dabs.mp4").exists()
 
 
 def test_mogrify_needs_embeddings_of_the_same_vae(project, scripts, tmp_path, capsys):

@@ -42,7 +42,7 @@ def test_a_project_that_was_moved_goes_on(project, scripts, tmp_path, capsys):
                       "validation-fraction": 0.3},
         "train_refiner": {"tiles": there["tiles"], "vae-run": there["vae_run"],
                           "run": there["refiner_run"], "steps": 4, "hand-steps": 2},
-        "mogrify_video": {"videos": media / "videos", "style": "night-streets",
+        "mogrify_video": {"videos": media / "videos", "style": "bright-dabs",
                           "exported": there["exported"], "out": there["out"]},
     }  # fmt: skip
     for script, options in calls.items():
@@ -63,7 +63,7 @@ def test_no_script_shows_the_log_of_a_library(project):
 
 def test_previews_open_as_pictures(project):
     assert {path.stem for path in project.previews.iterdir()} == {
-        "night-streets", "übung-2", "my-clip-é", "my-clip-é.crop", "night-streets.closeups",
+        "bright-dabs", "übung-2", "my-clip-é", "my-clip-é.crop", "bright-dabs.closeups",
         "übung-2.closeups",
     }  # fmt: skip
     for path in project.previews.iterdir():
@@ -138,9 +138,9 @@ def test_embeddings_are_exact(project):
     vae_graph, about = saved_models.load_graph(project.exported, "vae")
     sources = embeddings.load_embeddings(project.exported / "embeddings.npz", about["vae"])
     tile_set = tile_sets.load_tiles(project.tiles)
-    own = tile_set.source_indices()["night-streets"]
+    own = tile_set.source_indices()["bright-dabs"]
     codes = np.asarray(vae_graph.encode(tile_set.pixels[own])["z_mean"], np.float64)
-    found = sources["night-streets"]
+    found = sources["bright-dabs"]
     assert (found.kind, found.count) == ("painting", len(own))
     np.testing.assert_allclose(found.mean, codes.mean(0), atol=1e-4)
     np.testing.assert_allclose(found.covariance, np.cov(codes.T, bias=True), atol=1e-3)
@@ -152,7 +152,7 @@ def test_maps_match_moments_of_real_latents(project):
     tile_set = tile_sets.load_tiles(project.tiles)
     own = tile_set.source_indices()["my-clip-é"]
     codes = np.asarray(vae_graph.encode(tile_set.pixels[own])["z_mean"])
-    video, painter = sources["my-clip-é"], sources["night-streets"]
+    video, painter = sources["my-clip-é"], sources["bright-dabs"]
     for style_map in ("mean", "diagonal", "gaussian"):
         distances = []
         for strength in (0.0, 0.5, 1.0):
@@ -174,13 +174,13 @@ def test_maps_match_moments_of_real_latents(project):
 def test_the_page_shows_all_its_pictures_and_reaches_for_nothing_else(project):
     page = (project.report / "index.html").read_text(encoding="utf-8")
     shown = re.findall(r'<img src="([^"]+)"', page)
-    assert {"map.png", "codes-night-streets.png", "my-clip-é-to-night-streets.png"} <= set(shown)
+    assert {"map.png", "codes-bright-dabs.png", "my-clip-é-to-bright-dabs.png"} <= set(shown)
     assert sorted(shown) == sorted(path.name for path in project.report.glob("*.png"))
     for name in shown:
         with Image.open(project.report / name) as picture:
             assert np.asarray(picture).std() > 5
     assert "<script" not in page and "http" not in page
-    assert re.search(r"<td>night-streets</td><td>trained</td><td>\d+</td><td>\d+\.\d\d</td>", page)
+    assert re.search(r"<td>bright-dabs</td><td>trained</td><td>\d+</td><td>\d+\.\d\d</td>", page)
 
 
 def test_a_browser_opens_the_page(project, tmp_path):

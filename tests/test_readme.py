@@ -85,7 +85,7 @@ def options_of(script):
             if isinstance(value, bool):
                 value = "yes" if value else "no"
             elif isinstance(value, list):
-                value = ",".join(value)
+                value = ",".join(value) or "empty"
             elif value in ("", {}):
                 value = "empty"
             found["--" + node.target.id.lower().replace("_", "-")] = str(value)

@@ -38,7 +38,7 @@ def checksum(model):
 READERS = {
     "tiles": (
         lambda project: project.tiles,
-        "painting-night-streets-*.gz",
+        "painting-bright-dabs-*.gz",
         lambda folder: tile_sets.load_tiles(folder).pixels.tobytes(),
     ),
     "run": (

@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+import wave
+from fractions import Fraction
 from pathlib import Path
 
 from cadl import console, files
@@ -14,13 +16,14 @@ from cadl.conversion.planning import parse_size, plan
 from cadl.errors import UserError
 from cadl.images import gallery
 from cadl.images.tiles import Crop
-from cadl.video import probing
+from cadl.video import probing, writer
 from cadl.workers import WorkerPool
-from data import make_samples
+from data import make_samples, make_sheet, sample_painters, sample_scenes
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 
 def test_linear_algebra_has_one_thread():
@@ -234,13 +237,61 @@ def test_batches_never_reach_over_a_boundary():
     assert sizes == [8, 8, 4, 8, 8, 4, 5]
 
 
-def test_samples_are_the_same_every_time():
-    once, again = (
-        np.asarray(make_samples.paint(make_samples.Scene(4).draw(160, 90, 0.1), 4)) for _ in "12"
+def test_a_sample_painting_is_the_same_every_time_and_each_painter_has_a_hand_of_his_own():
+    dabs, again, ink, poster = (
+        sample_painters.painting(painter, 1).astype(float)
+        for painter in ("dabs", "dabs", "ink", "poster")
     )
-    assert (once == again).all() and once.std() > 20
-    other = np.asarray(make_samples.paint(make_samples.Scene(5).draw(160, 90, 0.1), 5))
-    assert np.abs(once.astype(int) - other).mean() > 10
+    assert (dabs == again).all() and dabs.shape == (400, 640, 3)
+    purity = [np.ptp(own, axis=2).mean() for own in (dabs, ink, poster)]
+    assert purity[0] > 60 and purity[1] < 50 and purity[2] > 60
+    still = [(np.abs(np.diff(own, axis=1)).max(axis=2) < 1).mean() for own in (dabs, ink, poster)]
+    assert still[2] > 0.8 > still[0]  # flat areas, and dabs that differ
+
+
+def test_a_sample_film_has_a_cut_and_moves(tmp_path):
+    numbers = (0, 1, sample_scenes.CUT - 1, sample_scenes.CUT)
+    first, second, last, after = (sample_scenes.film_frame(own).astype(float) for own in numbers)
+    assert (first == sample_scenes.film_frame(0)).all() and first.shape == (360, 640, 3)
+    moved, cut = np.abs(second - first).mean(), np.abs(after - last).mean()
+    assert 1 < moved < 20 and cut > 3 * moved
+    make_samples.write_sound(tmp_path / "sound.wav")
+    with wave.open(str(tmp_path / "sound.wav")) as sound:
+        assert sound.getnchannels() == 2
+        assert sound.getnframes() / sound.getframerate() == sample_scenes.FRAMES / 24
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
+    assert 3_000 < np.abs(samples.astype(int)).max() < 32_767
+    assert (samples[::2] != samples[1::2]).any()
+
+
+def test_the_sheet_has_a_column_for_the_film_and_for_each_style(tmp_path, capsys):
+    levels = {"a": 40, "a-x": 120, "a-y": 200}
+    for name, level in levels.items():
+        with writer.FrameWriter(
+            tmp_path / f"{name}.mp4", rate=Fraction(8), size=(64, 36), output_size=(64, 36),
+            quality=writer.Quality(crf=12),
+        ) as film:  # fmt: skip
+            for number in range(8):
+                film.write(np.full((36, 64, 3), level + 30 * (number >= 4), np.uint8))
+    options = ["--film", tmp_path / "a.mp4", "--styles", "x,y", "--moments", "0,0.75", "--out"]
+    assert make_sheet.main(list(map(str, [*options, tmp_path]))) == 0
+    assert f"Look at {tmp_path / 'a-sheet.png'}" in capsys.readouterr().out.splitlines()[-1]
+    with Image.open(tmp_path / "a-sheet.png") as sheet:
+        columns, rows = sheet.width / 3, sheet.height / 2
+        middles = [
+            [sheet.getpixel((int(columns * (i + 0.5)), int(rows * (j + 0.4))))[0] for i in range(3)]
+            for j in range(2)
+        ]
+    wanted = [[40, 120, 200], [70, 150, 230]]
+    np.testing.assert_allclose(middles, wanted, atol=4)
+    for place, value, message in (
+        (3, "z", "a-z.mp4"),
+        (5, "9", "MOMENTS 9 is past the last frame"),
+    ):
+        wrong = list(map(str, [*options, tmp_path]))
+        wrong[place] = value
+        assert make_sheet.main(wrong) == 1
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

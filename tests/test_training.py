@@ -474,7 +474,7 @@ def test_a_source_can_be_added_later(trained, scripts, tmp_path, capsys):
     folder, run = tmp_path / "tiles", tmp_path / "run"
     shutil.copytree(trained.tiles, folder)
     shutil.copytree(trained.vae_run, run)
-    own = next(folder.glob("painting-night-streets*"))
+    own = next(folder.glob("painting-bright-dabs*"))
     with shards.ShardWriter(folder, "painting", "later") as writer:
         for tile in shards.read_shard(own):
             writer.write(dataclasses.replace(tile, source="later"))
@@ -485,4 +485,4 @@ def test_a_source_can_be_added_later(trained, scripts, tmp_path, capsys):
     assert "going on from step 6 of 8" in shown
     assert "later" in json.loads((run / "settings.json").read_text())["notes"]["sources"]
     assert curve(run, "psnr_train/later").keys() == {8}
-    assert curve(run, "psnr_train/night-streets").keys() == {1, 2, 4, 6, 8}
+    assert curve(run, "psnr_train/bright-dabs").keys() == {1, 2, 4, 6, 8}
