@@ -21,7 +21,7 @@ CORNERS = ((9.0, 16), (4.0, 12), (0.0, 8))  # half width in drawn pixels, from w
 WARM = np.array((0.9, 0.2, -1.1), np.float32)  # strokes differ in hue from blue to orange
 GREEN = np.array((-0.5, 0.6, -0.4), np.float32)  # and from magenta to green
 SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a polygon
-THIN = 2.5  # drawn pixels; thinner strokes are drawn at twice the size
+THIN = 2.5, 1.5  # drawn pixels; thinner strokes are drawn at twice the size; in a draft
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
 TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
@@ -78,7 +78,7 @@ def draw_strokes(
         hand: the recipe.
         strength: 0 draws nothing, 1 strokes of full size.
         share: of the strokes that are drawn.
-        furrows: draw those of bristles.
+        furrows: draw those of bristles; a draft has none.
         scale: drawn pixels for each one of the tracked frame; None: as a whole frame has.
 
     Returns:
@@ -87,7 +87,7 @@ def draw_strokes(
     height, width = canvas.shape[:2]
     scale = scale or max(height, width) / TRACKED
     layers = hand.layers()
-    if 2 * scale * min(layer.width for layer in layers) < THIN:
+    if 2 * scale * min(layer.width for layer in layers) < THIN[not furrows]:
         large = cv2.resize(canvas, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
         drawn = draw_strokes(
             large, strokes, hand,
