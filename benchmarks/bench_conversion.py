@@ -31,7 +31,7 @@ from cadl.images import tiles
 from cadl.networks import saved_models
 from cadl.settings import Amount, Count, read_settings
 from cadl.strokes.drawing import Strokes, draw_strokes
-from cadl.strokes.hand import Hand
+from cadl.strokes.hands import load_hand
 from cadl.strokes.track_files import read_tracks
 from cadl.style import embeddings, latents
 from cadl.video import probing, reader, writer
@@ -46,7 +46,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 
 VIDEO: Path = ROOT / "demo/data/videos/lake.mp4"  # the video to convert
-EXPORTED: Path = ROOT / "demo/exported"  # SavedModels and embeddings
+EXPORTED: Path = ROOT / "demo/exported"  # SavedModels, embeddings and hands
+STYLE: str = ""  # whose hand paints, of strokes or hatching; empty: the first painter
 BASELINE_FRAMES: Count = 60  # frames of the baseline
 STAGE_FRAMES: Count = 64  # of the video's middle, that go through each stage
 MEMORY_SECONDS: Amount = 10.0  # of the short part; 0 leaves the comparison of memory out
@@ -66,11 +67,12 @@ def main(argv: list[str] | None = None) -> int:
         theirs = drive_as_in_2017(source, load_theirs(), settings.baseline_frames, folder)
         console.say(f"the VAE of 2017, driven as in 2017: {theirs:.1f} frames/s")
         for quality, most in QUALITIES.items():
-            seconds, memory = convert(settings.video, settings.exported, folder / quality, quality)
+            seconds, spent, memory = convert(settings, settings.video, folder / quality, quality)
             rate = len(source.times) / seconds
             console.say(
                 f"{source.path.name}, {quality}: {source.seconds:.1f} s of video in {seconds:.1f} "
-                f"s, {rate:.1f} frames/s; memory of the main process {memory:.2f} GiB"
+                f"s, {rate:.1f} frames/s, {spent:.0f} s of CPU; memory of the main process "
+                f"{memory:.2f} GiB"
             )
             claim(f"{quality}: time to convert a video over its length",
                   seconds / source.seconds, most=most)  # fmt: skip
@@ -81,8 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         console.say(console.table(["ms of CPU a frame", *QUALITIES], rows))
         if settings.memory_seconds:
             short, long = (
-                convert(repeat(settings, folder, times), settings.exported, folder / str(times),
-                        "draft")[1]
+                convert(settings, repeat(settings, folder, times), folder / str(times), "draft")[2]
                 for times in (1, 10)
             )  # fmt: skip
             claim("memory to convert a video ten times as long", long / short, most=1.06)
@@ -96,17 +97,19 @@ def open_job(settings) -> SimpleNamespace:
     stylizer, _ = saved_models.load_graph(settings.exported, "stylizer")
     networks = saved_models.Networks(vae_graph, stylizer)
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
-    painter = next(own for own in sources.values() if own.kind == "painting")
+    painters = {name: own for name, own in sources.items() if own.kind == "painting"}
+    style = settings.style or next(iter(painters))
     length = (settings.stage_frames - 0.5) / float(source.rate)
     start = max(0.0, source.seconds / 2 - length / 2)
     return SimpleNamespace(
-        clip=Clip(source, crop, start, length), crop=crop, networks=networks, painter=painter
-    )
+        clip=Clip(source, crop, start, length), crop=crop, networks=networks,
+        painter=painters[style], hand=load_hand(settings.exported / f"hands/{style}.json"),
+    )  # fmt: skip
 
 
 def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, float]:
     """Takes frames through each stage alone; returns milliseconds of CPU a frame, by stage."""
-    hand, spent = Hand(), Painted()
+    hand, spent = job.hand, Painted()
     geometry = Geometry.of(job.clip.source, job.crop, "source", "none", draft)
     before = cpu_seconds()
     small = list(job.clip.read(geometry.tracked_size))
@@ -169,17 +172,19 @@ def cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def convert(path: Path, exported: Path, out: Path, quality: str) -> tuple[float, float]:
-    """Converts a video; returns seconds and the peak memory of the main process in GiB."""
+def convert(settings, path: Path, out: Path, quality: str) -> tuple[float, float, float]:
+    """Converts a video at full strength; returns seconds, CPU seconds and peak memory in GiB."""
     program = (
         "import sys; import mogrify_video; from cadl import console\n"
         "status = mogrify_video.main(sys.argv[1:]); print(console.peak_memory()); sys.exit(status)"
     )
     command = [sys.executable, "-c", program, "--videos", path.resolve(), "--exported",
-               exported.resolve(), "--out", out, "--quality", quality]  # fmt: skip
-    started = time.perf_counter()
+               settings.exported.resolve(), "--style", settings.style, "--strength", 1,
+               "--out", out, "--quality", quality]  # fmt: skip
+    before, started = sum(os.times()[2:4]), time.perf_counter()
     finished = subprocess.run(list(map(str, command)), cwd=ROOT, check=True, capture_output=True)
-    return time.perf_counter() - started, float(finished.stdout.split()[-1])
+    seconds, spent = time.perf_counter() - started, sum(os.times()[2:4]) - before
+    return seconds, spent, float(finished.stdout.split()[-1])
 
 
 def repeat(settings, folder: Path, times: int) -> Path:
