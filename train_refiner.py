@@ -22,7 +22,14 @@ from cadl.networks import blocks, refiner
 from cadl.report import sections
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 from cadl.strokes import hands
-from cadl.training import checkpoints, devices, optimizer, refiner_batches, refiner_losses
+from cadl.training import (
+    checkpoints,
+    devices,
+    optimizer,
+    refiner_batches,
+    refiner_inputs,
+    refiner_losses,
+)
 from cadl.training.progress import Meter, is_preview_step
 from cadl.training.refiner_watch import Watch
 from cadl.training.run import Run, one_writer
@@ -184,10 +191,10 @@ def make_step(strategy, vae_model, parts, run, settings):
     with_pictures = settings.loss == "ancestor" or not settings.detail_channels
 
     def replica_step(batch: dict) -> dict[str, tf.Tensor]:
-        given = refiner_batches.prepare(batch, vae_model if with_pictures else None)
+        given = refiner_inputs.prepare(batch, vae_model if with_pictures else None)
         share = tf.cast(tf.shape(given.targets)[0], tf.float32) / settings.batch_size
         with tf.GradientTape() as tape:
-            restored, detail, shifted = refiner_batches.restore(model, given)
+            restored, detail, shifted = refiner_inputs.restore(model, given)
             if settings.loss == "ancestor":
                 terms = refiner_losses.ancestor_terms(given.targets, restored, given.pictures)
             else:

@@ -10,7 +10,7 @@ from cadl.dataset import tile_sets
 from cadl.images import tiles
 from cadl.networks import blocks, colour_transfer, saved_models
 from cadl.style import embeddings, latents
-from cadl.training import checkpoints, refiner_batches
+from cadl.training import checkpoints, refiner_batches, refiner_inputs
 
 import imageio.v2 as imageio
 import numpy as np
@@ -220,21 +220,21 @@ def test_the_refiner_sees_grain_that_it_is_not_to_restore(project):
         detail_channels=8,
     )  # fmt: skip
     (batch,) = batches
-    given = refiner_batches.prepare(batch)
+    given = refiner_inputs.prepare(batch)
     assert given.pictures is None
     grain = np.asarray(given.grained - given.targets)
     deviations = grain.std(axis=(1, 2, 3))
-    assert len(set(deviations)) == 4 and 0 < deviations.max() <= 1.05 * refiner_batches.MAX_GRAIN
+    assert len(set(deviations)) == 4 and 0 < deviations.max() <= 1.05 * refiner_inputs.MAX_GRAIN
     np.testing.assert_allclose(grain[..., 0], grain[..., 2], atol=1e-6)  # of light alone
     whole, corner = tiles.to_float(batch["tiles"].numpy()), np.asarray(batch["corner"])
-    np.testing.assert_array_equal(given.targets, refiner_batches.cut(whole, corner))
-    again = refiner_batches.cut(blocks.shift(whole[-1:], given.shift), corner)
+    np.testing.assert_array_equal(given.targets, refiner_inputs.cut(whole, corner))
+    again = refiner_inputs.cut(blocks.shift(whole[-1:], given.shift), corner)
     np.testing.assert_allclose(given.shifted, again, atol=1e-6)
     np.testing.assert_allclose(given.thumbnails[-1:], blocks.shrink(again, 4), atol=1e-6)
     vae_model, *_ = checkpoints.load_vae(project.vae_run)
-    pictures = refiner_batches.prepare(batch, vae_model).pictures
+    pictures = refiner_inputs.prepare(batch, vae_model).pictures
     drawn = vae_model.decoder(vae_model.encoder(whole)[0])
-    np.testing.assert_allclose(pictures, refiner_batches.cut(drawn, corner), atol=1e-5)
+    np.testing.assert_allclose(pictures, refiner_inputs.cut(drawn, corner), atol=1e-5)
 
 
 def test_the_loss_of_2017_trains_a_refiner_with_a_detail_code_too(project, scripts, tmp_path):
