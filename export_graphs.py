@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cadl import console, files
 from cadl.dataset import tile_sets
+from cadl.errors import UserError
 from cadl.images import metrics, tiles
 from cadl.networks import colour_transfer, refiner, saved_models
 from cadl.settings import Count, read_settings
@@ -92,13 +93,13 @@ def compare(
     """Prints the largest difference between SavedModels and checkpoints.
 
     Raises:
-        RuntimeError: it is larger than rounding explains.
+        UserError: it is larger than rounding explains.
     """
     vae_graph, refiner_graph, stylizer = (saved[name] for name in saved_models.NAMES)
     differences = dict.fromkeys(("encode", "decode", "refine", "change"), 0.0)
 
     def note(name: str, ours, theirs) -> None:
-        found = difference(ours, theirs)
+        found = np.abs(np.asarray(ours) - np.asarray(theirs)).max()
         differences[name] = float(np.maximum(differences[name], found))  # not a number stays so
 
     for start in range(0, len(tile_set), BATCH):
@@ -122,15 +123,10 @@ def compare(
     console.say(f"largest difference from the checkpoints on {len(tile_set)} tiles: {words}")
     for name, found in differences.items():
         if not found <= MAX_DIFFERENCE * (10 if name == "encode" else 1):
-            raise RuntimeError(
+            raise UserError(
                 f"{name} of the SavedModels differs from its checkpoint by {found:.1e}: "
                 "report this with the versions of tensorflow and keras"
             )
-
-
-def difference(a, b) -> float:
-    """Returns the largest absolute difference."""
-    return float(np.abs(np.asarray(a) - np.asarray(b)).max())
 
 
 def judge_refiner(vae_graph, refiner_graph, tile_set: tile_sets.TileSet, about: dict) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from cadl import console, files
 from cadl.dataset import manifests, shards
+from cadl.errors import UserError
 from cadl.images import closeups, tiles
 from cadl.settings import Amount, Count, read_settings
 from cadl.video import probing, reader
@@ -48,12 +49,12 @@ def main(argv: list[str] | None = None) -> int:
     crops = {name: tiles.Crop.parse(text) for name, text in settings.crops.items()}
     for name, step in settings.frame_steps.items():
         if step < 1:
-            raise ValueError(f"FRAME_STEPS {name}={step} must be at least 1")
+            raise UserError(f"FRAME_STEPS {name}={step} must be at least 1")
     sources = find_sources(settings.paintings, settings.videos)
     known = {name for kind, name, _ in sources if kind == "video"}
     for option, names in (("CROPS", crops), ("FRAME_STEPS", settings.frame_steps)):
         if unknown := set(names) - known:
-            raise ValueError(
+            raise UserError(
                 f"{option} names {sorted(unknown)[0]}; the videos are {', '.join(sorted(known))}"
             )
 
@@ -78,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     console.say(console.table(header, cells))
     total = sum(row["tiles"] for _, _, row in rows)
     if empty := [name for name, _, row in rows if not row["tiles"]]:
-        raise ValueError(f"no tiles from {', '.join(empty)}: see the warnings above")
+        raise UserError(f"no tiles from {', '.join(empty)}: see the warnings above")
     console.finish(f"Wrote {total} tiles to {settings.tiles}", "preview_tiles.py")
     return 0
 
@@ -118,12 +119,11 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
     """Lists kind, name and files of every source, painters first.
 
     Raises:
-        FileNotFoundError: a folder is missing, or both hold nothing.
-        ValueError: two sources have the same name.
+        UserError: a folder is missing, or both hold nothing, or two sources have the same name.
     """
     for option, folder in (("PAINTINGS", paintings), ("VIDEOS", videos)):
         if not folder.is_dir():
-            raise FileNotFoundError(
+            raise UserError(
                 f"{option} {folder} is not a folder: make it, or give --{option.lower()}"
             )
     sources = []
@@ -152,11 +152,11 @@ def find_sources(paintings: Path, videos: Path) -> list[tuple[str, str, list[Pat
         ("video", files.source_name(path.stem), [path]) for path in probing.find_videos(videos)
     ]
     if not sources:
-        raise FileNotFoundError(f"no pictures in {paintings} and no videos in {videos}")
+        raise UserError(f"no pictures in {paintings} and no videos in {videos}")
     names: dict[str, Path] = {}
     for _, name, paths in sources:
         if name in names:
-            raise ValueError(f"{names[name]} and {paths[0]} both are source {name}: rename one")
+            raise UserError(f"{names[name]} and {paths[0]} both are source {name}: rename one")
         names[name] = paths[0]
     return sources
 
@@ -170,7 +170,7 @@ def extract_paintings(
     for path in console.progress(paths, unit="picture", label=source):
         try:
             picture = tiles.load_picture(path)
-        except ValueError as error:
+        except UserError as error:
             console.warn(f"skipped {error}")
             skipped += 1
             continue
@@ -211,7 +211,7 @@ def extract_video(
     """Writes every `frame_step`-th frame of a video, less black and repeated ones.
 
     Raises:
-        ValueError: ffmpeg was killed on the way; what can't be read from the start is skipped.
+        UserError: ffmpeg was killed on the way; what can't be read from the start is skipped.
     """
     row: dict[str, Any] = dict(files=1, skipped=0, tiles=0, dropped=0, crop="", note="")
     try:
@@ -230,7 +230,7 @@ def extract_video(
             writer.write(
                 shards.Tile(frame, "video", source, index, seconds, shot, os.fspath(path))
             )  # fmt: skip
-    except (ValueError, FileNotFoundError) as error:
+    except (UserError, FileNotFoundError) as error:
         if writer.count:
             raise
         named = str(error) if str(path) in str(error) else f"{path}: {error}"

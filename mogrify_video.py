@@ -25,6 +25,7 @@ from cadl.conversion.job import Job, Options, paint
 from cadl.conversion.output import Output, tell_distance
 from cadl.conversion.planning import find_videos, look_at, parse_size, plan
 from cadl.conversion.style_hands import find_hands
+from cadl.errors import UserError
 from cadl.images.tiles import Crop
 from cadl.networks import saved_models
 from cadl.settings import Amount, Count, Range, Share, read_settings, to_json
@@ -91,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             with WorkerPool() as workers:
                 row = convert(path, looks[path], size, model, workers, settings)
-        except (ValueError, OSError, RuntimeError) as error:
+        except (UserError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             if len(paths) == 1:
@@ -103,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     if len(rows) > 1:
         console.say(console.table(["video", "frames", "seconds", "note"], rows))
     if failed == len(paths):
-        raise ValueError("no video could be converted: see the warnings above")
+        raise UserError("no video could be converted: see the warnings above")
     console.finish(
         f"{'Found' if all(row[3].startswith('was finished') for row in rows) else 'Wrote'} "
         f"{', '.join(row[0] for row in rows if row[1])}"

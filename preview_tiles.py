@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cadl import console, files
 from cadl.dataset import shards
+from cadl.errors import UserError
 from cadl.images import closeups, gallery
 from cadl.images.tiles import Crop
 from cadl.settings import Count, read_settings
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
                         read += 1
                         colour_sum += tile.pixels.mean(axis=(0, 1))
                         pick.add(tile)
-                except ValueError as error:
+                except UserError as error:
                     faults.append(str(error))
                     console.warn(str(error))
                 bar.update()
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     header = ["source", "kind", "shards", "tiles", "brightness", "red", "green", "blue"]
     console.say(console.table(header, rows))
     if faults:
-        raise ValueError(f"{len(faults)} damaged shards, the first: {faults[0]}")
+        raise UserError(f"{len(faults)} damaged shards, the first: {faults[0]}")
     console.finish(f"Wrote {len(rows)} contact sheets to {settings.previews}", "train_vae.py")
     return 0
 
@@ -104,7 +105,7 @@ def draw_close_ups(path: Path, folder: Path, painter: str) -> None:
     """Draws a sheet of close-ups: those that a hand is fitted to, then those it is judged on."""
     try:
         own = closeups.load(folder, painter)
-    except (FileNotFoundError, ValueError) as error:
+    except UserError as error:
         console.warn(str(error))
         return
     rows, labels = [], []

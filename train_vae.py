@@ -18,7 +18,7 @@ from cadl.dataset import tile_sets
 from cadl.networks import vae
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 from cadl.training import adversarial, devices, optimizer, projector
-from cadl.training.progress import Meter, is_preview_step
+from cadl.training.checkpoints import keep_best
 from cadl.training.run import Run, one_writer
 from cadl.training.run_record import make_record
 from cadl.training.vae_watch import Watch
@@ -46,6 +46,8 @@ LOG_EVERY: Count = 25  # steps between points of the curves
 MIXED_PRECISION: bool = False  # 16-bit arithmetic, for a GPU with tensor cores; slow on a CPU
 XLA: bool = False  # compile the step with XLA, on one device
 
+ADAM_BETA_2 = 0.99  # of Adam
+
 
 @console.script
 def main(argv: list[str] | None = None) -> int:
@@ -56,27 +58,22 @@ def main(argv: list[str] | None = None) -> int:
 
     # Load the tiles, and hold some out.
     tile_set = tile_sets.load_tiles(settings.tiles)
-    train_indices, validation_indices = tile_set.split(settings.validation_fraction, settings.seed)
-    console.say(
-        f"{len(train_indices)} tiles to train on, {len(validation_indices)} held out, of "
-        + ", ".join(tile_set.source_indices())
-    )
+    trained, held_out = tile_set.split(settings.validation_fraction, settings.seed)
+    sources = list(tile_set.source_indices())
+    names = ", ".join(sources)
+    console.say(f"{len(trained)} tiles to train on, {len(held_out)} held out, of {names}")
 
-    # Build the VAE, its average over steps and its optimizer.
+    # Build the VAE, its average over steps and its optimizer, and perhaps a discriminator.
     with strategy.scope(), devices.precision(mixed=settings.mixed_precision):
         parts = build_parts(settings)
+        rival = adversarial.Rival(settings.learning_rate) if settings.adversarial_weight else None
 
     # Open the run, or go on with it.
     with one_writer(settings.run):
-        notes = {"sources": list(tile_set.source_indices())}
-        run = Run(
-            settings.run,
-            make_record("train_vae.py", settings, vae.ARCHITECTURE, notes),
-            tracked={name: part for name, part in vars(parts).items() if name != "rival"},
-            added={"rival": parts.rival} if parts.rival else {},
-        )
+        record = make_record("train_vae.py", settings, vae.ARCHITECTURE, {"sources": sources})
+        run = Run(settings, record, vars(parts), added={"adversary": rival} if rival else {})
         show_codes = functools.partial(projector.show_codes, settings.run, tile_set, parts.averaged)
-        if run.is_done(settings.steps):
+        if run.is_done():
             if devices.is_chief() and not (settings.run / projector.CONFIG).exists():
                 show_codes()  # it was killed before it could
             run.say_done("train_refiner.py")
@@ -84,11 +81,32 @@ def main(argv: list[str] | None = None) -> int:
         run.begin()
 
         # Train to the last step.
-        watch = Watch(tile_set, parts.averaged, train_indices, validation_indices)
-        step_function = make_step(strategy, parts, run, settings)
+        watch = Watch(tile_set, parts.averaged, trained, held_out)
+        update = make_step(strategy, parts, rival, run, settings)
+        average = optimizer.make_averager(strategy, parts.averaged, parts.model)
+        batches = make_batches(strategy, tile_set, trained, int(run.step), settings)
         with run.stoppable(show_codes):
-            batches = make_batches(strategy, tile_set, train_indices, int(run.step), settings)
-            train(strategy, run, parts, batches, step_function, watch, settings)
+            for step, batch in run.steps(batches, "vae"):
+                # Update the weights, and every few steps their average.
+                weight = settings.adversarial_weight * rival.share if rival else 0.0
+                terms = run.update(step, update, *batch, tf.constant(weight))
+                if step % optimizer.AVERAGE_EVERY == 0:
+                    average(run.step)
+
+                # Log the means since they were last logged.
+                if rival and terms:
+                    rival.take_note(step, terms)
+                if run.is_time_to_log(step):
+                    run.log(step, {"events/adversary_weight": float(rival.weight)} if rival else {})
+
+                # Show measures and a preview, and keep the best weights.
+                if run.is_time_to_show(step):
+                    psnr = watch.show(run, step).get("psnr/validation", -math.inf)
+                    keep_best(settings.run, parts.averaged, run.step, psnr, watch.measured_on)
+
+                # Save a checkpoint.
+                if run.is_time_to_save(step):
+                    run.save()
     console.finish(f"Wrote step {settings.steps} to {settings.run}", "train_refiner.py")
     return 0
 
@@ -97,27 +115,23 @@ def build_parts(settings) -> SimpleNamespace:
     """Builds what learns; the model twice, the second for its average over steps, which is used."""
     model, averaged = vae.build_vae(), vae.build_vae()
     averaged.set_weights(model.get_weights())
-    adam = optimizer.Adam(settings.learning_rate, beta_2=0.99, epsilon=optimizer.VAE_EPSILON)
+    adam = optimizer.Adam(settings.learning_rate, beta_2=ADAM_BETA_2, epsilon=optimizer.VAE_EPSILON)
     adam.build(model.trainable_variables)
-    return SimpleNamespace(
-        model=model,
-        averaged=averaged,
-        optimizer=adam,
-        rival=adversarial.Rival(settings.learning_rate) if settings.adversarial_weight else None,
-    )
+    return SimpleNamespace(model=model, averaged=averaged, optimizer=adam)
 
 
-def make_step(strategy, parts, run, settings):
+def make_step(strategy, parts, rival, run, settings):
     """Returns the compiled function that makes one training step from one batch.
 
     Args:
         strategy: of distribution.
         parts: by `build_parts`.
+        rival: a discriminator in training, or None.
         run: whose steps are counted.
         settings: of the script.
     """
-    variables = parts.model.trainable_variables
-    oppose = adversarial.make_opposition(parts.rival, parts.model) if parts.rival else None
+    variables, batch_size = parts.model.trainable_variables, settings.batch_size
+    oppose = adversarial.make_opposition(rival, parts.model, batch_size) if rival else None
 
     def replica_step(
         batch: tf.Tensor, noise: tf.Tensor, adversarial_weight: tf.Tensor
@@ -128,18 +142,11 @@ def make_step(strategy, parts, run, settings):
             losses, terms = vae.vae_loss(
                 tiles_in, reconstruction, z_mean, z_log_var, beta=settings.beta
             )
-            loss = tf.reduce_sum(losses) / settings.batch_size
+            loss = tf.reduce_sum(losses) / batch_size
         gradients = tape.gradient(loss, variables)
-        terms = {name: tf.reduce_sum(term) / settings.batch_size for name, term in terms.items()}
+        terms = {name: tf.reduce_sum(term) / batch_size for name, term in terms.items()}
         if oppose:
-            wanted = adversarial_weight * tf.norm(tape.gradient(loss, reconstruction))
-            share = tf.cast(tf.shape(batch)[0], tf.float32) / settings.batch_size
-            more, told = oppose(tape, tiles_in, reconstruction, wanted, share)
-            gradients = [
-                gradient + more.get(id(variable), 0.0)
-                for variable, gradient in zip(variables, gradients, strict=True)
-            ]
-            terms |= {name: term * share for name, term in told.items()}
+            terms |= oppose(tape, loss, tiles_in, reconstruction, gradients, adversarial_weight)
         norm, skipped = parts.optimizer.learn(variables, gradients, loss)
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         return {
@@ -159,7 +166,7 @@ def make_step(strategy, parts, run, settings):
 
 
 def make_batches(strategy, tile_set, indices, first: int, settings):
-    """Returns the batches of all steps from one on, each with the noise on its codes.
+    """Returns the batches of all steps after the first ones, each with the noise on its codes.
 
     Args:
         strategy: of distribution.
@@ -169,70 +176,15 @@ def make_batches(strategy, tile_set, indices, first: int, settings):
         settings: of the script.
     """
     batches = tile_sets.training_batches(
-        tile_set,
-        indices,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        first_step=first,
-        last_step=settings.steps,
-        weights=settings.weights,
-    )
+        tile_set, indices, batch_size=settings.batch_size, seed=settings.seed, first_step=first,
+        last_step=settings.steps, weights=settings.weights,
+    )  # fmt: skip
 
     def with_noise(step: tf.Tensor, batch: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         shape = (settings.batch_size, vae.CODES)
         return batch, tf.random.stateless_normal(shape, (settings.seed, step))
 
     return strategy.experimental_distribute_dataset(batches.map(with_noise))
-
-
-def train(strategy, run, parts, batches, step_function, watch, settings):
-    """Runs the loop: take a batch, step, log, show, save."""
-    first = int(run.step)
-    update_averages = optimizer.make_averager(strategy, parts.averaged, parts.model)
-    meter = Meter()
-    bar = console.progress(batches, total=settings.steps, initial=first, unit="step", label="vae")
-    for step, (batch, noise) in enumerate(bar, start=first + 1):
-        # Set the learning rate, and how much the discriminator counts.
-        rate = float(run.rate_factor) * optimizer.learning_rate_at(step - 1, settings.learning_rate)
-        parts.optimizer.learning_rate.assign(rate)
-        weight = 0.0
-        if parts.rival:
-            parts.rival.optimizer.learning_rate.assign(rate)
-            weight = settings.adversarial_weight * parts.rival.share
-
-        # Update the weights, and count the step unless it was skipped.
-        with devices.enough_memory(settings.batch_size):
-            terms = step_function(batch, noise, tf.constant(weight))
-            terms = {name: float(term) for name, term in terms.items()}
-        if run.accept(step, terms):
-            meter.add(terms)
-            if parts.rival:
-                parts.rival.take_note(step, terms)
-
-        # Update the average of the weights.
-        if step % optimizer.AVERAGE_EVERY == 0:
-            update_averages(run.step)
-
-        # Log the means since they were last logged.
-        if step % settings.log_every == 0 or step == settings.steps:
-            means = meter.read(settings.batch_size)
-            if parts.rival:
-                means["events/adversary_weight"] = float(parts.rival.weight)
-            run.progress.log({**means, "learning_rate": rate}, step)
-            bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
-
-        # Measure, show a preview, and keep the best weights.
-        if is_preview_step(step, settings.preview_every) or step == settings.steps:
-            measures = watch.show(run, step)
-            run.keep_best(
-                measures.get("psnr/validation", -math.inf), parts.averaged, watch.measured_on
-            )
-
-        # Save a checkpoint.
-        if run.is_time_to_save(step, settings):
-            run.save()
-        if run.stopping:
-            break
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.claims import HEADER, read_claim
 from cadl import console
+from cadl.errors import UserError
 from cadl.settings import read_settings
 
 DEMO: Path = Path("demo")  # what `make demo` made
@@ -22,14 +23,15 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     demo = settings.demo
     if not (demo / "exported").is_dir():
-        raise FileNotFoundError(f"no {demo / 'exported'}: run make demo first")
+        raise UserError(f"no {demo / 'exported'}: run make demo first")
     runs = {
         "training": ["--tiles", demo / "tiles", "--repeats", 3],
         "layers": [],
         "learning": ["--tiles", demo / "tiles", "--seconds", 60, "--slice", 15,
                      "--curves", "out/bench/learning.png"],
         "picture": ["--tiles", demo / "tiles", "--vae-run", demo / "log/vae",
-                    "--refiners", f"ours={demo / 'log/refiner'}", "--video", "night-walk"],
+                    "--refiners", f"ours={demo / 'log/refiner'}", "--ancestor-steps", 200,
+                    "--video", "night-walk"],
         "maps": ["--videos", demo / "data/videos", "--exported", demo / "exported",
                  "--tiles", demo / "tiles", "--clips", 2],
         "evaluation": ["--tiles", demo / "tiles", "--exported", demo / "exported",
@@ -45,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     }  # fmt: skip
     for name in settings.only:
         if name not in runs:
-            raise ValueError(f"ONLY {name} is none of {', '.join(runs)}")
+            raise UserError(f"ONLY {name} is none of {', '.join(runs)}")
     rows, failed = [], []
     started = time.monotonic()
     for name in settings.only or runs:

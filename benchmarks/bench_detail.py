@@ -13,14 +13,16 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+from benchmarks import measures
 from benchmarks.bench_picture import find_scene
 from benchmarks.claims import claim
 from cadl import console
-from cadl.dataset import tile_sets
+from cadl.errors import UserError
 from cadl.images import gallery, metrics
 from cadl.networks import blocks, refiner
 from cadl.settings import Count, Seed, read_settings
 from cadl.training import checkpoints, optimizer, refiner_losses
+from train_refiner import ADAM_BETA_1, ADAM_BETA_2, DETAIL_BETA, LEARNING_RATE
 
 import keras
 import numpy as np
@@ -53,13 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     vae_model, _, record = checkpoints.load_vae(settings.vae_run)
     scene = find_scene(vae_model, record, settings)
-    tile_set = tile_sets.load_tiles(settings.tiles)
-    fraction, seed = (record["settings"][key] for key in ("validation_fraction", "seed"))
-    known = record["notes"]["sources"]
-    trained, _ = tile_set.split(fraction, seed)
-    trained = trained[np.isin(np.array(tile_set.sources)[trained], known)]
-    pixels = tile_set.pixels[trained]
-    untouched = metrics.patch_distance(scene.originals, scene.paintings)
+    pixels = scene.tile_set.pixels[scene.trained]
+    untouched = measures.patch_distance(scene.originals, scene.paintings)
     console.say(f"{scene.video} toward {scene.painter}, untouched {untouched:.3f}")
 
     rows, shown = [], {"tiles": scene.originals}
@@ -79,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         light = [metrics.luminance(np.clip(x, 0, 1)) for x in (scene.originals, moved)]
         rows.append([
             sees, channels, noise, steps, *kept, bits / 1000,
-            f"{metrics.patch_distance(moved, scene.paintings):.3f}",
+            f"{measures.patch_distance(moved, scene.paintings):.3f}",
             float(metrics.ssim(*light).mean()),
             operations(sees, channels),
         ])  # fmt: skip
@@ -103,9 +100,9 @@ def parse(way: str) -> tuple[str, int, float]:
         sees, channels, noise = way.split()
         found = sees, int(channels), float(noise)
     except ValueError:
-        raise ValueError(f"WAYS {way!r} is not what is seen, channels and noise") from None
+        raise UserError(f"WAYS {way!r} is not what is seen, channels and noise") from None
     if sees not in ("left-out", "light", "tile") or found[1] < 1:
-        raise ValueError(f"WAYS {way!r}: left-out, light or tile, and at least one channel")
+        raise UserError(f"WAYS {way!r}: left-out, light or tile, and at least one channel")
     return found
 
 
@@ -134,7 +131,7 @@ def train(parts, pixels, noise: float, settings) -> tuple[int, float]:
     """Trains for the time given; returns the steps made and the bits of a tile's code."""
     rng = np.random.default_rng(settings.seed)
     variables = parts.encoder.trainable_variables + parts.refining.refiner.trainable_variables
-    adam = optimizer.Adam(2e-3, beta_1=0.5, beta_2=0.99)  # as train_refiner.py
+    adam = optimizer.Adam(LEARNING_RATE, beta_1=ADAM_BETA_1, beta_2=ADAM_BETA_2)
     adam.bounds_updates = True
     adam.build(variables)
     height, width = CROP
@@ -146,7 +143,7 @@ def train(parts, pixels, noise: float, settings) -> tuple[int, float]:
             noisy = detail + noise * tf.random.normal(tf.shape(detail))
             restored = parts.refining.restore(blocks.shrink(tile, refiner.BLOCK), noisy)
             loss = tf.reduce_mean(refiner_losses.sharp_loss(tile, restored))
-            loss += refiner.DETAIL_BETA * tf.reduce_mean(refiner.detail_kl(detail, noise))
+            loss += DETAIL_BETA * tf.reduce_mean(refiner.detail_kl(detail, noise))
         gradients = tape.gradient(loss, variables)
         adam.learn(variables, gradients, loss)
         return tf.math.reduce_variance(detail, (0, 1, 2))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cadl import console
+from cadl.errors import UserError
 from cadl.settings import Count, Range, Seed, read_settings
 
 Policy = Literal["mixed_bfloat16", "float32"]
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     """Trains, takes rates, and prints a line for each."""
     settings = read_settings(argv)
     if os.environ.get("KERAS_BACKEND") != "jax" or not importlib.util.find_spec("jax"):
-        raise ValueError("KERAS_BACKEND must be jax, and jax installed: set KERAS_BACKEND=jax")
+        raise UserError("KERAS_BACKEND must be jax, and jax installed: set KERAS_BACKEND=jax")
     import keras  # noqa: F401  # isort: skip  # before cadl, which would choose TensorFlow
     from benchmarks import gpu_training
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.claims import claim
 from benchmarks.hand_judges import CROP, Classifier, Patches, tell_apart
 from cadl import console, files
+from cadl.errors import UserError
 from cadl.images import closeups, gallery, metrics, tiles
 from cadl.settings import Count, read_settings
 from cadl.strokes import texture
@@ -95,7 +96,7 @@ def find_painters(settings) -> list[str]:
     names = [path.stem.partition("-")[2] for path in sorted(settings.tiles.glob("closeups-*.npz"))]
     found = [name for name in names if (settings.paintings / name).is_dir()]
     if len(found) < 2:
-        raise ValueError(f"{settings.tiles} has close-ups of {len(found)} painters: give two")
+        raise UserError(f"{settings.tiles} has close-ups of {len(found)} painters: give two")
     return found
 
 
@@ -114,7 +115,7 @@ def read_painter(folder: Path, own: closeups.CloseUps) -> Painter:
             if len(group) < MOST_PICTURES:
                 group.append(to_width(np.asarray(tiles.load_picture(path))))
     if len(groups[True]) < 2:
-        raise ValueError(f"{folder} has fewer than two held-out pictures")
+        raise UserError(f"{folder} has fewer than two held-out pictures")
     return Painter(folder.name, groups[False], groups[True])
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.claims import claim
 from cadl import console
+from cadl.errors import UserError
 from cadl.settings import Count, Seed, read_settings
 from cadl.training import checkpoints
 
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     ):
         whole, killed = (settings.folder / what / name for name in ("whole", "killed"))
         if start(command(settings, whole)).wait():
-            raise RuntimeError(f"the undisturbed {what} failed")
+            raise UserError(f"the undisturbed {what} failed")
         kills = kill_often(command(settings, killed), killed, moments, settings)
         same = end(whole) == end(killed)
         console.say(f"{what}: {kills} kills; {'equal bit for bit' if same else 'DIFFERENT'}")
@@ -69,7 +70,7 @@ def kill_often(command: list, folder: Path, moments: random.Random, settings) ->
         patience = settings.most_seconds * moments.random() ** 2
         try:
             if process.wait(None if kills >= settings.kills else patience):
-                raise RuntimeError("a run failed after a kill")
+                raise UserError("a run failed after a kill")
             return kills
         except subprocess.TimeoutExpired:
             process.kill()

@@ -15,6 +15,7 @@ from benchmarks import ancestor
 from benchmarks.claims import claim
 from cadl import console
 from cadl.dataset import tile_sets
+from cadl.errors import UserError
 from cadl.images import gallery, metrics, tiles
 from cadl.networks import vae
 from cadl.settings import Count, Seed, read_settings
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     for way in settings.ways:
         if way not in VARIANTS:
-            raise ValueError(f"WAYS: {way} is none of {', '.join(VARIANTS)}")
+            raise UserError(f"WAYS: {way} is none of {', '.join(VARIANTS)}")
     tile_set = tile_sets.load_tiles(settings.tiles)
     train, held_out = tile_set.split(VALIDATION_FRACTION, settings.seed)
     learners = [Learner(way, tile_set, train, settings.seed) for way in settings.ways]

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import measures
 from benchmarks.claims import claim
 from cadl import console
 from cadl.conversion import encode_pass
@@ -26,8 +27,9 @@ from cadl.dataset import tile_sets
 from cadl.images import gallery, metrics, tiles
 from cadl.networks import saved_models
 from cadl.settings import Count, Seed, read_settings
+from cadl.strokes.averaging import TrackAverager
 from cadl.strokes.hand import Hand
-from cadl.strokes.looks import Looks, TrackAverager
+from cadl.strokes.looks import Looks
 from cadl.strokes.track_files import Tracked, read_tracks
 from cadl.style import embeddings, latents
 from cadl.style.styles import find_style
@@ -180,14 +182,14 @@ def measure_film(
         after.append([resize(frame, size) for frame in paint_clip(painter, clip)])
     clips = [tiles.to_float(np.array(x)) for x in (before, after)]  # [clips, frames, h, w, 3]
     flat = [x.reshape(-1, *x.shape[2:]) for x in clips]
-    distances = [metrics.patch_distance(x, theirs, seed=seed) for x in flat]
+    distances = [measures.patch_distance(x, theirs, seed=seed) for x in flat]
     light = [metrics.luminance(x) for x in flat]
-    flickers = [np.mean([metrics.flicker(clip) for clip in x]) for x in clips]
+    flickers = [np.mean([measures.flicker(clip) for clip in x]) for x in clips]
     middle = after[len(after) // 2]
     return [
         distances[1] / distances[0],
         float(metrics.ssim(*light).mean()),
-        metrics.edge_correlation(*light),
+        measures.edge_correlation(*light),
         float(flickers[1] / flickers[0]),
     ], middle[len(middle) // 2]
 

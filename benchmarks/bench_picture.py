@@ -1,8 +1,9 @@
 """Claim: the refiner restores what the VAE blurs, also of a video never seen.
 
-    python -m benchmarks.bench_picture --refiners ours=log/refiner,2017=log/refiner-2017
+    python -m benchmarks.bench_picture --refiners ours=log/refiner
 
-Each row is one way to draw the same tiles from their codes, at strength 0. And frames of a video
+Each row is one way to draw the same tiles from their codes, at strength 0. The refiner of 2017 is
+trained first. And frames of a video
 are moved toward the painter without the refiner: restoring both thumbnails, moved and not, and
 taking the difference would change next to nothing.
 """
@@ -11,9 +12,11 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+from benchmarks import ancestor, measures
 from benchmarks.claims import claim
 from cadl import console
 from cadl.dataset import tile_sets
+from cadl.errors import UserError
 from cadl.images import gallery, metrics, tiles
 from cadl.networks.blocks import shrink
 from cadl.networks.colour_transfer import BLOCK, frame_change
@@ -27,6 +30,7 @@ import tensorflow as tf
 TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py, of the sources never seen too
 VAE_RUN: Path = Path("log/vae")  # the VAE that all refiners were trained on
 REFINERS: dict[str, str] = {"ours": "log/refiner"}  # name=run,...
+ANCESTOR_STEPS: Count = 500  # of training of the refiner of 2017
 PAINTER: str = ""  # painting source; the first if empty
 VIDEO: str = ""  # video source; the one never seen in training if empty
 NUM_TILES: Count = 40  # tiles of the video
@@ -51,18 +55,20 @@ def main(argv: list[str] | None = None) -> int:
         checkpoints.check_vae(Path(run), own, settings.vae_run, fingerprint)
     scene = find_scene(vae_model, record, settings)
     console.say(f"{scene.video}, moved toward {scene.painter} where it is moved")
+    theirs = ancestor.train_refiner(
+        vae_model, scene.tile_set, scene.trained, settings.ancestor_steps, settings.seed
+    )
     rows, shown, measured = [], {}, {}
-    for name, (drawn, panned) in draw_all(scene, vae_model, refiners).items():
+    for name, (drawn, panned) in draw_all(scene, vae_model, theirs, refiners).items():
         shown[name] = np.clip(drawn, 0, 1)
         measured[name] = measure(scene, name, shown[name], np.clip(panned, 0, 1), settings.seed)
         rows.append([name, *(f"{x:.3f}" if x != "" else x for x in measured[name])])
     console.say(console.table(["way", *MEASURES], rows))
     for name, model in refiners.items():
         make_claims(name, measured)
-        if model.detail_encoder:
-            change = 255 * change_by_restoring(scene, vae_model, model)
-            claim(f"{name}: what restoring both thumbnails would change of a moved frame, of 255",
-                  change, most=0.2)  # fmt: skip
+        change = 255 * change_by_restoring(scene, vae_model, model)
+        claim(f"{name}: what restoring both thumbnails would change of a moved frame, of 255",
+              change, most=0.2)  # fmt: skip
     draw(settings.picture, shown)
     return 0
 
@@ -115,13 +121,14 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     indices = tile_set.source_indices()
     kinds = {name: str(tile_set.kinds[own[0]]) for name, own in indices.items()}
     painter = settings.painter or next((n for n in indices if kinds[n] == "painting"), "")
-    known = record.get("notes", {}).get("sources", [])
+    known = record["notes"]["sources"]
+    trained = trained[np.isin(np.array(tile_set.sources)[trained], known)]
     video = settings.video or next(
         (name for name in reversed(indices) if kinds[name] == "video" and name not in known), ""
     )
     for name in (painter, video):
         if name not in indices:
-            raise ValueError(f"{name or 'a video never seen'} is not among {', '.join(indices)}")
+            raise UserError(f"{name or 'a video never seen'} is not among {', '.join(indices)}")
     codes = checkpoints.encode_tiles(vae_model, tile_set.pixels, "encode")
     own = {name: latents.statistics_of(codes[i], kinds[name]) for name, i in indices.items()}
 
@@ -138,6 +145,8 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     pan = pan_over(originals[len(originals) // 2])
     paintings = tiles.to_float(tile_set.pixels[some(np.intersect1d(indices[painter], trained))])
     return SimpleNamespace(
+        tile_set=tile_set,
+        trained=trained,
         video=video,
         painter=painter,
         originals=originals,
@@ -148,12 +157,16 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
     )
 
 
-def draw_all(scene: SimpleNamespace, vae_model, refiners: dict) -> dict[str, tuple]:
+def draw_all(scene: SimpleNamespace, vae_model, theirs, refiners: dict) -> dict[str, tuple]:
     """Draws the tiles and the pan in all ways: {name: (tiles, pan)}."""
     pictures, panned = (
         in_batches(vae_model.decoder, codes) for codes in (scene.codes[0.0], scene.pan_codes)
     )
-    ways = {"untouched": (scene.originals, scene.pan), "VAE": (pictures, panned)}
+    ways = {
+        "untouched": (scene.originals, scene.pan),
+        "VAE": (pictures, panned),
+        "2017": (in_batches(theirs, pictures), in_batches(theirs, panned)),
+    }
     for name, model in refiners.items():
         ways[name] = (
             restore(model, pictures, scene.originals),
@@ -171,9 +184,9 @@ def measure(scene: SimpleNamespace, name: str, drawn, panned, seed: int) -> list
         "" if untouched else metrics.psnr(grey, light).mean(),
         metrics.ssim(grey, light).mean(),
         metrics.sharpness(light).mean() / metrics.sharpness(grey).mean(),
-        metrics.patch_distance(drawn, scene.originals, seed=seed),
-        metrics.flicker(panned) / metrics.flicker(scene.pan),
-        metrics.grid_energy(light) / metrics.grid_energy(grey),
+        measures.patch_distance(drawn, scene.originals, seed=seed),
+        measures.flicker(panned) / measures.flicker(scene.pan),
+        measures.grid_energy(light) / measures.grid_energy(grey),
     ]
 
 

@@ -19,6 +19,7 @@ from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter
 from cadl.conversion.rendering import Rendering
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.networks.vae import CODES
 from cadl.settings import Count, read_settings
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     made = probing.probe(target)
     flashes, clicks = find_flashes(made), find_clicks(target)
     if len(flashes) != len(clicks) or len(flashes) < 2:
-        raise RuntimeError(f"{len(flashes)} flashes and {len(clicks)} clicks in {target}")
+        raise UserError(f"{len(flashes)} flashes and {len(clicks)} clicks in {target}")
     gaps = 1000 * (clicks - flashes)
     frame = 1000 / float(RATE)
     longer = 1000 * abs(made.seconds - source.seconds)

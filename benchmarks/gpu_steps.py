@@ -17,7 +17,7 @@ from keras import ops
 
 BETA = 0.05
 SHIFT_WEIGHT = 0.5
-DETAIL_CHANNELS = 16
+DETAIL_BETA = 3e-4
 CLIP_RATIO, SPIKE_RATIO, NORM_MOMENTUM, FIRST_STEPS = 2.0, 30.0, 0.98, 5
 AVERAGE_EVERY = 4
 CROP = refiner_inputs.CROP_HEIGHT, refiner_inputs.CROP_WIDTH
@@ -68,7 +68,7 @@ def refiner_loss(model, batch: dict[str, Any]):
     return (
         terms["reconstruction_loss"]
         + SHIFT_WEIGHT * shift_loss
-        + refiner.DETAIL_BETA * terms["detail_kl_loss"]
+        + DETAIL_BETA * terms["detail_kl_loss"]
     )
 
 
@@ -78,7 +78,7 @@ def _vae_operations() -> float:
 
 def _refiner_operations() -> float:
     """Counts for a crop, and for its share of the crops that are seen twice."""
-    sized = refiner.Refining(DETAIL_CHANNELS, CROP)
+    sized = refiner.Refining(size=CROP)
     both = sum(map(blocks.count_operations, (sized.detail_encoder, sized.refiner)))
     return both * (1 + 1 / refiner_inputs.TILES_PER_SHIFTED)
 
@@ -92,7 +92,7 @@ RECIPES = {
         learning_rate=1e-3, beta_1=0.9, beta_2=0.99, epsilon=1e-5, bounds_updates=False,
     ),
     "refiner": Recipe(
-        build=lambda: refiner.Refining(DETAIL_CHANNELS),
+        build=refiner.Refining,
         loss=refiner_loss,
         restore=lambda model, tiles_in: model(tiles_in, tiles_in, ops.zeros((len(tiles_in),))),
         operations=_refiner_operations,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cadl import console, files
+from cadl.errors import UserError
 from cadl.settings import Count, Range, Seed, read_settings
 
 import numpy as np
@@ -90,7 +91,7 @@ def choose(
         room: in bytes.
 
     Raises:
-        ValueError: there is not room for one tile of each source.
+        UserError: there is not room for one tile of each source.
     """
     rng = np.random.default_rng(0)
     kept = [own[np.isin(own, held_out)] for own in sources.values()]
@@ -100,17 +101,17 @@ def choose(
         chosen = np.concatenate(parts)
         if sum(sizes[i] for i in chosen) <= room:
             return chosen
-    raise ValueError(f"MEGABYTES has {room} bytes of room, not enough: give a larger --megabytes")
+    raise UserError(f"MEGABYTES has {room} bytes of room, not enough: give a larger --megabytes")
 
 
 def read_pack(path: Path) -> Pack:
     """Returns the tiles of a pack.
 
     Raises:
-        FileNotFoundError: there is none.
+        UserError: there is none.
     """
     if not path.exists():
-        raise FileNotFoundError(f"no tiles in {path}: make them by python -m benchmarks.gpu_tiles")
+        raise UserError(f"no tiles in {path}: make them by python -m benchmarks.gpu_tiles")
     with np.load(path) as pack:
         data, ends = pack["data"], pack["ends"]
         starts = np.append(0, ends[:-1])

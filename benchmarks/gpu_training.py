@@ -57,7 +57,7 @@ def train_all(settings: Any) -> None:
     """Trains each network in each arithmetic, then takes rates, while there is time.
 
     Raises:
-        FileNotFoundError: there are no tiles.
+        UserError: there are no tiles.
     """
     started = time.monotonic()
     say(f"keras {keras.__version__}, jax {jax.__version__}, {jax.devices()[0].device_kind}")
@@ -160,7 +160,7 @@ def draw(data: dict[str, Any], step: Any, key: Any, batch_size: int) -> dict[str
     places = [jax.random.randint(next(keys), (), 0, room // unit + 1) for room in rooms]
     shift = uniform(next(keys), (1, 2), maxval=refiner_inputs.MAX_SHIFT)
     deviation = uniform(next(keys), (batch_size, 1, 1, 1), maxval=refiner_inputs.MAX_GRAIN)
-    channels = (*(side // refiner.BLOCK for side in crop), gpu_steps.DETAIL_CHANNELS)
+    channels = (*(side // refiner.BLOCK for side in crop), refiner.DETAIL_CHANNELS)
     return {
         "tiles": jnp.where(mirrored, picked[:, :, ::-1], picked),
         "corner": jnp.tile(unit * jnp.stack(places)[None], (batch_size, 1)),

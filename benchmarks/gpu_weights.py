@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cadl import console, files
+from cadl.errors import UserError
 from cadl.settings import Range, read_settings
 
 import numpy as np
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(argv)
     about, step, arrays = read_weights(settings.weights, settings.step)
     if (settings.into / "settings.json").exists():
-        raise ValueError(f"INTO {settings.into} is a run already: give a new folder")
+        raise UserError(f"INTO {settings.into} is a run already: give a new folder")
     import train_refiner
     import train_vae
     from cadl.networks import refiner, vae
@@ -51,15 +52,14 @@ def main(argv: list[str] | None = None) -> int:
     if script is train_vae:
         architecture, notes = vae.ARCHITECTURE, {"sources": about["sources"]}
     else:
-        architecture = refiner.architecture(values.detail_channels)
+        architecture = refiner.ARCHITECTURE
         notes = {"vae": checkpoints.fingerprint(checkpoints.load_vae(settings.vae_run)[0])}
     parts = script.build_parts(values)
     for model in (parts.model, parts.averaged):
         assign(model, arrays)
     with one_writer(settings.into):
         record = make_record(f"{script.__name__}.py", values, architecture, notes)
-        tracked = {name: part for name, part in vars(parts).items() if part is not None}
-        run = Run(settings.into, record, tracked=tracked)
+        run = Run(values, record, vars(parts))
         run.step.assign(step)
         run.begin()
         run.save()
@@ -84,19 +84,19 @@ def assign(model, arrays: dict[str, np.ndarray]) -> None:
     """Gives a model the weights of a file.
 
     Raises:
-        ValueError: they are of another network, or one is not finite.
+        UserError: they are of another network, or one is not finite.
     """
     variables = named_variables(model)
     if different := sorted(variables.keys() ^ arrays.keys()):
-        raise ValueError(f"WEIGHTS fit another {model.name}: {different[0]} is only in one of them")
+        raise UserError(f"WEIGHTS fit another {model.name}: {different[0]} is only in one of them")
     for name, variable in variables.items():
         if tuple(variable.shape) != arrays[name].shape:
-            raise ValueError(
+            raise UserError(
                 f"WEIGHTS has {name} of shape {arrays[name].shape}, not {tuple(variable.shape)}: "
                 "train it with this version"
             )
         if not np.isfinite(arrays[name]).all():
-            raise ValueError(f"WEIGHTS has {name} that is not finite: take an earlier --step")
+            raise UserError(f"WEIGHTS has {name} that is not finite: take an earlier --step")
         variable.assign(arrays[name].astype(np.float32))
 
 
@@ -131,7 +131,7 @@ def read_weights(path: Path, step: int = 0) -> tuple[dict[str, Any], int, dict[s
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or has no such step.
+        UserError: it is damaged, or has no such step.
     """
     try:
         with np.load(path) as found:
@@ -145,9 +145,9 @@ def read_weights(path: Path, step: int = 0) -> tuple[dict[str, Any], int, dict[s
                 if name.startswith(prefix)
             }
     except DAMAGE as error:
-        raise ValueError(f"WEIGHTS {path} is damaged or not by bench_gpu ({error})") from None
+        raise UserError(f"WEIGHTS {path} is damaged or not by bench_gpu ({error})") from None
     if not arrays:
-        raise ValueError(f"STEP {chosen} is not in {path}: it has {', '.join(map(str, steps))}")
+        raise UserError(f"STEP {chosen} is not in {path}: it has {', '.join(map(str, steps))}")
     return about, chosen, arrays
 
 

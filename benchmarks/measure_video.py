@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cadl import console
+from cadl.errors import UserError
 from cadl.images import metrics, tiles
 from cadl.images.tiles import Crop
 from cadl.settings import Amount, Count, read_settings
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     paths = [Path(word) for word in itertools.takewhile(lambda x: not x.startswith("--"), words)]
     settings = read_settings(words[len(paths) :])
     if len(paths) != 2:
-        raise ValueError("name two videos, the source and what was made of it, before all flags")
+        raise UserError("name two videos, the source and what was made of it, before all flags")
     frames, shown = read_both(paths[0], paths[1], settings)
     motions = find_motion(frames)
     rows = []
@@ -193,7 +194,7 @@ def read_paintings(folder: Path) -> list[np.ndarray]:
     """Reads some paintings as wide as frames are measured: uint8 [h, w, 3] each."""
     paths = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in tiles.PICTURE_SUFFIXES]
     if not paths:
-        raise FileNotFoundError(f"PAINTINGS {folder}: no pictures in it")
+        raise UserError(f"PAINTINGS {folder}: no pictures in it")
     pictures = []
     for path in paths[:: -(-len(paths) // MOST_PAINTINGS)]:
         picture = np.asarray(tiles.load_picture(path))

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from cadl import console
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.settings import Count, read_settings
 
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     paths = [p for p in sorted(settings.paintings.rglob("*"))
              if p.suffix.lower() in tiles.PICTURE_SUFFIXES]  # fmt: skip
     if not paths:
-        raise FileNotFoundError(f"PAINTINGS {settings.paintings}: no pictures in it")
+        raise UserError(f"PAINTINGS {settings.paintings}: no pictures in it")
     for number, path in enumerate(paths[:: max(1, len(paths) // settings.pictures)]):
         picture = tiles.load_picture(path)
         picture.thumbnail((SIDE, SIDE))

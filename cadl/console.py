@@ -7,24 +7,22 @@ import io
 import resource
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from cadl.errors import UserError
 
-PROJECT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = Path(sys.prefix).resolve()
+from tqdm import tqdm
 
 
 def script(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wraps a script's `main`: an expected fault becomes one line on stderr and status 1.
+    """Wraps a script's `main`: what a user can mend becomes one line on stderr and status 1.
 
-    A fault is expected if a `raise` of the project's own code raised a built-in error, if the
-    operating system refused something (OSError), or if memory ran out. Anything else is a bug and
-    keeps its traceback. Names that a screen can't show are shown with question marks.
-    SIGTERM is treated as Ctrl-C, so that both leave through the same `finally` clauses.
+    That is a `UserError`, what the operating system refused (OSError), or memory that ran out.
+    Anything else is a bug: it keeps its traceback, after a line that asks to report it. Names that
+    a screen can't show are shown with question marks. SIGTERM is treated as Ctrl-C, so that both
+    leave through the same `finally` clauses.
     """
 
     @functools.wraps(main)
@@ -41,9 +39,11 @@ def script(main: Callable[..., int | None]) -> Callable[..., int]:
                 print(f"\n{name}: stopped: {hint}", file=sys.stderr)
                 return 130
             except Exception as error:
-                if not _is_expected(error):
+                line = _one_line(error)
+                if line is None:
+                    print(f"{name}: this is a bug: please report what follows", file=sys.stderr)
                     raise
-                print(f"{name}: error: {_one_line(error)}", file=sys.stderr)
+                print(f"{name}: error: {line}", file=sys.stderr)
                 return 1
 
     return run
@@ -130,30 +130,20 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _is_expected(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return True
-    if type(error).__name__ == "ResourceExhaustedError":
-        return True
-    if not isinstance(error, (ValueError, RuntimeError, MemoryError)):
-        return False
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    raised_in = Path(last.filename).resolve()
-    if not raised_in.is_relative_to(PROJECT) or raised_in.is_relative_to(ENVIRONMENT):
-        return False
-    return isinstance(error, MemoryError) or (last.line or "").startswith("raise")
-
-
-def _one_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str | None:
+    """Says what a user can mend; None of a bug."""
+    exhausted = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+    if not exhausted and not isinstance(error, (UserError, OSError)):
+        return None
     if getattr(error, "errno", 0) == errno.ENOSPC or "No space left on device" in str(error):
         return (
             f"no space left on the disk while writing {getattr(error, 'filename', 0) or 'output'}: "
             "make room and run the same command again"
         )
+    if exhausted:
+        return "out of memory: close other programs, or halve --batch-size if there is one"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
-    if type(error).__name__ == "ResourceExhaustedError" or isinstance(error, MemoryError):
-        return "out of memory: close other programs, or halve --batch-size if there is one"
     return " ".join(str(error).split())
 
 

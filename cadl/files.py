@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cadl.errors import UserError
+
 SEAL = "checksum"  # of everything else in the file
 
 
@@ -39,7 +41,7 @@ def only_one(folder: Path) -> Iterator[None]:
     """Holds a lock on a folder for the block; a second run is refused.
 
     Raises:
-        RuntimeError: another process holds the lock.
+        UserError: another process holds the lock.
     """
     path = folder / ".lock"
     with contextlib.ExitStack() as stack:
@@ -49,7 +51,7 @@ def only_one(folder: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RuntimeError(
+                raise UserError(
                     f"another run is writing {folder}: wait for it or stop it"
                 ) from None
             # Another run may have removed the folder, and the file with it, before we had it.
@@ -79,12 +81,12 @@ def read_json(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: the file is damaged; it is named.
+        UserError: the file is damaged; it is named.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from None
+        raise UserError(f"{path} is damaged ({error})") from None
 
 
 def write_sealed(path: Path, contents: dict[str, Any]) -> None:
@@ -97,11 +99,11 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or was changed; it is named.
+        UserError: the file is damaged or was changed; it is named.
     """
     contents = read_json(path)
     if not isinstance(contents, dict) or contents.pop(SEAL, None) != _seal(contents):
-        raise ValueError(f"{path} is damaged or was changed: it does not match its checksum")
+        raise UserError(f"{path} is damaged or was changed: it does not match its checksum")
     return contents
 
 

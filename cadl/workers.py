@@ -12,10 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from cadl.errors import UserError
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class WorkerKilled(RuntimeError):
+class WorkerKilled(UserError):
     """Something killed a process that worked beside this one."""
 
 

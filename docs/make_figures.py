@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 from benchmarks.bench_learning import draw_curves
 from cadl import console, files
+from cadl.errors import UserError
 from cadl.images import gallery
 from cadl.images.tiles import Crop
 from cadl.settings import Count, read_settings
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     """Draws all pictures and returns the exit status."""
     settings = read_settings(argv)
     if not settings.painted or len(settings.originals) != len(settings.painted):
-        raise ValueError("give as many --originals as --painted, at least one of each")
+        raise UserError("give as many --originals as --painted, at least one of each")
     above, below = [], []
     for number, paths in enumerate(zip(settings.originals, settings.painted, strict=True)):
         sources = [probing.probe(path) for path in paths]

@@ -1,3 +1,4 @@
+from cadl.errors import UserError
 from cadl.images import closeups
 
 import numpy as np
@@ -64,13 +65,14 @@ def test_few_or_small_pictures_are_remarked(tmp_path):
 
 
 def test_what_is_damaged_or_missing_is_named_with_the_script(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no close-ups of nobody.*run extract_tiles\.py"):
+    with pytest.raises(UserError, match=r"no close-ups of nobody.*run extract_tiles\.py"):
         closeups.load(tmp_path, "nobody")
     some(tmp_path, pictures=1, each=1)
     path = closeups.path_of(tmp_path, "someone")
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(ValueError, match=r"closeups-someone\.npz is damaged"):
-        closeups.load(tmp_path, "someone")
+    for contents in (path.read_bytes()[:-40], b"no archive at all"):
+        path.write_bytes(contents)
+        with pytest.raises(UserError, match=r"closeups-someone\.npz is damaged"):
+            closeups.load(tmp_path, "someone")
 
 
 def test_soft_pictures_are_remarked_on_and_sharp_ones_are_not(tmp_path):

@@ -1,5 +1,7 @@
-from cadl.images.colours import Colours, map_between, mix
+from cadl.images.colours import HUES, Colours, map_between, mix, soften, softening
+from cadl.images.metrics import LUMINANCE
 
+import cv2
 import numpy as np
 import pytest
 
@@ -39,7 +41,9 @@ def test_an_even_film_is_not_blown_up():
 
 
 def test_a_blend_lies_between():
-    dark, light = (Colours(np.full(3, value), value * np.eye(3), value) for value in (0.2, 0.6))
+    dark, light = (
+        Colours(np.full(3, x), x * np.eye(3), x, np.full(HUES, x, np.float32)) for x in (0.2, 0.6)
+    )
     found = mix([dark, light], [0.25, 0.75])
     np.testing.assert_allclose(found.mean, 0.5)
     np.testing.assert_allclose(found.covariance, 0.5 * np.eye(3))
@@ -52,3 +56,42 @@ def test_chroma_is_that_of_all_pixels_not_of_their_means():
     dots[:, ::2, :, 0] = dots[:, 1::2, :, 1] = 200
     assert Colours.of(dots).chroma == pytest.approx(200 / 255)
     assert Colours.of(np.full((1, 40, 40, 3), 90, np.uint8)).chroma == 0
+
+
+def picture_of(hues, chroma, light=0.5):
+    """Colours of some hues, 0 to 1, chroma and light, uint8 [1, n, 3]."""
+    hsv = np.stack(np.broadcast_arrays(360 * np.asarray(hues), 1.0, 1.0), axis=-1)
+    pure = cv2.cvtColor(hsv[None].astype(np.float32), cv2.COLOR_HSV2RGB)
+    return np.round(255 * (light + chroma * (pure - 0.5))).astype(np.uint8)
+
+
+def kept_within(picture, gamut, share):
+    scale = softening(picture, gamut, share)
+    return picture if scale is None else soften(picture, scale)
+
+
+def test_a_gamut_is_how_pure_the_colours_of_each_hue_are():
+    hues = (np.arange(HUES) + 0.5) / HUES
+    chroma = np.where(hues < 0.5, 0.6, 0.2)
+    own = Colours.of_pixels(picture_of(np.repeat(hues, 50), np.repeat(chroma, 50)[:, None]))
+    np.testing.assert_allclose(own.gamut[2:10], 0.6, atol=0.02)
+    np.testing.assert_allclose(own.gamut[14:22], 0.2, atol=0.02)
+    assert not Colours.of_pixels(np.full((9, 3), 77, np.uint8)).gamut.any()
+
+
+def test_colours_beyond_a_gamut_come_within_and_others_stay():
+    gamut = np.where(np.arange(HUES) < HUES // 2, 0.6, 0.2).astype(np.float32)
+    hues = np.linspace(0.1, 0.4, 30)
+    weak, pure = picture_of(hues, 0.3), picture_of(hues + 0.5, 0.8)
+    assert softening(weak, gamut, 1.0) is None and softening(pure, gamut, 0.0) is None
+    half, whole = (kept_within(pure, gamut, share).astype(int) for share in (0.5, 1.0))
+    assert np.ptp(whole, axis=2).max() <= 0.2 * 255 + 2
+    assert (np.ptp(half, axis=2) > np.ptp(whole, axis=2) + 20).all()
+    np.testing.assert_allclose(whole @ LUMINANCE, pure @ LUMINANCE, atol=1.5)
+    order = np.argsort(pure.astype(int), axis=2)
+    assert (np.diff(np.take_along_axis(whole, order, axis=2), axis=2) >= 0).all()  # hues stay
+
+
+def test_a_painter_without_colours_makes_all_grey():
+    found = kept_within(picture_of(np.linspace(0, 1, 50), 0.9), np.zeros(HUES, np.float32), 1.0)
+    assert np.ptp(found.astype(int), axis=2).max() <= 1

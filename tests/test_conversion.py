@@ -7,7 +7,8 @@ from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.colour_match import find_correction
 from cadl.conversion.frame_painter import Brushwork, FramePainter
-from cadl.conversion.rendering import Rendering, paint_frames
+from cadl.conversion.rendering import DifferentFrames, Rendering, paint_frames
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.colours import Colours
 from cadl.strokes.hand import Hand
@@ -188,7 +189,7 @@ def test_other_frames_in_the_second_pass_than_in_the_first_are_noticed(
         return iter(own if times is not None else (own + own)[:frames])
 
     monkeypatch.setattr(Clip, "read", other)
-    with pytest.raises(RuntimeError, match=f"gave {said} frames in the second pass and 60 in"):
+    with pytest.raises(DifferentFrames, match=f"gave {said} frames in the second pass and 60 in"):
         convert_nothing(part, tmp_path)
     assert not list(tmp_path.rglob("out.mp4"))
 
@@ -203,7 +204,7 @@ def test_parts_of_a_first_pass_that_were_damaged_are_made_again(media, tmp_path,
     np.save(chunk, np.ones((40, 4), np.float32))
     if fault == "cut":
         chunk.write_bytes(chunk.read_bytes()[:-9])
-    with pytest.raises(RuntimeError, match="run the same command again"):
+    with pytest.raises(UserError, match="run the same command again"):
         analyse(part, tmp_path)
     found = analyse(part, tmp_path).encoded
     assert found.latents.shape == (60, 4)
@@ -219,7 +220,7 @@ def test_a_killed_ffmpeg_is_no_end_of_the_video(media, tmp_path, monkeypatch):
     frames = part.read((320, 176))
     next(frames)
     running[-1].kill()
-    with pytest.raises(ValueError, match=r"ffmpeg was killed after \d+ frames"):
+    with pytest.raises(UserError, match=r"ffmpeg was killed after \d+ frames"):
         list(frames)
 
 

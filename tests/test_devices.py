@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+from cadl.errors import UserError
 from cadl.training import checkpoints, devices
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_the_chief_is_the_first(monkeypatch, config, chief, workers):
 
 def test_exhausted_memory_names_the_batch_to_try():
     with (
-        pytest.raises(MemoryError, match="at --batch-size 16: try --batch-size 8"),
+        pytest.raises(UserError, match="at --batch-size 16: try --batch-size 8"),
         devices.enough_memory(16),
     ):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
@@ -126,5 +127,5 @@ def test_the_first_worker_is_chief_however_its_number_is_written(monkeypatch, in
 
 def test_a_misspelt_cluster_is_told_of(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{'cluster': }")
-    with pytest.raises(ValueError, match="is no JSON"):
+    with pytest.raises(UserError, match="is no JSON"):
         devices.make_strategy()

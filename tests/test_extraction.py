@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from cadl.dataset import manifests, shards, tile_sets
+from cadl.errors import UserError
 from cadl.video import reader
 
 import numpy as np
@@ -124,7 +125,7 @@ def test_a_video_whose_ffmpeg_was_killed_is_extracted_again(
 
     def killed(*given, **options):
         yield from itertools.islice(read_frames(*given, **options), 30)
-        raise ValueError("ffmpeg was killed after 30 frames: run the same command again")
+        raise UserError("ffmpeg was killed after 30 frames: run the same command again")
 
     monkeypatch.setattr(reader, "read_frames", killed)
     assert scripts.extract_tiles.main([*arguments, "--frame-step", "5"]) == 1

@@ -6,6 +6,7 @@ import train_refiner
 import train_vae
 from benchmarks import gpu_steps, gpu_tiles, gpu_weights
 from cadl.dataset import shards, tile_sets
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.networks import refiner, vae
 from cadl.settings import read_settings
@@ -38,7 +39,7 @@ def weights_of(model, seed):
 def files(tmp_path_factory):
     """Files of both networks, as bench_gpu writes them; the refiner's has two steps."""
     folder = tmp_path_factory.mktemp("weights")
-    networks = vae.build_vae(), refiner.Refining(gpu_steps.DETAIL_CHANNELS)
+    networks = vae.build_vae(), refiner.Refining()
     arrays = [weights_of(network, seed) for seed, network in enumerate(networks)]
     old = weights_of(networks[1], 2)
     saves = [{7: arrays[0]}, {3: old, 5: arrays[1]}]
@@ -74,11 +75,10 @@ def test_an_imported_run_can_be_trained_further(files, tmp_path):
     assert import_into(tmp_path, files.folder / "vae.npz") == 0
     flags = [f"--run={tmp_path}", "--seed=3", "--validation-fraction=0.1", "--steps=9"]
     settings = read_settings(flags, train_vae)
-    parts = vars(train_vae.build_parts(settings))
-    tracked = {name: part for name, part in parts.items() if part is not None}
-    run = Run(tmp_path, make_record("train_vae.py", settings, vae.ARCHITECTURE), tracked=tracked)
-    assert run.resumed and int(run.step) == 7 and not run.is_done(settings.steps)
-    for name, variable in gpu_weights.named_variables(parts["model"]).items():
+    parts = train_vae.build_parts(settings)
+    run = Run(settings, make_record("train_vae.py", settings, vae.ARCHITECTURE), vars(parts))
+    assert run.resumed and int(run.step) == 7 and not run.is_done()
+    for name, variable in gpu_weights.named_variables(parts.model).items():
         np.testing.assert_array_equal(variable, files.vae[name])
 
 
@@ -101,14 +101,13 @@ def test_files_that_do_not_fit_end_with_one_line(files, tmp_path, capsys):
 
 def test_weights_of_another_network_or_not_finite_are_refused(files):
     small = refiner.Refining(8)
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(UserError, match="shape"):
         gpu_weights.assign(small, files.refiner)
-    with pytest.raises(ValueError, match="only in one"):
+    with pytest.raises(UserError, match="only in one"):
         gpu_weights.assign(small, files.vae)
     name = next(iter(files.old))
-    with pytest.raises(ValueError, match="not finite"):
-        own = refiner.Refining(gpu_steps.DETAIL_CHANNELS)
-        gpu_weights.assign(own, {**files.old, name: files.old[name] * np.nan})
+    with pytest.raises(UserError, match="not finite"):
+        gpu_weights.assign(refiner.Refining(), {**files.old, name: files.old[name] * np.nan})
 
 
 def test_half_weights_differ_by_a_two_thousandth_at_most(files, tmp_path):
@@ -122,15 +121,10 @@ def test_half_weights_differ_by_a_two_thousandth_at_most(files, tmp_path):
 def test_the_settings_are_those_of_the_training_scripts():
     assert train_vae.BETA == gpu_steps.BETA
     assert train_refiner.SHIFT_WEIGHT == gpu_steps.SHIFT_WEIGHT
-    assert train_refiner.DETAIL_CHANNELS == gpu_steps.DETAIL_CHANNELS
+    assert train_refiner.DETAIL_BETA == gpu_steps.DETAIL_BETA
     for name, script in (("vae", train_vae), ("refiner", train_refiner)):
         recipe = gpu_steps.RECIPES[name]
-        settings = SimpleNamespace(
-            learning_rate=script.LEARNING_RATE,
-            adversarial_weight=0.0,
-            detail_channels=gpu_steps.DETAIL_CHANNELS,
-        )
-        adam = script.build_parts(settings).optimizer
+        adam = script.build_parts(read_settings([], script)).optimizer
         assert float(adam.learning_rate) == pytest.approx(recipe.learning_rate)
         for value in ("beta_1", "beta_2", "epsilon", "bounds_updates"):
             assert getattr(adam, value) == getattr(recipe, value), value
@@ -176,7 +170,7 @@ def test_the_losses_are_finite_and_their_gradients_reach_all_weights():
     }
     noises = {
         "vae": (4, vae.CODES),
-        "refiner": (4, crop[0] // 4, crop[1] // 4, gpu_steps.DETAIL_CHANNELS),
+        "refiner": (4, crop[0] // 4, crop[1] // 4, refiner.DETAIL_CHANNELS),
     }
     for name, shape in noises.items():
         recipe = gpu_steps.RECIPES[name]
@@ -200,7 +194,7 @@ def test_a_pack_takes_all_held_out_tiles_and_as_many_of_each_source_as_fit(tmp_p
     counts = [len(np.setdiff1d(np.intersect1d(own, chosen), held_out)) for own in sources.values()]
     assert counts == [2, 2, 2] and np.isin(held_out, chosen).all()
     assert len(gpu_tiles.choose([100] * 20, sources, held_out, room=2_000)) == 20
-    with pytest.raises(ValueError, match="MEGABYTES"):
+    with pytest.raises(UserError, match="MEGABYTES"):
         gpu_tiles.choose([100] * 20, sources, held_out, room=500)
 
 

@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 from cadl import files
+from cadl.errors import UserError
 from cadl.images import closeups
 from cadl.strokes import fitting, hands, texture
 from cadl.strokes.hand import Hand
@@ -122,10 +123,10 @@ def test_a_hand_can_be_edited_and_what_is_wrong_is_named(tmp_path):
         ({"tilt": "much"}, r"tilt 'much' is not a number"),
     ):
         path.write_text(json.dumps({**PENCIL.to_json(), **change}))
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(UserError, match=message):
             hands.load_hand(path)
     path.write_text("{")
-    with pytest.raises(ValueError, match=r"someone\.json is damaged"):
+    with pytest.raises(UserError, match=r"someone\.json is damaged"):
         hands.load_hand(path)
 
 

@@ -1,3 +1,4 @@
+from benchmarks import measures
 from cadl.images import metrics
 
 import numpy as np
@@ -25,20 +26,20 @@ def test_a_constant_picture_has_no_sharpness():
 
 def test_a_grid_stands_out_and_noise_does_not():
     noise = RNG.normal(0.5, 0.05, (32, 180, 320))
-    assert metrics.grid_energy(noise) == pytest.approx(1, abs=0.4)
+    assert measures.grid_energy(noise) == pytest.approx(1, abs=0.4)
     for period in (2, 4):
         lines = 0.02 * (np.arange(320) % period == 0)
-        assert metrics.grid_energy(noise + lines) > 5
+        assert measures.grid_energy(noise + lines) > 5
 
 
 def test_patch_distance_is_zero_for_the_same_pixels_and_grows_with_a_shift():
-    near, far = (metrics.patch_distance(PICTURES, PICTURES + d) for d in (0.1, 0.3))
+    near, far = (measures.patch_distance(PICTURES, PICTURES + d) for d in (0.1, 0.3))
     flat = np.full((2, 60, 80, 3), 0.5, np.float32)
-    assert metrics.patch_distance(flat, flat) == pytest.approx(0, abs=1e-6)
+    assert measures.patch_distance(flat, flat) == pytest.approx(0, abs=1e-6)
     assert 0 < near < far
 
 
 def test_flicker_of_a_still_is_zero_and_of_steps_is_their_height():
-    assert metrics.flicker(np.zeros((4, 8, 8, 3), np.uint8)) == 0
+    assert measures.flicker(np.zeros((4, 8, 8, 3), np.uint8)) == 0
     steps = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
-    assert metrics.flicker(steps) == 1
+    assert measures.flicker(steps) == 1

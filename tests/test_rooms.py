@@ -10,7 +10,7 @@ CADL = ROOT / "cadl"
 PRODUCT = [*sorted(ROOT.glob("*.py")), *sorted(CADL.rglob("*.py"))]
 MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_ARGUMENTS = 300, 60, 7
 ROOMS = {
-    "": "",  # settings, console, files, workers, _startup
+    "": "",  # settings, console, errors, files, workers, _startup
     "images": "",
     "dataset": "images",
     "style": "images",

@@ -2,6 +2,7 @@ import gzip
 
 from cadl import files
 from cadl.dataset import shards, tile_sets
+from cadl.errors import UserError
 from cadl.images import tiles
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_a_tile_of_another_size_is_not_written(tmp_path):
 
 
 def test_no_tiles_name_the_script_to_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run extract_tiles.py first"):
+    with pytest.raises(UserError, match="run extract_tiles.py first"):
         shards.list_shards(tmp_path)
 
 
@@ -84,7 +85,7 @@ def test_a_missing_shard_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "TILES_PER_SHARD", 2)
     write(tmp_path, 5)
     (tmp_path / "video-clip-00001-of-00003.tfrecord.gz").unlink()
-    with pytest.raises(ValueError, match="2 shards of 3 are there"):
+    with pytest.raises(UserError, match="2 shards of 3 are there"):
         shards.list_shards(tmp_path)
 
 
@@ -92,7 +93,7 @@ def test_a_cut_shard_names_file_and_record(tmp_path):
     write(tmp_path, 4)
     path = shards.list_shards(tmp_path)[0]
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"clip-00000-of-00001.*record \d+: damaged"):
+    with pytest.raises(UserError, match=r"clip-00000-of-00001.*record \d+: damaged"):
         list(shards.read_shard(path))
 
 
@@ -122,7 +123,7 @@ def write_raw(folder, **changes):
 )
 def test_a_wrong_record_is_named(tmp_path, changes, message):
     path = write_raw(tmp_path, **changes)
-    with pytest.raises(ValueError, match="record 0") as error:
+    with pytest.raises(UserError, match="record 0") as error:
         list(shards.read_shard(path))
     assert message in str(error.value)
 
@@ -225,7 +226,7 @@ def test_more_pictures_of_a_painter_leave_most_of_the_others_held_out_as_before(
 def test_a_painter_and_a_video_of_one_name_are_refused(tmp_path):
     for kind in ("painting", "video"):
         write(tmp_path, 2, kind, "monet")
-    with pytest.raises(ValueError, match=r"a painter and of a video named monet: rename one"):
+    with pytest.raises(UserError, match=r"a painter and of a video named monet: rename one"):
         tile_sets.load_tiles(tmp_path)
 
 
@@ -237,7 +238,7 @@ def test_labels_can_be_written_whatever_the_name_of_a_file(tmp_path):
 
 
 def test_a_kind_that_is_a_source_too_has_no_weight():
-    with pytest.raises(ValueError, match="is a source and a kind"):
+    with pytest.raises(UserError, match="is a source and a kind"):
         tile_sets.check_weights({"video": 2}, ["video", "monet"])
     assert tile_sets.check_weights({"monet": 2}, ["video", "monet"]) == {"monet": 2}
 
@@ -258,7 +259,7 @@ def test_weights_draw_a_source_or_a_kind_more_often(trained):
 )
 def test_weights_of_nobody_and_of_nothing_are_refused(trained, weights, message):
     tile_set = tile_sets.load_tiles(trained.tiles)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         tile_sets.training_batches(
             tile_set, np.arange(len(tile_set)), batch_size=2, seed=1, first_step=0, last_step=1,
             weights=weights,

@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 from cadl import console, files
-from cadl.conversion import clip
+from cadl.conversion import clip, planning
+from cadl.errors import UserError
 from cadl.images import gallery
 from cadl.images.tiles import Crop
 from cadl.video import probing
+from cadl.workers import WorkerPool
 from data import make_samples
 
 import numpy as np
@@ -33,7 +35,7 @@ def test_linear_algebra_has_one_thread():
 def test_an_expected_fault_is_one_line_and_status_1(capsys):
     @console.script
     def main(argv):
-        raise ValueError("colour 'x' is\nno colour")
+        raise UserError("colour 'x' is\nno colour")
 
     assert main([]) == 1
     assert capsys.readouterr().err == "test_small_parts.py: error: colour 'x' is no colour\n"
@@ -51,16 +53,43 @@ def test_a_full_disk_says_what_to_do(capsys):
     )
 
 
+def wrong():
+    raise ValueError("nothing that a user could mend")
+
+
 @pytest.mark.parametrize(
-    ("bug", "error"), [(lambda: {}["missing"], KeyError), (lambda: int("many"), ValueError)]
+    ("bug", "error"),
+    [(lambda: {}["missing"], KeyError), (lambda: int("many"), ValueError), (wrong, ValueError)],
 )
-def test_a_bug_keeps_its_traceback(bug, error):
+def test_a_bug_keeps_its_traceback_after_a_line_that_asks_to_report_it(bug, error, capsys):
     @console.script
     def main(argv):
         return bug()
 
     with pytest.raises(error):
         main([])
+    expected = "test_small_parts.py: this is a bug: please report what follows\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_memory_that_ran_out_is_one_line(capsys):
+    @console.script
+    def main(argv):
+        np.empty(1 << 60, np.uint8)
+
+    assert main([]) == 1
+    assert "error: out of memory: close other programs" in capsys.readouterr().err
+
+
+def test_a_fault_found_in_another_process_is_one_line_too(capsys):
+    @console.script
+    def main(argv):
+        with WorkerPool(1) as workers:
+            workers.submit(planning.parse_size, "5x5").result()
+
+    assert main([]) == 1
+    expected = "test_small_parts.py: error: OUTPUT_SIZE 5x5: both must be even, from 2 to 8192\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_ctrl_c_ends_with_status_130(capsys):
@@ -98,7 +127,7 @@ def test_damaged_json_is_named(tmp_path):
     files.write_json(path, {"é": [1]})
     assert files.read_json(path) == {"é": [1]}
     path.write_text("{")
-    with pytest.raises(ValueError, match="a.json is damaged"):
+    with pytest.raises(UserError, match="a.json is damaged"):
         files.read_json(path)
 
 

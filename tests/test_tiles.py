@@ -3,6 +3,7 @@ import struct
 import zlib
 from pathlib import Path
 
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.tiles import Crop
 
@@ -18,14 +19,14 @@ def test_crop_reads_what_it_writes():
 
 @pytest.mark.parametrize("text", ["", "1:2:3", "1:2:3:x", "-1:0:0:0", "1:2:3:4:5"])
 def test_a_malformed_crop_is_refused(text):
-    with pytest.raises(ValueError, match="is not top:left:bottom:right"):
+    with pytest.raises(UserError, match="is not top:left:bottom:right"):
         Crop.parse(text)
 
 
 def test_a_crop_that_leaves_nothing_is_refused():
-    with pytest.raises(ValueError, match=r"crop \(top=90, bottom=90\) leaves 0 of 180 rows"):
+    with pytest.raises(UserError, match=r"crop \(top=90, bottom=90\) leaves 0 of 180 rows"):
         Crop(90, 0, 90, 0).size(320, 180)
-    with pytest.raises(ValueError, match="leaves 0 of 320 columns"):
+    with pytest.raises(UserError, match="leaves 0 of 320 columns"):
         Crop(0, 320, 0, 0).size(320, 180)
 
 
@@ -102,7 +103,7 @@ def test_mirrored_margins_come_off_again():
     frames = np.random.default_rng(0).integers(0, 255, (2, 136, 320, 3)).astype(np.uint8)
     whole = tiles.mirror_to_tile(frames)
     assert whole.shape == (2, 180, 320, 3)
-    assert (tiles.crop_from_tile(whole, 320, 136) == frames).all()
+    assert (whole[:, 22:158] == frames).all()
     assert (whole[:, 21] == frames[:, 0]).all() and (whole[:, 20] == frames[:, 1]).all()
 
 
@@ -110,7 +111,7 @@ def test_a_portrait_frame_is_mirrored_more_than_once():
     frames = np.random.default_rng(0).integers(0, 255, (1, 180, 64, 3)).astype(np.uint8)
     whole = tiles.mirror_to_tile(frames)
     assert whole.shape == (1, 180, 320, 3)
-    assert (tiles.crop_from_tile(whole, 64, 180) == frames).all()
+    assert (whole[:, :, 128:192] == frames).all()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_damaged_pictures_are_named(tmp_path):
     for name, data in (("cut.png", buffer.getvalue()[:900]), ("text.jpg", b"no picture")):
         path = tmp_path / name
         path.write_bytes(data)
-        with pytest.raises(ValueError, match=name):
+        with pytest.raises(UserError, match=name):
             tiles.load_picture(path)
 
 
@@ -184,7 +185,7 @@ def test_a_decompression_bomb_is_refused(tmp_path):
     header = b"GIF89a" + (65535).to_bytes(2, "little") * 2 + bytes([0, 0, 0]) + b","
     path = tmp_path / "bomb.gif"
     path.write_bytes(header + bytes(4) + (65535).to_bytes(2, "little") * 2 + bytes([0, 2, 0, 59]))
-    with pytest.raises(ValueError, match="bomb.gif"):
+    with pytest.raises(UserError, match="bomb.gif"):
         tiles.load_picture(path)
 
 
@@ -249,7 +250,7 @@ EXPECTED = {  # size and mean of red, green and blue; or what is said
 def test_real_awkward_pictures(name):
     expected = EXPECTED[name]
     if isinstance(expected, str):
-        with pytest.raises(ValueError, match=f"{name}: .*{expected}"):
+        with pytest.raises(UserError, match=f"{name}: .*{expected}"):
             tiles.load_picture(NASTY / name)
         return
     loaded = tiles.load_picture(NASTY / name)

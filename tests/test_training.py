@@ -10,11 +10,12 @@ import time
 import urllib.request
 from types import SimpleNamespace
 
+from cadl import files
 from cadl.dataset import shards, tile_sets
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.networks import vae
 from cadl.training import adversarial, checkpoints, optimizer
-from cadl.training.progress import is_preview_step
 from cadl.training.run import MAX_FALLBACKS, Run
 from cadl.training.run_record import make_record
 
@@ -24,14 +25,12 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-SETTINGS = SimpleNamespace(steps=3)
 
-
-def open_run(folder, value=0.0, **changes):
+def open_run(folder, script="train_vae.py", codes=512, **more):
     folder.mkdir(exist_ok=True)
-    weight = tf.Variable(value)
-    options = {"script": "train_vae.py", "architecture": {"codes": 512}, **changes}
-    run = Run(folder, make_record(settings=SETTINGS, **options), tracked={"weight": weight})
+    weight = tf.Variable(0.0)
+    settings = SimpleNamespace(run=folder, **{"steps": 3, **more})
+    run = Run(settings, make_record(script, settings, {"codes": codes}), {"weight": weight})
     run.begin()
     return run, weight
 
@@ -71,21 +70,21 @@ def test_a_run_that_cannot_be_read_is_never_started_over(tmp_path):
     run, weight = open_run(tmp_path)
     save(run, weight, 1)
     damage(tmp_path / "checkpoints" / "ckpt-1.index")
-    with pytest.raises(ValueError, match="none of the checkpoints in"):
+    with pytest.raises(UserError, match="none of the checkpoints in"):
         open_run(tmp_path)
 
 
 def test_another_architecture_or_script_is_refused(tmp_path):
     open_run(tmp_path)
-    with pytest.raises(ValueError, match="has codes 512, not 64"):
-        open_run(tmp_path, architecture={"codes": 64})
-    with pytest.raises(ValueError, match=r"is a run of train_vae.py: give --run"):
+    with pytest.raises(UserError, match="has codes 512, not 64"):
+        open_run(tmp_path, codes=64)
+    with pytest.raises(UserError, match=r"is a run of train_vae.py: give --run"):
         open_run(tmp_path, script="train_refiner.py")
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(ValueError, match="is not empty and not a run"):
+    with pytest.raises(UserError, match="is not empty and not a run"):
         open_run(tmp_path)
 
 
@@ -119,7 +118,7 @@ def test_several_bad_steps_in_a_row_go_back_at_half_the_rate(tmp_path, capsys):
 def test_going_back_that_does_not_help_ends_with_one_line(tmp_path):
     run, weight = open_run(tmp_path)
     save(run, weight, 7)
-    with pytest.raises(RuntimeError, match="start afresh with half the --learning-rate"):
+    with pytest.raises(UserError, match="start afresh with half the --learning-rate"):
         for step in range(8, 100):
             run.accept(step, bad())
     assert step == 7 + 5 * (MAX_FALLBACKS + 1)
@@ -127,7 +126,7 @@ def test_going_back_that_does_not_help_ends_with_one_line(tmp_path):
 
 def test_bad_steps_without_a_checkpoint_end_with_one_line(tmp_path):
     run, _ = open_run(tmp_path)
-    with pytest.raises(RuntimeError, match="no checkpoint in"):
+    with pytest.raises(UserError, match="no checkpoint in"):
         for step in range(1, 6):
             run.accept(step, bad())
 
@@ -139,7 +138,7 @@ def test_the_best_weights_are_kept_beside_the_latest(tmp_path):
         run, _ = open_run(tmp_path)  # as after a kill: the best so far is read from the disk
         model.set_weights([np.full((1, 1), measure + len(kept))])
         run.step.assign(len(kept))
-        run.keep_best(measure, model, "tiles")
+        checkpoints.keep_best(tmp_path, model, run.step, measure, "tiles")
         kept.append(float(tf.train.load_variable(
             tf.train.latest_checkpoint(tmp_path / "best"), "measure/.ATTRIBUTES/VARIABLE_VALUE"
         )))  # fmt: skip
@@ -158,15 +157,16 @@ def test_what_was_best_on_other_tiles_or_is_damaged_is_not_compared_with(tmp_pat
     ):
         run, _ = open_run(tmp_path)
         run.step.assign(step)
-        run.keep_best(measure, model, measured_on)
+        checkpoints.keep_best(tmp_path, model, run.step, measure, measured_on)
         if damaged:
             damage(tmp_path / "best" / f"ckpt-{step}.index")
     assert tf.train.latest_checkpoint(tmp_path / "best").endswith("ckpt-1")
 
 
-def test_previews_come_at_powers_of_two_and_then_regularly():
-    steps = [step for step in range(1, 31) if is_preview_step(step, 10)]
-    assert steps == [1, 2, 4, 8, 10, 20, 30]
+def test_previews_come_at_powers_of_two_then_regularly_and_at_the_end(tmp_path):
+    run, _ = open_run(tmp_path, steps=33, preview_every=10)
+    steps = [step for step in range(1, 34) if run.is_time_to_show(step)]
+    assert steps == [1, 2, 4, 8, 10, 20, 30, 33]
 
 
 def train(trained, run, steps, *more):
@@ -226,17 +226,14 @@ def test_a_refiner_goes_on_to_the_bit(project, scripts, tmp_path, capsys):
             np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
 
 
-def test_the_plain_refiner_with_the_loss_of_2017_learns(project, scripts, tmp_path):
-    run = tmp_path / "run"
-    plain = ("--detail-channels", "0", "--loss", "ancestor", "--log-every", "1")
-    assert scripts.train_refiner.main(train_refiner(project, run, 8, *plain)) == 0
-    assert set(curve(run, "events/skipped_steps").values()) <= {0}
-    assert checkpoints.load_refiner(run)[0].detail_encoder is None
-    losses = curve(run, "loss")
-    assert sorted(losses) == list(range(1, 9)) and np.isfinite(list(losses.values())).all()
-    first, last = checkpoint_of(run, 4), checkpoint_of(run, 8)
-    moved = [name for name in first if name.startswith("optimizer/_trainable_variables")]
-    assert any((first[name] != last[name]).any() for name in moved)
+def test_a_refiner_of_another_architecture_is_refused(project, tmp_path):
+    shutil.copytree(project.refiner_run, tmp_path / "run")
+    path = tmp_path / "run" / "settings.json"
+    record = files.read_sealed(path)
+    record["architecture"]["detail_channels"] = 8
+    files.write_sealed(path, record)
+    with pytest.raises(UserError, match="'detail_channels': 8.*: train again"):
+        checkpoints.load_refiner(tmp_path / "run")
 
 
 def test_an_adversary_joins_a_trained_vae_and_is_resumed_to_the_bit(
@@ -256,8 +253,8 @@ def test_an_adversary_joins_a_trained_vae_and_is_resumed_to_the_bit(
         finals.append(checkpoint_of(run, 12))
         assert sorted(curve(run, "discriminator_right")) == list(range(7, 13))
     whole, resumed = finals
-    assert sum(name.startswith("rival/optimizer/_trainable_variables") for name in whole) > 3
-    assert not any(name.startswith("rival") for name in before)
+    assert sum(name.startswith("adversary/optimizer/_trainable_variables") for name in whole) > 3
+    assert not any(name.startswith("adversary") for name in before)
     for name in whole:
         if name not in ("save_counter/.ATTRIBUTES/VARIABLE_VALUE", "_CHECKPOINTABLE_OBJECT_GRAPH"):
             np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
@@ -269,7 +266,8 @@ def test_a_discriminator_changes_the_decoder_alone(scripts):
     adam.build(model.trainable_variables)
     step = scripts.train_vae.make_step(
         tf.distribute.get_strategy(),
-        SimpleNamespace(model=model, optimizer=adam, rival=opponent),
+        SimpleNamespace(model=model, optimizer=adam),
+        opponent,
         SimpleNamespace(step=tf.Variable(0, dtype=tf.int64)),
         SimpleNamespace(beta=0.05, batch_size=2, xla=False),
     )  # fmt: skip
@@ -341,8 +339,6 @@ def test_an_hourly_checkpoint_is_gone_back_to_when_all_newer_ones_are_damaged(tr
 
 
 def test_a_second_run_on_the_same_folder_is_refused(trained, scripts, capsys):
-    from cadl import files
-
     with files.only_one(trained.vae_run):
         assert scripts.train_vae.main(train(trained, trained.vae_run, 9)) == 1
     assert "another run is writing" in capsys.readouterr().err

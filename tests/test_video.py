@@ -1,6 +1,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+from cadl.errors import UserError
 from cadl.images import metrics, tiles
 from cadl.images.tiles import Crop
 from cadl.video import probing, reader, writer
@@ -288,7 +289,7 @@ def test_sound_that_mp4_cannot_hold_is_encoded_again(variants, tmp_path):
     ],
 )
 def test_what_is_no_video_is_refused_in_one_line(variants, name, reason):
-    with pytest.raises(ValueError, match=reason) as error:
+    with pytest.raises(UserError, match=reason) as error:
         probing.probe(variants / name)
     assert "\n" not in str(error.value) and name in str(error.value)
 
@@ -367,7 +368,7 @@ EXPECTED = {
 def test_real_awkward_files(name):
     path, expected = SHARED / "nasty" / name, EXPECTED[name]
     if isinstance(expected, str):
-        with pytest.raises(ValueError, match=expected):
+        with pytest.raises(UserError, match=expected):
             list(reader.read_frames(probing.probe(path), crop=Crop(), size=(320, 180)))
         return
     source = probing.probe(path)

@@ -62,7 +62,7 @@ def test_neither_tensorflow_nor_this_script_is_imported():
     assert "cadl" in names and not {"tensorflow", "keras", "pytest"} & set(names)
 
 
-def test_a_process_killed_at_work_is_one_runtime_error():
+def test_a_process_killed_at_work_is_one_error():
     match = "was killed: run the same command again"
     with pytest.raises(WorkerKilled, match=match), WorkerPool(1) as pool:
         process = pool.submit(os.getpid).result()
@@ -73,7 +73,7 @@ def test_a_process_killed_at_work_is_one_runtime_error():
 
 
 @pytest.mark.parametrize("size", [10, 10**6])
-def test_a_process_killed_between_two_calls_is_one_runtime_error(size):
+def test_a_process_killed_between_two_calls_is_one_error(size):
     match = "was killed: run the same command again"
     with pytest.raises(WorkerKilled, match=match), WorkerPool(1) as pool:
         (process,) = pool._processes

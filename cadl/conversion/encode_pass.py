@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cadl import console, files
-from cadl.conversion import every_second, passes
+from cadl.conversion import in_between, passes
 from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Geometry, batches, resize
 from cadl.conversion.codes import Encoded
+from cadl.errors import UserError
 from cadl.images import metrics
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import TrackWriter
@@ -25,8 +26,9 @@ from cadl.video.shots import ShotFinder
 import cv2
 import numpy as np
 
-PASS_FORMAT = 11  # of what is kept; raise when its contents change
+PASS_FORMAT = 12  # of what is kept; raise when its contents change
 CHUNK_FRAMES = 480
+ENCODED_EVERY = 4  # frames; codes are smoothed over more than that
 SAMPLES = 12
 SHRINK = 4  # times that a shot's picture is smaller than what is tracked
 
@@ -62,9 +64,8 @@ def analyse_video(
         folder: where the passes of this video are kept, a sub-folder each.
 
     Raises:
-        ValueError: the video can't be read.
+        UserError: the video can't be read, or another run is making the same pass.
         OSError: something can't be written.
-        RuntimeError: another run is making the same pass.
     """
     same = [
         files.identity(clip.source.path), clip.crop, geometry.tracked_size, clip.start_seconds,
@@ -88,7 +89,7 @@ def analyse_video(
             passes.remove_old(kept)
         encoded = encoded or passes.load_encoded(encoded_folder)
         if encoded is None:
-            raise RuntimeError(f"{encoded_folder} was damaged: run the same command again")
+            raise UserError(f"{encoded_folder} was damaged: run the same command again")
         return Analysis(encoded, tracks)
 
 
@@ -164,19 +165,14 @@ def _go_through(
     seen = prefetch(observed.go_by(), PREFETCHED_BATCHES)
     moving = prefetch(_add_flow(seen, writer.frames_done), 1)
     followed = prefetch(_follow(moving, writer, tracker), PREFETCHED_BATCHES)
-    chunk: list[np.ndarray] = []
-    path = encoded
+    latents = _Latents(encode, geometry, observed.shots, encoded) if encode else None
     with console.progress(total=observed.expected, unit="frame", label="pass 1") as bar:
         for first, batch in followed:
-            path = encoded / f"chunk-{first // CHUNK_FRAMES:05d}.npy"
-            if encode and not path.exists():
-                shots = observed.shots[first : first + len(batch)]
-                chunk.append(_encode_some(encode, geometry, batch, shots))
-                if (first + len(batch)) % CHUNK_FRAMES == 0:
-                    passes.save_chunk(path, chunk)
+            if latents:
+                latents.add(first, batch)
             bar.update(len(batch))
-        if chunk:
-            passes.save_chunk(path, chunk)
+        if latents:
+            latents.save()
     count = len(observed)
     files.write_json(tracks / passes.TRACKED_FRAMES, count)
     if not encode:
@@ -186,23 +182,48 @@ def _go_through(
     passes.save_encoded(encoded, count, observed.arrays())
 
 
-def _encode_some(
-    encode: Callable, geometry: Geometry, batch: np.ndarray, shots: Sequence[int]
-) -> np.ndarray:
-    """Encodes every second frame; codes are smoothed over more frames than that.
+class _Latents:
+    """Latents of all frames, written in chunks: some frames are encoded, the others filled in."""
 
-    Args:
-        encode: as `analyse_video` has it.
-        geometry: sizes.
-        batch: uint8 [N, h, w, 3].
-        shots: of these frames.
+    def __init__(self, encode: Callable, geometry: Geometry, shots: list[int], folder: Path):
+        """Takes an `encode`, sizes, the growing list of all frames' shots, and where chunks go."""
+        self._encode, self._geometry = encode, geometry
+        self._shots, self._folder = shots, folder
+        self._begin = self._end = 0  # of the frames whose chunk is not written yet
+        self._chosen: list[int] = []
+        self._tiles: list[np.ndarray] = []
+        self._codes: list[np.ndarray] = []
 
-    Returns:
-        float32 [N, codes].
-    """
-    chosen = every_second.choose(shots)
-    codes = encode(np.stack([geometry.tile(batch[i]) for i in chosen]))
-    return every_second.fill_in(chosen, codes, shots)
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"chunk-{self._begin // CHUNK_FRAMES:05d}.npy"
+
+    def add(self, first: int, batch: np.ndarray) -> None:
+        """Adds the next frames, uint8 [N, h, w, 3]; `first` is the number of the first one."""
+        self._end = first + len(batch)
+        if not self._path.exists():
+            for i in in_between.choose(self._shots[first : self._end], ENCODED_EVERY).tolist():
+                self._chosen.append(first + i - self._begin)
+                self._tiles.append(self._geometry.tile(batch[i]))
+            if len(self._tiles) >= BATCH:
+                self._encode_tiles()
+        if self._end % CHUNK_FRAMES == 0:
+            self.save()
+
+    def _encode_tiles(self) -> None:
+        self._codes.append(self._encode(np.stack(self._tiles)))
+        self._tiles.clear()
+
+    def save(self) -> None:
+        """Writes the chunk of the frames since the last one, unless it is there."""
+        if self._tiles:
+            self._encode_tiles()
+        if self._codes:
+            codes, shots = np.concatenate(self._codes), self._shots[self._begin : self._end]
+            passes.save_chunk(self._path, in_between.fill_in(np.array(self._chosen), codes, shots))
+        self._chosen.clear()
+        self._codes.clear()
+        self._begin = self._end
 
 
 def _add_flow(

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cadl.conversion import every_second
+from cadl.conversion import in_between
 from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.codes import MovedCodes
-from cadl.images.colours import Colours, map_between
+from cadl.images.colours import Colours, map_between, soften, softening
 from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.flat import draw_areas, find_palette
 from cadl.strokes.forms import sharpen_edges
@@ -20,6 +20,7 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
+CHANGED_EVERY = (2, 4)  # frames whose change is worked out: in full, in a draft
 STRIP = 32  # rows that are recoloured at a time
 
 
@@ -32,6 +33,7 @@ class Moved(NamedTuple):
         offset: float32 [45, 80, 3], what is added to the frame's tile, in [-1, 1].
         matrix: float32 [3, 3], that its RGB is multiplied by from the right.
         palette: colours of flat areas in this shot, float32 [n, 3]; None for other hands.
+        gamut: of the painter, as `Colours` has it, and the share of the way into it; None: any.
     """
 
     frame: np.ndarray
@@ -39,6 +41,7 @@ class Moved(NamedTuple):
     offset: np.ndarray
     matrix: np.ndarray
     palette: np.ndarray | None = None
+    gamut: tuple[np.ndarray, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,15 @@ def recolour(geometry: Geometry, moved: Moved, picture: np.ndarray) -> np.ndarra
         rows = slice(top, top + STRIP)
         mixed = cv2.transform(picture[rows].astype(np.float32), moved.matrix.T)
         cv2.add(mixed, offset[rows], dst=recoloured[rows], dtype=cv2.CV_8U)
-    return recoloured
+    if not moved.gamut:
+        return recoloured
+    small = recoloured
+    if (width, height) != geometry.tracked_size:  # a small frame tells where colours are too pure
+        small = recolour(geometry, moved._replace(gamut=None), moved.tracked)
+    scale = softening(small, *moved.gamut)
+    if scale is None:
+        return recoloured
+    return soften(recoloured, cv2.resize(scale, (width, height)))
 
 
 @dataclass(frozen=True)
@@ -152,6 +163,7 @@ class FramePainter:
         strengths: float32, of all frames.
         palette_map: matrix, float32 [3, 3], and shift, [3], that bring the moved film's colours to
             the painter's; None: they stay.
+        gamut: the painter's, as `Colours` has it; None: any colour.
         palette_at: from a frame's number to the colours of its flat areas; None: there are none.
     """
 
@@ -160,6 +172,7 @@ class FramePainter:
     codes: MovedCodes
     strengths: np.ndarray
     palette_map: tuple[np.ndarray, np.ndarray] | None = None
+    gamut: np.ndarray | None = None
     palette_at: Callable[[int], np.ndarray] | None = None
 
     def with_colours(
@@ -171,10 +184,10 @@ class FramePainter:
         """
         lit = self.strengths[numbers] > 0.5 * self.strengths.max()
         if not lit.any():
-            return self
+            return dataclasses.replace(self, gamut=goal.gamut)
         pictures = self._recoloured(numbers[lit], frames[lit])
         found = map_between(Colours.of(pictures), goal)
-        return dataclasses.replace(self, palette_map=found)
+        return dataclasses.replace(self, palette_map=found, gamut=goal.gamut)
 
     def _recoloured(self, numbers: np.ndarray, frames: np.ndarray) -> np.ndarray:
         moved = [self.move(number, [own])[0] for number, own in zip(numbers, frames, strict=True)]
@@ -201,14 +214,14 @@ class FramePainter:
         return dataclasses.replace(self, palette_at=lambda number: find(int(shots[number])))
 
     def _changes(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Returns how frames are changed, as `change`, worked out for every second one."""
+        """Returns how frames are changed, as `change`, worked out for some of them."""
         # One frame more than asked for, so that the last one has a neighbour on each side, too.
         around = slice(part.start, min(part.stop + 1, len(self.codes)))
         shots = self.codes.shots[around]
-        chosen = every_second.choose(shots)
+        chosen = in_between.choose(shots, CHANGED_EVERY[self.brushwork.draft])
         changes = self.change(self.codes[around][chosen], self.codes.own(around)[chosen])
         offsets, matrices = (
-            every_second.fill_in(chosen, own, shots)[: part.stop - part.start] for own in changes
+            in_between.fill_in(chosen, own, shots)[: part.stop - part.start] for own in changes
         )
         return offsets, matrices
 
@@ -230,5 +243,9 @@ class FramePainter:
             matrices = matrices @ more
         numbers = range(first, first + len(frames))
         palettes = [self.palette_at(number) if self.palette_at else None for number in numbers]
-        parts = zip(frames, tracked, offsets, matrices, palettes, strict=True)
+        gamuts = [
+            None if self.gamut is None else (self.gamut, float(self.strengths[number]))
+            for number in numbers
+        ]
+        parts = zip(frames, tracked, offsets, matrices, palettes, gamuts, strict=True)
         return [Moved(*own) for own in parts]

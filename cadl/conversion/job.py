@@ -13,11 +13,11 @@ from cadl.conversion.encode_pass import Analysis
 from cadl.conversion.frame_painter import Brushwork, FramePainter
 from cadl.conversion.ladder import draw_ladder
 from cadl.conversion.output import Output
-from cadl.conversion.rendering import Rendering
+from cadl.conversion.rendering import DifferentFrames, Rendering
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import DamagedTracks
 from cadl.style.styles import Style
-from cadl.workers import WorkerKilled, WorkerPool
+from cadl.workers import WorkerPool
 
 
 class Options(NamedTuple):
@@ -112,9 +112,7 @@ def paint(job: Job, output: Output) -> dict:
     except DamagedTracks:
         passes.forget(job.analysis.tracks)
         raise
-    except WorkerKilled:
-        raise
-    except RuntimeError:  # the passes saw different frames: neither may be gone on with
+    except DifferentFrames:  # neither pass may be gone on with
         passes.forget(output.passes)
         segments.clean_up(output.segments)
         raise

@@ -7,6 +7,7 @@ from pathlib import Path
 from cadl import console, files
 from cadl.conversion import segments
 from cadl.conversion.codes import Encoded
+from cadl.errors import UserError
 from cadl.images.tiles import PICTURE_SUFFIXES
 from cadl.style import latents
 from cadl.style.latents import Statistics
@@ -50,7 +51,7 @@ class Output:
         """Returns the frames of an output that is finished, 0 if it is to be made, or gone on with.
 
         Raises:
-            ValueError: it was made with other settings, another input or another model.
+            UserError: it was made with other settings, another input or another model.
         """
         # Killed after its video was joined, before its record: joining again costs little.
         if not self.record_path.exists() and segments.was_begun(self.segments, self.request):
@@ -78,7 +79,7 @@ def _frames_made_before(output: Output, replace: bool) -> int:
     """Returns the frames of an output that is there, 0 if it is to be made.
 
     Raises:
-        ValueError: it was made with other settings, another input or another model.
+        UserError: it was made with other settings, another input or another model.
     """
     target, request = output.target, output.request
     if not target.exists():
@@ -94,12 +95,12 @@ def _frames_made_before(output: Output, replace: bool) -> int:
     if replace:
         return 0
     if before is None:
-        raise ValueError(
+        raise UserError(
             f"{target} exists, and there is no record of how it was made: give --replace yes or "
             "another --out"
         )
     changed = sorted(key for key in request if before.get(key) != request[key])
-    raise ValueError(
+    raise UserError(
         f"{target} exists and was made with other {', '.join(changed)}: "
         "give --replace yes or another --out"
     )

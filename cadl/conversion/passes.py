@@ -10,6 +10,7 @@ from typing import Any
 
 from cadl import console, files
 from cadl.conversion.codes import Encoded
+from cadl.errors import UserError
 from cadl.strokes import track_files
 
 import numpy as np
@@ -45,13 +46,12 @@ def are_tracked(folder: Path, frames: int) -> bool:
     return number == frames and all(track_files.chunk_path(folder, i).exists() for i in chunks)
 
 
-def save_chunk(path: Path, chunk: list[np.ndarray]) -> None:
-    """Writes the latents of consecutive frames, float32 [n, codes] each, and empties the list."""
+def save_chunk(path: Path, latents: np.ndarray) -> None:
+    """Writes the latents of consecutive frames, float32 [n, codes]."""
     buffer = io.BytesIO()  # of a full disk NumPy says only that it wrote less than it was to
-    np.save(buffer, np.concatenate(chunk))
+    np.save(buffer, latents)
     with files.whole_file(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
-    chunk.clear()
 
 
 def save_encoded(folder: Path, count: int, observed: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ def save_encoded(folder: Path, count: int, observed: dict[str, Any]) -> None:
         observed: all attributes of `Encoded` but the latents.
 
     Raises:
-        RuntimeError: a chunk is damaged; all are removed.
+        UserError: a chunk is damaged; all are removed.
     """
     chunks = sorted(folder.glob("chunk-?????.npy"))
     with files.whole_file(folder / LATENTS) as temporary:
@@ -92,7 +92,7 @@ def _join_chunks(chunks: list[Path], count: int, joined: Path) -> None:
     if missing:
         for path in chunks:
             path.unlink()
-        raise RuntimeError(
+        raise UserError(
             f"{joined.parent} had damaged parts of {count} frames, which are removed: run the "
             "same command again"
         )
@@ -109,5 +109,5 @@ def remove_old(folder: Path) -> None:
     passes = sorted(folder.parent.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
     for old in passes[:-KEPT_PASSES]:
         if old != folder:
-            with contextlib.suppress(RuntimeError), files.only_one(old):
+            with contextlib.suppress(UserError), files.only_one(old):
                 shutil.rmtree(old, ignore_errors=True)

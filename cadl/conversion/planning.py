@@ -5,6 +5,7 @@ from pathlib import Path
 from cadl import console, files
 from cadl.conversion.clip import Clip, Geometry
 from cadl.conversion.job import Options
+from cadl.errors import UserError
 from cadl.images.tiles import Crop
 from cadl.video import probing
 
@@ -13,15 +14,15 @@ def parse_size(text: str) -> str | tuple[int, int]:
     """Reads OUTPUT_SIZE: a word, or width x height in even numbers.
 
     Raises:
-        ValueError: it is neither.
+        UserError: it is neither.
     """
     if text in ("source", "tile"):
         return text
     width, _, height = text.replace(" ", "").partition("x")
     if not (width.isdecimal() and height.isdecimal()):
-        raise ValueError(f"OUTPUT_SIZE {text!r} is not source, tile or width x height")
+        raise UserError(f"OUTPUT_SIZE {text!r} is not source, tile or width x height")
     if int(width) % 2 or int(height) % 2 or not 2 <= int(width) <= 8192 >= int(height) >= 2:
-        raise ValueError(f"OUTPUT_SIZE {text}: both must be even, from 2 to 8192")
+        raise UserError(f"OUTPUT_SIZE {text}: both must be even, from 2 to 8192")
     return int(width), int(height)
 
 
@@ -29,7 +30,7 @@ def find_videos(given: list[Path]) -> list[Path]:
     """Lists the videos given, and those in folders given.
 
     Raises:
-        FileNotFoundError: something is not there, or there is no video in it.
+        UserError: something is not there, or has no video in it, or two have one name.
     """
     found: list[Path] = []
     for path in given:
@@ -38,14 +39,14 @@ def find_videos(given: list[Path]) -> list[Path]:
         elif path.is_file():
             found.append(path)
         else:
-            raise FileNotFoundError(f"VIDEOS {path}: no such file or folder")
+            raise UserError(f"VIDEOS {path}: no such file or folder")
     if not found:
-        raise FileNotFoundError(f"no videos in {', '.join(map(str, given))}")
+        raise UserError(f"no videos in {', '.join(map(str, given))}")
     names: dict[str, Path] = {}
     for path in found:
         other = names.setdefault(files.source_name(path.stem), path)
         if other != path:
-            raise ValueError(f"{other} and {path} would be written under one name: rename one")
+            raise UserError(f"{other} and {path} would be written under one name: rename one")
     return found
 
 
@@ -67,10 +68,10 @@ def plan(
         options: how it is converted.
 
     Raises:
-        ValueError: it begins after the video's end.
+        UserError: it begins after the video's end.
     """
     if options.start_seconds > max(0.0, source.times[-1]):
-        raise ValueError(
+        raise UserError(
             f"START_SECONDS {options.start_seconds:g} is past the end of {source.path}, whose "
             f"last frame is at {source.times[-1]:.2f} s"
         )

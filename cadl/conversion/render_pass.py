@@ -51,8 +51,8 @@ def write_video(rendering: Rendering, target: Path, folder: Path, request: dict)
         Frames, rate, flicker and what was done with the sound.
 
     Raises:
-        RuntimeError: the second pass gave other frames than the first.
-        ValueError: the video can't be read.
+        DifferentFrames: the second pass gave other frames than the first.
+        UserError: the video can't be read.
         OSError: something can't be written.
     """
     segments.begin(folder, request)

@@ -12,7 +12,9 @@ from cadl.conversion import segments
 from cadl.conversion.clip import BATCH, Clip, Encoding, batches
 from cadl.conversion.codes import Encoded
 from cadl.conversion.frame_painter import FramePainter, Moved, measure, measure_and_paint, paint
-from cadl.strokes.looks import MEASURED_EVERY, WINDOW, Looks, TrackAverager
+from cadl.errors import UserError
+from cadl.strokes.averaging import MEASURED_EVERY, WINDOW, TrackAverager
+from cadl.strokes.looks import Looks
 from cadl.strokes.track_files import Tracked, read_tracks
 from cadl.strokes.tracks import LIVES
 from cadl.video.reader import prefetch
@@ -21,6 +23,10 @@ from cadl.workers import WorkerPool
 import numpy as np
 
 WAITING = 2  # frames that wait for each process that draws
+
+
+class DifferentFrames(UserError):
+    """The second pass saw other frames than the first."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ def paint_frames(
         The number of a frame, the film's frame and the painted one, uint8 [h, w, 3] each.
 
     Raises:
-        RuntimeError: there are more or fewer frames than in the first pass.
+        DifferentFrames: there are more or fewer than in the first pass.
     """
     painter, workers = rendering.painter, rendering.workers
     waiting: deque[tuple[int, np.ndarray, Future]] = deque()
@@ -174,7 +180,7 @@ class _Stream:
             self._complain(self._next)
 
     def _complain(self, count: int | str) -> None:
-        raise RuntimeError(
+        raise DifferentFrames(
             f"{self._rendering.clip.source.path} gave {count} frames in the second pass and "
             f"{self._rendering.total} in the first: run the same command again, which does both "
             "again"

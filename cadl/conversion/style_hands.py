@@ -25,7 +25,7 @@ def find_hands(
         fit: returns the hand of a picture file.
 
     Raises:
-        ValueError: HAND is no painter with a hand, or a file that can't be read.
+        UserError: HAND is no painter with a hand, or a file that can't be read.
     """
 
     def load(name: str) -> Hand | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cadl import _startup  # noqa: F401
+from cadl.errors import UserError
 from cadl.images import tiles
 
 import numpy as np
@@ -120,26 +121,25 @@ def list_shards(folder: Path) -> list[Path]:
     """Returns all shards of a folder.
 
     Raises:
-        FileNotFoundError: there are none; the script that makes them is named.
-        ValueError: a shard of a set is missing, or a painter and a video have one name.
+        UserError: there are none; a shard of a set is missing; a painter and a video have one name.
     """
     named = ((path, NAME.fullmatch(path.name)) for path in folder.glob("*.tfrecord.gz"))
     shards = {path: match for path, match in sorted(named) if match}
     if not shards:
-        raise FileNotFoundError(f"no tiles in {folder}: run extract_tiles.py first")
+        raise UserError(f"no tiles in {folder}: run extract_tiles.py first")
     sets: dict[str, list[re.Match]] = {}
     for match in shards.values():
         sets.setdefault(f"{match[1]}-{match[2]}", []).append(match)
     for prefix, matches in sets.items():
         if len(matches) != int(matches[0][4]) or len({match[4] for match in matches}) != 1:
-            raise ValueError(
+            raise UserError(
                 f"{folder}/{prefix}: {len(matches)} shards of {int(matches[0][4])} are there: "
                 "run extract_tiles.py again"
             )
     names = Counter(prefix.partition("-")[2] for prefix in sets)
     for name, count in names.items():
         if count > 1:
-            raise ValueError(
+            raise UserError(
                 f"{folder} has tiles of a painter and of a video named {name}: rename one, or, if "
                 "one is gone, run extract_tiles.py --remove-gone yes"
             )
@@ -150,7 +150,7 @@ def read_shard(path: Path) -> Iterator[Tile]:
     """Reads and checks the records of one shard.
 
     Raises:
-        ValueError: a record is damaged or of another size, or there is none; shard, record and
+        UserError: a record is damaged or of another size, or there is none; shard, record and
             fault are named.
     """
     records = iter(tf.data.TFRecordDataset(str(path), "GZIP", buffer_size=1 << 20))
@@ -160,18 +160,18 @@ def read_shard(path: Path) -> Iterator[Tile]:
             record = next(records).numpy()
         except StopIteration:
             if not number:
-                raise ValueError(f"{path}: holds no tiles: run extract_tiles.py again") from None
+                raise UserError(f"{path}: holds no tiles: run extract_tiles.py again") from None
             return
         except tf.errors.OpError as error:
             reason = error.message.split(" [Op")[0].splitlines()[0]
-            raise ValueError(
+            raise UserError(
                 f"{path}, record {number}: damaged ({reason}): delete it and run "
                 "extract_tiles.py again"
             ) from None
         try:
             tile = _parse(record)
         except (KeyError, IndexError, ValueError, UnicodeDecodeError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{path}, record {number}: {error}: run extract_tiles.py again"
             ) from None
         yield tile

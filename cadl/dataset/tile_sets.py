@@ -10,6 +10,7 @@ from typing import Any
 
 from cadl import _startup, console  # noqa: F401
 from cadl.dataset.shards import KINDS, list_shards, read_shard
+from cadl.errors import UserError
 from cadl.images import tiles
 
 import numpy as np
@@ -88,8 +89,7 @@ def load_tiles(folder: Path) -> TileSet:
     The file lies in the folder, or where the system keeps such files if the folder is read-only.
 
     Raises:
-        FileNotFoundError: there are no tiles.
-        ValueError: a shard is missing or damaged.
+        UserError: there are no tiles, or a shard is missing or damaged.
     """
     columns: list[tuple[str, str, str, str]] = []
     found = list_shards(folder)
@@ -135,7 +135,7 @@ def training_batches(
             "video", as the other.
 
     Raises:
-        ValueError: a weight is of no source, or less than 1.
+        UserError: a weight is of no source, or less than 1.
 
     Yields (as a dataset):
         step int64 [], tiles uint8 [batch_size, 180, 320, 3]; source number int32
@@ -187,15 +187,15 @@ def check_weights(weights: dict[str, int], names: Iterable[str]) -> dict[str, in
     """Returns the weights if each is at least 1 and of a source or a kind.
 
     Raises:
-        ValueError: one is not; it is named, and the names that there are.
+        UserError: one is not; it is named, and the names that there are.
     """
     for name, weight in weights.items():
         if name not in {*names, *KINDS}:
-            raise ValueError(f"WEIGHTS names {name}; the sources are {', '.join(names)}")
+            raise UserError(f"WEIGHTS names {name}; the sources are {', '.join(names)}")
         if name in names and name in KINDS:
-            raise ValueError(f"WEIGHTS {name} is a source and a kind: rename the source")
+            raise UserError(f"WEIGHTS {name} is a source and a kind: rename the source")
         if weight < 1:
-            raise ValueError(f"WEIGHTS {name}={weight} must be at least 1")
+            raise UserError(f"WEIGHTS {name}={weight} must be at least 1")
     return weights
 
 

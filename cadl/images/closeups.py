@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cadl import files
+from cadl.errors import UserError
 from cadl.images import tiles
 
 import cv2
@@ -114,20 +115,21 @@ def load(folder: Path, painter: str) -> CloseUps:
     """Reads a painter's close-ups.
 
     Raises:
-        FileNotFoundError: there are none; the script that makes them is named.
-        ValueError: the file is damaged, or of another version.
+        UserError: there are none, or the file is damaged or of another version; the script that
+            makes them is named.
     """
     path = path_of(folder, painter)
     if not path.exists():
-        raise FileNotFoundError(f"no close-ups of {painter} in {folder}: run extract_tiles.py")
+        raise UserError(f"no close-ups of {painter} in {folder}: run extract_tiles.py")
     try:
         with np.load(path, allow_pickle=False) as data:
-            if int(data["format"]) != FORMAT:
-                raise ValueError(f"{path} is of another version: run extract_tiles.py again")
-            names = ("pixels", "pictures", "held_out", "sides")
-            return CloseUps(*(data[name] for name in names))
-    except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({error}): run extract_tiles.py again") from None
+            version = int(data["format"])
+            own = CloseUps(*(data[name] for name in ("pixels", "pictures", "held_out", "sides")))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({error}): run extract_tiles.py again") from None
+    if version != FORMAT:
+        raise UserError(f"{path} is of another version: run extract_tiles.py again")
+    return own
 
 
 def of_picture(path: Path) -> CloseUps:

@@ -1,8 +1,10 @@
 """Colours of many pictures in a few numbers, and the map from some colours to others."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cadl.images.metrics import LUMINANCE
 from cadl.images.tiles import to_float
 
 import cv2
@@ -12,6 +14,10 @@ BLOCK = 4  # pixels of a tile that count as one: strokes are not palette
 TILES = 400  # that colours are taken from, at most
 EVEN = 1e-5  # variance added to all, of 1: even pictures have a map, too
 MOST = 3.0  # by how much a map may spread colours
+HUES = 24  # of a gamut, from red over green and blue
+PUREST = 0.98  # share of the colours of a hue that are no purer than the gamut's bound
+AROUND = 1.5  # hues to each side whose colours count for a bound
+KNEE = 0.6  # of a bound, below which colours stay as they are
 
 
 class Colours(NamedTuple):
@@ -21,11 +27,13 @@ class Colours(NamedTuple):
         mean: float64 [3], RGB in [0, 1].
         covariance: float64 [3, 3].
         chroma: mean of the largest less the smallest of R, G and B, in [0, 1].
+        gamut: float32 [HUES], how large that is at most in each hue.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
     chroma: float
+    gamut: np.ndarray
 
     @classmethod
     def of(cls, pictures: np.ndarray) -> "Colours":
@@ -41,16 +49,71 @@ class Colours(NamedTuple):
         """Returns those of pixels, uint8 or float in [0, 1], [..., 3]."""
         values = to_float(pixels) if pixels.dtype == np.uint8 else pixels
         values = values.reshape(-1, 3).astype(np.float64)
-        chroma = float(np.ptp(values, axis=1).mean())
-        return cls(values.mean(axis=0), np.cov(values.T, bias=True), chroma)
+        chroma = np.ptp(values, axis=1)
+        covariance = np.cov(values.T, bias=True)
+        return cls(values.mean(axis=0), covariance, float(chroma.mean()), find_gamut(values))
 
 
 def mix(colours: Sequence[Colours], weights: Sequence[float]) -> Colours:
     """Returns the mean of several, by weights that sum to 1."""
-    mean, covariance, chroma = (
+    mean, covariance, chroma, gamut = (
         np.average(own, axis=0, weights=weights) for own in zip(*colours, strict=True)
     )
-    return Colours(mean, covariance, float(chroma))
+    return Colours(mean, covariance, float(chroma), gamut.astype(np.float32))
+
+
+def find_gamut(values: np.ndarray) -> np.ndarray:
+    """Returns the chroma that colours of each hue have at most, float32 [HUES].
+
+    A hue that a painter does not use is nearly grey.
+
+    Args:
+        values: RGB in [0, 1], [n, 3].
+    """
+    hsv = cv2.cvtColor(values[None].astype(np.float32), cv2.COLOR_RGB2HSV)[0]
+    hues, chroma = hsv[:, 0] * (HUES / 360), hsv[:, 1] * hsv[:, 2]
+    bounds = []
+    for hue in range(HUES):
+        off = np.abs((hues - hue - 0.5 + HUES / 2) % HUES - HUES / 2)
+        own = chroma[off < AROUND]
+        bounds.append(np.quantile(own, PUREST) if len(own) else 0.0)
+    return np.array(bounds, np.float32)
+
+
+def softening(picture: np.ndarray, gamut: np.ndarray, share: float) -> np.ndarray | None:
+    """Returns what chroma is to be multiplied by so that no colour is purer than a painter's.
+
+    Args:
+        picture: uint8 [h, w, 3].
+        gamut: float32 [HUES].
+        share: 0 changes nothing, 1 brings all colours within the gamut.
+
+    Returns:
+        float32 [h, w], up to 1; None if that is 1 everywhere.
+    """
+    hue, saturation, value = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL))
+    chroma = cv2.multiply(saturation, value, scale=1 / 255)
+    scale = _scales(gamut.tobytes(), round(float(share), 3))[hue, chroma]
+    return scale if scale.min() < 1 else None
+
+
+def soften(picture: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Multiplies chroma, while light stays: uint8 [h, w, 3], float32 [h, w] -> uint8 [h, w, 3]."""
+    grey = cv2.transform(picture, np.repeat(LUMINANCE[None], 3, axis=0).astype(np.float32))
+    return cv2.blendLinear(picture, grey, scale, 1 - scale)
+
+
+@functools.lru_cache(64)
+def _scales(gamut: bytes, share: float) -> np.ndarray:
+    """Returns what chroma is multiplied by, for each hue and chroma of 255: float32 [256, 256]."""
+    bounds = np.frombuffer(gamut, np.float32)
+    places = (np.arange(256) / 256 * HUES - 0.5) % HUES
+    bound = np.interp(places, np.arange(HUES + 1), np.append(bounds, bounds[0]))[:, None]
+    knee = KNEE * bound
+    room = np.maximum(bound - knee, 1e-4)
+    chroma = np.maximum(np.arange(256), 0.5)[None] / 255
+    softened = np.where(chroma > knee, knee + room * np.tanh((chroma - knee) / room), chroma)
+    return (1 + share * (softened / chroma - 1)).astype(np.float32)
 
 
 def map_between(source: Colours, goal: Colours) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+from cadl.errors import UserError
+
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
@@ -41,11 +43,11 @@ class Crop:
         """Reads `top:left:bottom:right`, as `str(crop)` writes it.
 
         Raises:
-            ValueError: it is not four whole numbers.
+            UserError: it is not four whole numbers.
         """
         parts = text.split(":")
         if len(parts) != 4 or not all(part.isdecimal() for part in parts):
-            raise ValueError(f"crop {text!r} is not top:left:bottom:right in pixels or auto")
+            raise UserError(f"crop {text!r} is not top:left:bottom:right in pixels or auto")
         return cls(*map(int, parts))
 
     def __str__(self) -> str:
@@ -55,17 +57,17 @@ class Crop:
         """Returns width and height that are left of a frame.
 
         Raises:
-            ValueError: nothing is left; the side is named.
+            UserError: nothing is left; the side is named.
         """
         left_width = width - self.left - self.right
         left_height = height - self.top - self.bottom
         if left_height <= 0:
-            raise ValueError(
+            raise UserError(
                 f"crop (top={self.top}, bottom={self.bottom}) leaves {max(left_height, 0)} of "
                 f"{height} rows"
             )
         if left_width <= 0:
-            raise ValueError(
+            raise UserError(
                 f"crop (left={self.left}, right={self.right}) leaves {max(left_width, 0)} of "
                 f"{width} columns"
             )
@@ -133,7 +135,7 @@ def mirror_to_tile(pictures: np.ndarray) -> np.ndarray:
     """Fills tiles round centred pictures with their mirror image.
 
     A frame that is not 16:9 keeps its proportions inside the tile; the mirrored margins look like
-    picture to the networks and are cut off again by `crop_from_tile`.
+    picture to the networks.
 
     Args:
         pictures: uint8 [N, h, w, 3] with h <= 180 and w <= 320, both even.
@@ -147,12 +149,6 @@ def mirror_to_tile(pictures: np.ndarray) -> np.ndarray:
     rows = _mirrored_indices(height, HEIGHT)
     columns = _mirrored_indices(width, WIDTH)
     return pictures[:, rows][:, :, columns]
-
-
-def crop_from_tile(tiles: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Cuts the centred pictures out of tiles again: [N, h, w, 3] -> [N, height, width, 3]."""
-    top, left = (tiles.shape[1] - height) // 2, (tiles.shape[2] - width) // 2
-    return tiles[:, top : top + height, left : left + width]
 
 
 def _mirrored_indices(size: int, target: int) -> np.ndarray:
@@ -211,7 +207,7 @@ def load_picture(path: Path) -> Image.Image:
     """Loads a picture as a viewer shows it: turned upright, in sRGB, on white, 8 bit.
 
     Raises:
-        ValueError: the file is no picture, damaged or too large; it is named.
+        UserError: the file is no picture, damaged or too large; it is named.
     """
     try:
         with warnings.catch_warnings():
@@ -224,9 +220,9 @@ def load_picture(path: Path) -> Image.Image:
                     )
                 return _to_srgb(_upright(picture))
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: too large: {error}") from None
+        raise UserError(f"{path}: too large: {error}") from None
     except PICTURE_ERRORS as error:
-        raise ValueError(f"{path}: {str(error) or type(error).__name__}") from None
+        raise UserError(f"{path}: {str(error) or type(error).__name__}") from None
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -75,11 +75,6 @@ def low_pass(x):
     return filter_by(x, (0.75, 0.25, -0.125))
 
 
-def blur_121(x):
-    """Blurs [N, h, w, c] by 1, 2, 1 in both directions; a grid of every second pixel is gone."""
-    return filter_by(x, (0.5, 0.25))
-
-
 def filter_by(x, taps: tuple, edges: str = "reflect"):
     """Filters [N, h, w, c] by symmetric taps, the middle one first, in both directions.
 
@@ -130,7 +125,10 @@ def grow(maps, factor: int, size: tuple):
     """
     _, h, w, _ = ops.shape(maps)
     grown = ops.image.resize(maps, (h * factor, w * factor), interpolation="bilinear")
-    return mirror_to(grown, size)
+    if (h * factor, w * factor) == tuple(size):
+        return grown
+    missing = [[0, 0], [0, size[0] - h * factor], [0, size[1] - w * factor], [0, 0]]
+    return ops.pad(grown, missing, mode="symmetric")
 
 
 def shift(pictures, by):
@@ -149,14 +147,6 @@ def shift(pictures, by):
         near = ops.roll(pictures, -whole[axis], axis + 1)
         pictures = near + part[axis] * (ops.roll(near, -1, axis + 1) - near)
     return pictures
-
-
-def mirror_to(maps, size: tuple):
-    """Mirrors maps below and at the right until they have a size: [N, h, w, c] -> [N, *size, c]."""
-    _, h, w, _ = ops.shape(maps)
-    if (h, w) == tuple(size):
-        return maps
-    return ops.pad(maps, [[0, 0], [0, size[0] - h], [0, size[1] - w], [0, 0]], mode="symmetric")
 
 
 def count_operations(model: keras.Model) -> int:

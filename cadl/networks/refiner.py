@@ -1,4 +1,4 @@
-"""The refiner: restores a sharp tile from a thumbnail, a detail code or the VAE's picture.
+"""The refiner: restores a sharp tile from a thumbnail and a detail code.
 
 512 codes cannot hold the shapes of a picture never seen. So two small views of the tile itself go
 beside them: a thumbnail of a sixteenth of its pixels, whose light and colours are moved toward the
@@ -9,73 +9,54 @@ light and large forms come from the VAE's codes, which are what is moved toward 
 come from the tile.
 """
 
-from typing import Any
-
 from cadl import _startup  # noqa: F401
 from cadl.images.metrics import LUMINANCE
-from cadl.networks.blocks import (
-    SpaceToDepth,
-    blur_121,
-    shrink,
-    smooth_depth_to_space,
-)
+from cadl.networks.blocks import SpaceToDepth, shrink, smooth_depth_to_space
 from cadl.networks.colour_transfer import BLOCK, ahead, transfer
 
 import keras
 from keras import layers, ops
 
-FORM = 3  # of the networks; more when weights would still fit and mean something else
 FEATURES = 40
 HALF_FEATURES = 24  # at half of it, on the way up
 BLOCKS = 3
+DETAIL_CHANNELS = 16
 DETAIL_NOISE = 0.1  # standard deviation of the noise on the detail code in training
 DETAIL_SCALE = 16.0  # of what thumbnails leave out, whose deviation is some 1/30
-DETAIL_BETA = 3e-4  # weight of the detail code's KL, which only keeps its scale in bounds
-
-
-def architecture(detail_channels: int) -> dict[str, Any]:
-    """Returns what must be the same for checkpoints to fit."""
-    return {
-        "form": FORM,
-        "features": [FEATURES, HALF_FEATURES],
-        "blocks": BLOCKS,
-        "detail_channels": detail_channels,
-    }
+ARCHITECTURE = {  # what must be the same for checkpoints to fit
+    "form": 3,  # more when weights would still fit and mean something else
+    "features": [FEATURES, HALF_FEATURES],
+    "blocks": BLOCKS,
+    "detail_channels": DETAIL_CHANNELS,
+}
 
 
 class Refining(keras.Model):
     """Detail encoder and refiner in one, for training, checkpoints and export.
 
     Attributes:
-        detail_encoder: by `build_detail_encoder`; None without a detail code.
+        detail_encoder: by `build_detail_encoder`.
         refiner: by `build_refiner`.
     """
 
-    def __init__(self, detail_channels: int, size: tuple = (None, None)):
+    def __init__(self, detail_channels: int = DETAIL_CHANNELS, size: tuple = (None, None)):
         """Builds the networks, for tiles of any size or of one."""
         super().__init__(name="refining", dtype="float32")
-        self.detail_encoder: Any = None
         self.refiner = build_refiner(detail_channels, size)
-        if detail_channels:
-            self.detail_encoder = build_detail_encoder(detail_channels, size)
+        self.detail_encoder = build_detail_encoder(detail_channels, size)
         self.built = True
 
-    def restore(self, given, detail=None):
-        """Sharpens tiles.
+    def restore(self, thumbnails, detail):
+        """Sharpens thumbnails.
 
         Args:
-            given: thumbnails, float32 [N, h/4, w/4, 3]; without a detail code the VAE's pictures
-                themselves, [N, h, w, 3]. The latter are first blurred by half a pixel: that takes
-                the grid of the decoder's blocks away, and made no reconstruction worse.
-            detail: float32 [N, h/4, w/4, detail_channels]; None if there is none.
+            thumbnails: float32 [N, h/4, w/4, 3].
+            detail: float32 [N, h/4, w/4, detail_channels].
 
         Returns:
             Tiles, float32 [N, h, w, 3], not clipped.
         """
-        given = ops.convert_to_tensor(given)
-        if not self.detail_encoder:
-            return self.refiner([blur_121(given)])
-        return self.refiner([given, ops.convert_to_tensor(detail)])
+        return self.refiner([ops.convert_to_tensor(thumbnails), ops.convert_to_tensor(detail)])
 
     def call(self, pictures, tiles_in, strength):
         """Refines the VAE's pictures of whole tiles.
@@ -88,8 +69,6 @@ class Refining(keras.Model):
         Returns:
             As `tiles_in`, not clipped.
         """
-        if not self.detail_encoder:
-            return self.restore(pictures)
         pictures, tiles_in = map(ops.convert_to_tensor, (pictures, tiles_in))
         thumbnails, small = shrink(tiles_in, BLOCK), shrink(pictures, BLOCK)
         moved, _ = transfer(thumbnails, small, ops.reshape(strength, (-1, 1)))
@@ -122,32 +101,32 @@ def build_detail_encoder(detail_channels: int, size: tuple = (None, None)) -> ke
 def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Model:
     """Builds the network that restores tiles.
 
-    Takes a list. Unless `detail_channels` is 0: thumbnails, float32 [N, h/4, w/4, 3], and the
-    detail code, float32 [N, h/4, w/4, detail_channels]. If it is, the VAE's tiles, float32 [N, h,
-    w, 3]. Returns tiles, float32 [N, h, w, 3], not clipped. New, it returns what it is given, a
+    Takes a list: thumbnails, float32 [N, h/4, w/4, 3], and the detail code, float32 [N, h/4, w/4,
+    detail_channels]. Returns tiles, float32 [N, h, w, 3], not clipped. New, it returns the
     thumbnail enlarged by way of `ahead`.
 
     The residual has its block means removed, so it can only add detail that the thumbnail lacks.
     Else all weights of the last layers move a picture's mean together, training is far slower, and
     now and then a step leaps (`Adam.bounds_updates`).
+    """
+    quarter = tuple(side and side // BLOCK for side in size)
+    small = keras.Input((*quarter, 3), name="thumbnail")
+    detail = keras.Input((*quarter, detail_channels), name="detail")
+    base = layers.Lambda(ahead, output_shape=(*quarter, 3), name="ahead")(small)
+    base = layers.UpSampling2D(BLOCK, interpolation="bilinear", name="enlarged")(base)
+    x = layers.Rescaling(2.0, -1.0, name="centre")(small)
+    x = residual(layers.Concatenate(name="with_detail")([x, detail]))
+    x = layers.Subtract(name="finer")([x, enlarged_thumbnail(x, BLOCK, "large_forms")])
+    x = layers.Add(dtype="float32", name="refined")([base, x])
+    return keras.Model([small, detail], x, name="refiner")
 
+
+def residual(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Builds the layers from features at a quarter of a tile's size to what is added to a picture.
+
+    Takes [N, h/4, w/4, channels], returns [N, h, w, 3], zeros while its weights are new.
     Interpolation and a smooth depth-to-space lead back to full size, so no grid can show.
     """
-    if detail_channels:
-        quarter = tuple(side and side // BLOCK for side in size)
-        small = keras.Input((*quarter, 3), name="thumbnail")
-        detail = keras.Input((*quarter, detail_channels), name="detail")
-        inputs = [small, detail]
-        base = layers.Lambda(ahead, output_shape=(*quarter, 3), name="ahead")(small)
-        base = layers.UpSampling2D(BLOCK, interpolation="bilinear", name="enlarged")(base)
-        x = layers.Rescaling(2.0, -1.0, name="centre")(small)
-        x = layers.Concatenate(name="with_detail")([x, detail])
-    else:
-        picture = keras.Input((*size, 3), name="picture")
-        inputs = [picture]
-        base = picture
-        x = SpaceToDepth(BLOCK, name="space_to_depth")(picture)  # [N, h/4, w/4, 48]
-        x = layers.Rescaling(2.0, -1.0, name="centre")(x)
     x = layers.Conv2D(FEATURES, 3, padding="same", name="stem")(x)
     for i in range(BLOCKS):  # [N, h/4, w/4, 40]
         x = residual_block(x, f"block{i}")
@@ -155,11 +134,7 @@ def build_refiner(detail_channels: int, size: tuple = (None, None)) -> keras.Mod
     x = layers.UpSampling2D(2, interpolation="bilinear", name="half")(x)  # [N, h/2, w/2, 24]
     x = layers.Conv2D(HALF_FEATURES, 3, padding="same", activation="silu", name="half_conv")(x)
     x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="residual")(x)
-    x = smooth_depth_to_space(x, "full")  # [N, h, w, 3]
-    if detail_channels:
-        x = layers.Subtract(name="finer")([x, enlarged_thumbnail(x, BLOCK, "large_forms")])
-    x = layers.Add(dtype="float32", name="refined")([base, x])
-    return keras.Model(inputs, x, name="refiner")
+    return smooth_depth_to_space(x, "full")  # [N, h, w, 3]
 
 
 def enlarged_thumbnail(x: keras.KerasTensor, block: int, name: str) -> keras.KerasTensor:

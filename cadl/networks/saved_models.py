@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cadl import _startup, files  # noqa: F401
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.networks import vae
 from cadl.networks.colour_transfer import frame_change
@@ -169,19 +170,18 @@ def load_graph(exported: Path, name: str, *, vae_fingerprint: str | None = None)
         The loaded module and the contents of its about.json.
 
     Raises:
-        FileNotFoundError: it is not there; the script that makes it is named.
-        ValueError: it is damaged or belongs to another VAE.
+        UserError: it is not there, damaged, or belongs to another VAE; the script to run is named.
     """
     about = read_about(exported, name)
     if vae_fingerprint is not None and about["vae"] != vae_fingerprint:
-        raise ValueError(
+        raise UserError(
             f"{exported / name} belongs to VAE {about['vae']}, not {vae_fingerprint}: "
             "run export_graphs.py again"
         )
     found = files.checksums(exported / name, besides=ABOUT)
     changed = sorted(own for own, checksum in about["files"].items() if found.get(own) != checksum)
     if changed:
-        raise ValueError(
+        raise UserError(
             f"{exported / name} is damaged ({changed[0]} was changed or is gone): "
             "run export_graphs.py again"
         )
@@ -189,7 +189,7 @@ def load_graph(exported: Path, name: str, *, vae_fingerprint: str | None = None)
         return tf.saved_model.load(str(exported / name)), about
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0][:120]
-        raise ValueError(
+        raise UserError(
             f"{exported / name} is damaged ({reason}): run export_graphs.py again"
         ) from None
 
@@ -198,11 +198,11 @@ def read_about(exported: Path, name: str) -> dict:
     """Returns what a SavedModel says of itself. Raises as `load_graph`."""
     path = exported / name / ABOUT
     if not path.exists():
-        raise FileNotFoundError(f"no SavedModel in {exported / name}: run export_graphs.py first")
+        raise UserError(f"no SavedModel in {exported / name}: run export_graphs.py first")
     try:
         about = files.read_sealed(path)
     except ValueError as error:
-        raise ValueError(f"{error}: run export_graphs.py again") from None
+        raise UserError(f"{error}: run export_graphs.py again") from None
     if about.get("format") != FORMAT:
-        raise ValueError(f"{path} is of another version: run export_graphs.py again")
+        raise UserError(f"{path} is of another version: run export_graphs.py again")
     return about

@@ -36,7 +36,7 @@ def residual_block(x: keras.KerasTensor, features: int, name: str) -> keras.Kera
     return layers.Add(name=f"{name}_add")([x, y])
 
 
-def build_encoder(features: tuple[int, ...] = FEATURES, codes: int = CODES) -> keras.Model:
+def build_encoder() -> keras.Model:
     """Builds the network from tiles to the posterior over codes.
 
     Takes float32 [N, 180, 320, 3] in [0, 1]; returns `z_mean` and `z_log_var`, float32 [N, codes],
@@ -49,7 +49,7 @@ def build_encoder(features: tuple[int, ...] = FEATURES, codes: int = CODES) -> k
         output_shape=(PADDED_HEIGHT, tiles.WIDTH, 3),
         name="mirror_rows",
     )(pixels)  # [N, 192, 320, 3]
-    for i, width in enumerate(features):  # [N, 24, 40, 32] ... [N, 3, 5, 320]
+    for i, width in enumerate(FEATURES):  # [N, 24, 40, 32] ... [N, 3, 5, 320]
         x = SpaceToDepth(2 if i else 8, name=f"down{i}_space_to_depth")(x)
         x = layers.Dense(width, name=f"down{i}")(x)
         x = residual_block(x, width, f"down{i}_block")
@@ -57,19 +57,19 @@ def build_encoder(features: tuple[int, ...] = FEATURES, codes: int = CODES) -> k
     x = layers.Activation("silu", name="act")(x)
     x = layers.Dense(NECK, name="neck")(x)
     x = layers.Flatten(name="flatten")(x)  # [N, 1920]
-    z_mean = layers.Dense(codes, dtype="float32", name="z_mean")(x)  # [N, 512]
-    z_log_var = layers.Dense(codes, kernel_initializer="zeros", dtype="float32", name="log_var")(x)
+    z_mean = layers.Dense(CODES, dtype="float32", name="z_mean")(x)  # [N, 512]
+    z_log_var = layers.Dense(CODES, kernel_initializer="zeros", dtype="float32", name="log_var")(x)
     z_log_var = layers.Lambda(bound_log_var, name="z_log_var", dtype="float32")(z_log_var)
     return keras.Model(pixels, [z_mean, z_log_var], name="encoder")
 
 
-def build_decoder(features: tuple[int, ...] = FEATURES, codes: int = CODES) -> keras.Model:
+def build_decoder() -> keras.Model:
     """Builds the network from codes, float32 [N, codes], to tiles, float32 [N, 180, 320, 3].
 
     The tiles are not clipped: the loss pulls them into [0, 1], whoever shows them clips.
     """
-    z = keras.Input((codes,), name="z")
-    widths = features[::-1]
+    z = keras.Input((CODES,), name="z")
+    widths = FEATURES[::-1]
     x = layers.Dense(3 * 5 * NECK, name="grid")(z)
     x = layers.Reshape((3, 5, NECK), name="to_grid")(x)
     x = layers.Dense(widths[0], name="neck")(x)  # [N, 3, 5, 320]
@@ -118,11 +118,6 @@ def sample(z_mean, z_log_var, noise):
     return z_mean + ops.exp(0.5 * z_log_var) * noise
 
 
-def reconstruction_loss(tiles_in, reconstruction):
-    """Returns the squared error of each tile, summed over pixels and channels: [N]."""
-    return ops.sum(ops.square(tiles_in - reconstruction), axis=(1, 2, 3))
-
-
 def kl_per_code(z_mean, z_log_var):
     """Returns the divergence of each code's posterior from N(0, 1) in nats: [N, codes] (eq. B)."""
     return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1.0 - z_log_var)
@@ -144,6 +139,6 @@ def vae_loss(tiles_in, reconstruction, z_mean, z_log_var, *, beta: float):
     Returns:
         loss [N] and {"reconstruction_loss": [N], "kl_loss": [N]}.
     """
-    squared_error = reconstruction_loss(tiles_in, reconstruction)
+    squared_error = ops.sum(ops.square(tiles_in - reconstruction), axis=(1, 2, 3))
     kl = ops.sum(kl_per_code(z_mean, z_log_var), axis=1)
     return squared_error + beta * kl, {"reconstruction_loss": squared_error, "kl_loss": kl}

@@ -142,27 +142,21 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
         )
     differing = strength if layer.tones else strength * CALMER ** max(0, number - 1)
     colours = _colours(base, hand, chance[kept], differing)
-    low, high = polygons.min(axis=1), polygons.max(axis=1)
-    edge = (np.array(board.shape[1::-1])) << SUBPIXEL
-    seen = ((high > 0) & (low < edge)).all(axis=1).tolist()
     fill, trace = cv2.fillPoly, cv2.polylines
     if lines is None:
-        for polygon, colour, there in zip(polygons, colours.tolist(), seen, strict=True):
-            if there:
-                fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
+        for polygon, colour in zip(polygons, colours.tolist(), strict=True):
+            fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
         return
     thickness = max(1, round(0.22 * layer.width * scale / 2))
-    tones = (
-        255 * hand.bristles * BRISTLE_TONES * (chance[kept, 8 : 8 + len(FURROWS)] - 0.5)[..., None]
-    )
-    bristles = np.clip(colours[:, None] + tones * np.array((1, 1, 1, 5), np.float32), 0, 255)
-    for polygon, colour, there, own_lines, own_tones in zip(
-        polygons, colours.tolist(), seen, lines, bristles.tolist(), strict=True
-    ):
-        if there:
-            fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
-            for pair, tone in zip(own_lines, own_tones, strict=False):
-                trace(board, pair, False, tone, thickness, cv2.LINE_AA, SUBPIXEL)
+    pairs = lines.shape[1]
+    tones = 255 * hand.bristles * BRISTLE_TONES * (chance[kept, 8 : 8 + pairs] - 0.5)
+    bristles = colours[:, None] + tones[..., None] * np.array((1, 1, 1, 5), np.float32)
+    drawn = iter(lines.reshape(-1, *lines.shape[2:]))
+    toned = iter(np.clip(bristles, 0, 255).reshape(-1, 4).tolist())
+    for polygon, colour in zip(polygons, colours.tolist(), strict=True):
+        fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
+        for _ in range(pairs):
+            trace(board, next(drawn), False, next(toned), thickness, cv2.LINE_AA, SUBPIXEL)
 
 
 def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown) -> tuple:

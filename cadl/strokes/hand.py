@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from cadl.errors import UserError
 from cadl.images.closeups import CANVAS
 
 TRACKED = 320  # pixels of the longer side of frames that strokes are followed on
@@ -180,25 +181,25 @@ class Hand:
             where: the file, for the error.
 
         Raises:
-            ValueError: a name is unknown, or a value is out of its range; both are named.
+            UserError: a name is unknown, or a value is out of its range; both are named.
         """
         known = {field.name: field for field in dataclasses.fields(cls)}
         for name in values:
             if name not in known:
-                raise ValueError(f"{where}: {name} is no attribute of a hand")
+                raise UserError(f"{where}: {name} is no attribute of a hand")
         given = dict(values)
         for name, value in values.items():
             if name == "kind":
                 if value not in KINDS:
-                    raise ValueError(f"{where}: kind {value!r} is not one of {', '.join(KINDS)}")
+                    raise UserError(f"{where}: kind {value!r} is not one of {', '.join(KINDS)}")
             elif name in ("ground", "ink", "directions"):
                 given[name] = _numbers(value, name, where)
             else:
                 low, high, _ = RANGES[name]
                 if isinstance(value, bool) or not isinstance(value, (int, float)):
-                    raise ValueError(f"{where}: {name} {value!r} is not a number")
+                    raise UserError(f"{where}: {name} {value!r} is not a number")
                 if not low <= value <= high:
-                    raise ValueError(f"{where}: {name} {value:g} is not from {low:g} to {high:g}")
+                    raise UserError(f"{where}: {name} {value:g} is not from {low:g} to {high:g}")
         return cls(**given)
 
 
@@ -219,5 +220,5 @@ def _numbers(value: Any, name: str, where: str) -> tuple[float, ...]:
         or not all(isinstance(x, (int, float)) and 0 <= x <= most for x in value)
     ):
         count = "one to four angles" if name == "directions" else "three numbers"
-        raise ValueError(f"{where}: {name} {value!r} is not {count} from 0 to {most:g}")
+        raise UserError(f"{where}: {name} {value!r} is not {count} from 0 to {most:g}")
     return tuple(float(x) for x in value)

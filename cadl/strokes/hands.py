@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cadl import console, files
+from cadl.errors import UserError
 from cadl.images import closeups
 from cadl.strokes import fitting
 from cadl.strokes.hand import Hand
@@ -106,11 +107,11 @@ def load_hand(path: Path) -> Hand:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is damaged, or a value in it is out of range; file and value are named.
+        UserError: it is damaged, or a value in it is out of range; file and value are named.
     """
     values = files.read_json(path)
     if not isinstance(values, dict):
-        raise ValueError(f"{path} is not a hand")
+        raise UserError(f"{path} is not a hand")
     return Hand.from_json({k: v for k, v in values.items() if k != ABOUT}, str(path))
 
 

@@ -1,27 +1,24 @@
 """How strokes look before they have a shape: direction, bend, reach, need and colour of each.
 
-Everything is measured at the strokes' places in one frame, and then averaged along their tracks, to
-both sides alike, so that nothing lags and nothing flickers.
+Everything is measured at the strokes' places in one frame, and then averaged along their tracks
+(`averaging.py`).
 """
 
 import functools
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.points import sample
-from cadl.strokes.tracks import LIVES, blur, needs, odd
+from cadl.strokes.tracks import blur, needs, odd
 
 import cv2
 import numpy as np
 
 REACH_STEPS = (0.3, 0.6, 0.9)  # of half a stroke's length, where it may end
 EDGE = 0.11  # change of colour, of 1, at which a stroke has ended
-DEVIATION, WINDOW = 6.0, 14  # frames: of the average along tracks, and its reach to each side
-MEASURED_EVERY = 2  # frames; between these only new strokes are measured
 # Radii in pixels, and weights, of the surroundings that directions come from.
 SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
@@ -219,71 +216,3 @@ def _reach(frame: np.ndarray, places: np.ndarray, way: np.ndarray) -> tuple:
         shares = np.minimum.accumulate(still_open, axis=0).mean(axis=0)
         ends.append(np.float32(0.15) + np.float32(0.85) * shares)
     return tuple(ends)
-
-
-class TrackAverager:
-    """Averages tables of a layer along its tracks with a Gaussian window, to both sides alike.
-
-    What it returns for a frame depends on the frames within WINDOW alone.
-    """
-
-    def __init__(self) -> None:
-        self._weights = np.exp(-0.5 * (np.arange(WINDOW + 1) / DEVIATION) ** 2).astype(np.float32)
-        self._tables: list[np.ndarray | None] = []
-        self._links: list[np.ndarray] = []  # rows of one frame in the next, -1 where gone
-        self._own: deque[tuple[np.ndarray, np.ndarray]] = deque()  # of frames yet to be averaged
-        self._centre = 0
-
-    def add(
-        self, table: np.ndarray, rows: np.ndarray | None, fates: np.ndarray, count: int
-    ) -> np.ndarray | None:
-        """Adds the next frame's table.
-
-        Args:
-            table: float32 [m, c], of some strokes.
-            rows: int [m], which these are; None for all.
-            fates: uint8 [k], what became of each stroke of the frame before; those that live on
-                come first in the new frame, in the same order.
-            count: n, how many strokes the frame has.
-
-        Returns:
-            The averaged table of the frame WINDOW before, float32 [n, c]; None at the beginning.
-        """
-        if self._tables:
-            lives = fates == LIVES
-            self._links.append(np.where(lives, np.cumsum(lives) - 1, -1))
-        own = np.zeros((count, table.shape[1] + 1), np.float32)
-        own[slice(None) if rows is None else rows] = np.column_stack([table, np.ones(len(table))])
-        self._own.append((own, np.arange(count)))
-        self._tables.append(own if rows is None else None)
-        return self._average() if len(self._tables) - 1 - self._centre >= WINDOW else None
-
-    def finish(self) -> Iterator[np.ndarray]:
-        """Yields the averaged tables of the last frames."""
-        while self._centre < len(self._tables):
-            yield self._average()
-
-    def _average(self) -> np.ndarray:
-        centre, tables, links, weights = self._centre, self._tables, self._links, self._weights
-        own, everyone = self._own.popleft()
-        total = own * weights[0]
-        rows = who = everyone
-        for step in range(1, min(WINDOW, len(tables) - 1 - centre) + 1):
-            rows = links[centre + step - 1][rows]
-            who, rows = who[rows >= 0], rows[rows >= 0]
-            table = tables[centre + step]
-            if table is not None:
-                total[who] += weights[step] * table[rows]
-        rows = who = everyone
-        for step in range(1, min(WINDOW, centre) + 1):
-            carried = np.flatnonzero(links[centre - step] >= 0)
-            old = rows < len(carried)
-            who, rows = who[old], carried[rows[old]]
-            table = tables[centre - step]
-            if table is not None:
-                total[who] += weights[step] * table[rows]
-        if centre < WINDOW:
-            self._centre += 1
-        else:
-            del tables[0], links[0]
-        return total[:, :-1] / total[:, -1:]

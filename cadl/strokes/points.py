@@ -87,6 +87,7 @@ def free_places(
     margin: float,
     distance: float,
     metric: np.ndarray | None = None,
+    wanted: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float]:
     """Finds where a canvas is free: cells of a raster far enough from all points.
 
@@ -96,6 +97,7 @@ def free_places(
         margin: how far the raster reaches beyond it.
         distance: what is to be kept from points.
         metric: float32 [2, 2], what places are multiplied by before distances count; None: nothing.
+        wanted: bool [h, w], pixels of the canvas where points may lie, without a metric; None: all.
 
     Returns:
         Top left corners of free cells, float32 [m, 2], and the side of a cell, after the metric.
@@ -114,6 +116,11 @@ def free_places(
         far = cv2.distanceTransform(raster, cv2.DIST_L2, 3) > distance / cell + 0.3
     else:
         far = raster > 0
+    if wanted is not None:
+        way = np.array([[cell, 0, origin[0] + 0.5 * cell], [0, cell, origin[1] + 0.5 * cell]])
+        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        far &= cv2.warpAffine(wanted.view(np.uint8), way, (columns, rows), flags=flags,
+                              borderMode=cv2.BORDER_REPLICATE).view(bool)  # fmt: skip
     y, x = np.nonzero(far)
     free = np.stack([x, y], axis=1).astype(np.float32) * np.float32(cell) + origin
     if metric is not None:

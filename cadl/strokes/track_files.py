@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cadl import files
+from cadl.errors import UserError
 from cadl.strokes.tracks import CROWD_OUT, LIVES, Carried, StrokeTracker
 
 import numpy as np
@@ -23,7 +24,7 @@ GROWING_FRAMES = 5  # in which a stroke grows, or shrinks before it is crowded o
 GROWN = 255  # age from which on it is no longer counted
 
 
-class DamagedTracks(ValueError):
+class DamagedTracks(UserError):
     """A chunk of tracks can't be read."""
 
 

@@ -20,7 +20,8 @@ import numpy as np
 Flow = tuple[np.ndarray, np.ndarray]  # forward and backward, as `video.flow.Flow`
 
 BIRTH, CROWDED = 0.83, 0.55  # spacings: nothing nearer, a birth; two in such a cell, one goes
-FILL_ROUNDS, BIRTH_ROUNDS = 8, 1  # of darts, in a new shot and in each frame
+FILL_ROUNDS, BIRTH_ROUNDS = 12, 1  # of darts, in a new shot and in each frame
+DARTS = 1.5  # thrown in a round, for each that has room
 MARGIN = 2.0  # spacings round the frame where strokes live, too
 NEIGHBOURHOOD, FEW = 1.6, 4  # of the spacing; fewer older strokes than FEW there, and all is new
 DOUBT = (0.01, 0.5)  # of both flows' squares, and in square pixels: both ways should cancel
@@ -159,31 +160,30 @@ class LayerTracker:
         """Throws darts at what is free; of two too near each other one stays."""
         rng = np.random.default_rng([self.salt, number])
         distance = BIRTH * self.layer.spacing
+        possible = None if need is None else need[..., 0] > LOOSE * WANTED[0]
         for _ in range(rounds):
             # Other rasters find the gaps that one leaves; a shot goes on with always the same one,
             # or a still picture would fill up.
             margin = self.margin + (distance * float(rng.random()) if rounds > 1 else 0.0)
-            free, side = free_places(self.places, self.size, margin, distance, self.metric)
-            if need is not None:  # no darts where no stroke can be wanted
-                free = free[sample(need, free + 0.5 * side)[:, 0] > LOOSE * WANTED[0]]
+            metric = self.metric
+            free, side = free_places(self.places, self.size, margin, distance, metric, possible)
             if not len(free):
                 return
-            count = min(len(free), 8 + int(2.5 * side**2 * len(free) / distance**2))
+            count = min(len(free), 8 + int(DARTS * side**2 * len(free) / distance**2))
             darts = free[rng.integers(0, len(free), count)]
             jitter = np.float32(side) * rng.random((count, 2), np.float32)
-            metric = self.metric
             darts = darts + (jitter if metric is None else jitter @ np.linalg.inv(metric))
-            bad = np.zeros(count, bool)
-            measured = darts if metric is None else darts @ metric
-            bad[np.maximum(*close_pairs(measured, distance))] = True
-            darts = darts[~bad & ~self._outside(darts)].astype(np.float32)
+            darts = darts[~self._outside(darts)].astype(np.float32)
             identities = self.next_identity + np.arange(len(darts))
             self.next_identity += len(darts)
             if need is not None:
                 lie = sample(need, darts)[:, 0] > LOOSE * wanted_need(identities, self.salt)
                 darts, identities = darts[lie], identities[lie]
-            self.places = np.concatenate([self.places, darts])
-            self.identities = np.concatenate([self.identities, identities])
+            stay = np.ones(len(darts), bool)
+            measured = darts if metric is None else darts @ metric
+            stay[np.maximum(*close_pairs(measured, distance))] = False
+            self.places = np.concatenate([self.places, darts[stay]])
+            self.identities = np.concatenate([self.identities, identities[stay]])
 
     def _crowds_round(self, older: np.ndarray, born: np.ndarray) -> np.ndarray:
         """Says which new strokes have older ones round them, bool [n]."""
@@ -194,8 +194,8 @@ class LayerTracker:
         size = tuple(((born.max(axis=0) + 3 * self.layer.spacing - corner) / cell).astype(int) + 1)
         old = ((older - corner) / cell).astype(int)
         old = old[((old >= 0) & (old < size)).all(axis=1)]
-        raster = np.zeros(size[::-1], np.float32)
-        np.add.at(raster, (old[:, 1], old[:, 0]), 1.0)
+        counts = np.bincount(old[:, 1] * size[0] + old[:, 0], minlength=size[0] * size[1])
+        raster = counts.reshape(size[::-1]).astype(np.float32)
         side = odd(2 * NEIGHBOURHOOD / 0.4)
         round_it = cv2.boxFilter(raster, -1, (side, side), normalize=False)
         x, y = ((born - corner) / cell).astype(int).T

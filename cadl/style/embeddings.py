@@ -5,8 +5,9 @@ import zlib
 from pathlib import Path
 
 from cadl import files
+from cadl.errors import UserError
 from cadl.images import tiles
-from cadl.images.colours import Colours
+from cadl.images.colours import HUES, Colours
 from cadl.style.latents import Statistics, statistics_of
 
 import numpy as np
@@ -18,7 +19,9 @@ BATCH = 8
 
 def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint: str) -> None:
     """Writes all statistics, whole or not at all."""
-    unknown = Colours(np.full(3, np.nan), np.full((3, 3), np.nan), np.nan)
+    unknown = Colours(
+        np.full(3, np.nan), np.full((3, 3), np.nan), np.nan, np.full(HUES, np.nan, np.float32)
+    )
     colours = [source.colours or unknown for source in sources.values()]
     with files.whole_file(path) as temporary:
         np.savez_compressed(
@@ -32,6 +35,7 @@ def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint:
             colour_means=[own.mean for own in colours],
             colour_covariances=[own.covariance for own in colours],
             chromas=[own.chroma for own in colours],
+            gamuts=[own.gamut for own in colours],
         )
 
 
@@ -39,11 +43,11 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
     """Reads all statistics.
 
     Raises:
-        FileNotFoundError: there is no such file; the script that makes it is named.
-        ValueError: it is damaged or belongs to another VAE.
+        UserError: it is not there, damaged, or belongs to another VAE; the script that makes it is
+            named.
     """
     if not path.exists():
-        raise FileNotFoundError(f"no {path}: run evaluate_embeddings.py first")
+        raise UserError(f"no {path}: run evaluate_embeddings.py first")
     try:
         with np.load(path, allow_pickle=False) as data:
             found = str(data["vae"])
@@ -55,13 +59,13 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
                 for name, kind, count, mean, covariance, *colours in zip(
                     data["names"], data["kinds"], data["counts"], data["means"],
                     data["covariances"], data["colour_means"], data["colour_covariances"],
-                    data["chromas"], strict=True,
+                    data["chromas"], data["gamuts"], strict=True,
                 )
             }  # fmt: skip
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({error}): run evaluate_embeddings.py again") from None
+        raise UserError(f"{path} is damaged ({error}): run evaluate_embeddings.py again") from None
     if found != vae_fingerprint:
-        raise ValueError(
+        raise UserError(
             f"{path} belongs to VAE {found}, not {vae_fingerprint}: run evaluate_embeddings.py"
         )
     return sources
@@ -77,7 +81,7 @@ def embed_picture(path: Path, vae_graph) -> Statistics:
         vae_graph: SavedModel with `encode`.
 
     Raises:
-        ValueError: it can't be read; it is named.
+        UserError: it can't be read; it is named.
     """
     picture = tiles.load_picture(path)
     rng = np.random.default_rng(0)

@@ -1,9 +1,9 @@
 """Statistics of posterior means, maps from a video's distribution to a painter's, smoothing."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cadl.errors import UserError
 from cadl.images.colours import Colours, mix
 
 import numpy as np
@@ -42,62 +42,49 @@ class Statistics:
         return np.diag(self.covariance) > ACTIVE_VARIANCE
 
 
-class Moments:
-    """Adds up latents batch by batch, in float64."""
-
-    def __init__(self, codes: int):
-        """Begins with nothing seen of so many codes."""
-        self._count = 0
-        self._sum = np.zeros(codes)
-        self._products = np.zeros((codes, codes))
-
-    def add(self, latents: np.ndarray) -> None:
-        """Adds latents [N, codes]."""
-        values = latents.astype(np.float64)
-        self._count += len(values)
-        self._sum += values.sum(axis=0)
-        self._products += values.T @ values
-
-    def statistics(self, kind: str) -> Statistics:
-        """Returns the moments of everything added.
-
-        Raises:
-            ValueError: nothing was added.
-        """
-        if not self._count:
-            raise ValueError("no latents to take statistics of")
-        mean = self._sum / self._count
-        covariance = self._products / self._count - np.outer(mean, mean)
-        return Statistics(kind, self._count, mean, (covariance + covariance.T) / 2)
-
-
 def statistics_of(codes: np.ndarray, kind: str, colours: Colours | None = None) -> Statistics:
-    """Returns the exact moments of codes, [N, codes], of a source of some kind."""
-    moments = Moments(codes.shape[1])
-    for start in range(0, len(codes), BLOCK):
-        moments.add(codes[start : start + BLOCK])
-    return dataclasses.replace(moments.statistics(kind), colours=colours)
+    """Returns the exact moments of codes of a source of some kind, added up in float64.
+
+    Args:
+        codes: float32 [N, codes].
+        kind: "painting" or "video".
+        colours: of the source's tiles.
+
+    Raises:
+        ValueError: there are no codes.
+    """
+    count, size = codes.shape
+    if not count:
+        raise ValueError("no latents to take statistics of")
+    total, products = np.zeros(size), np.zeros((size, size))
+    for start in range(0, count, BLOCK):
+        values = codes[start : start + BLOCK].astype(np.float64)
+        total += values.sum(axis=0)
+        products += values.T @ values
+    mean = total / count
+    covariance = products / count - np.outer(mean, mean)
+    return Statistics(kind, count, mean, (covariance + covariance.T) / 2, colours)
 
 
 def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
     """Reads `a` or `a:0.6,b:0.4` into weights that sum to 1.
 
     Raises:
-        ValueError: a name is no painter's, or the weights are no weights.
+        UserError: a name is no painter's, or the weights are no weights.
     """
     weights: dict[str, float] = {}
     for part in style.split(","):
         name, _, weight = part.strip().rpartition(":") if ":" in part else (part.strip(), "", 1)
         if name in weights:
-            raise ValueError(f"STYLE {style}: {name} stands there twice")
+            raise UserError(f"STYLE {style}: {name} stands there twice")
         try:
             weights[name] = float(weight)
         except ValueError:
-            raise ValueError(f"STYLE {style}: {weight!r} is not a weight") from None
+            raise UserError(f"STYLE {style}: {weight!r} is not a weight") from None
         if name not in painters:
-            raise ValueError(f"STYLE {name!r} is no painter: there are {', '.join(painters)}")
+            raise UserError(f"STYLE {name!r} is no painter: there are {', '.join(painters)}")
         if not 0 < weights[name] < np.inf:
-            raise ValueError(f"STYLE {style}: weights must be above 0 and finite")
+            raise UserError(f"STYLE {style}: weights must be above 0 and finite")
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cadl import console, files
+from cadl.errors import UserError
 from cadl.style import embeddings, latents
 
 
@@ -35,7 +36,7 @@ def find_style(wanted: str, sources: dict, vae_graph) -> Style:
         vae_graph: SavedModel with `encode`, for pictures.
 
     Raises:
-        ValueError: something in it is neither, or there is no painter at all.
+        UserError: something in it is neither, or there is no painter at all.
     """
     painters = {name: source for name, source in sources.items() if source.kind == "painting"}
     keys = {
@@ -44,7 +45,7 @@ def find_style(wanted: str, sources: dict, vae_graph) -> Style:
     }
     if not wanted:
         if not painters:
-            raise ValueError("no painter in embeddings.npz: run evaluate_embeddings.py on tiles")
+            raise UserError("no painter in embeddings.npz: run evaluate_embeddings.py on tiles")
         wanted, *others = painters
         if others:
             console.say(f"style {wanted}; --style also knows {', '.join(others)}")
@@ -56,7 +57,7 @@ def find_style(wanted: str, sources: dict, vae_graph) -> Style:
         if name not in painters and files.exists(name, as_file=True):
             path, name = Path(name), files.source_name(Path(name).stem)
             if name in painters:
-                raise ValueError(f"STYLE {path} has the name of another style: rename it")
+                raise UserError(f"STYLE {path} has the name of another style: rename it")
             painters[name] = embeddings.embed_picture(path, vae_graph)
             keys[name] = str(files.identity(path))
             pictures[name] = path

@@ -44,15 +44,12 @@ class Rival(tf.Module):
         learnt = int(self.optimizer.iterations) - WARM_UP
         return float(np.clip(learnt / WARM_UP, 0, 1)) * float(self.weight)
 
-    def learn(
-        self, real: tf.Tensor, fake: tf.Tensor, numbers: tf.Tensor, share: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def learn(self, real: tf.Tensor, fake: tf.Tensor, share: tf.Tensor) -> dict[str, tf.Tensor]:
         """Makes one step of the discriminator.
 
         Args:
             real: float32 [N, h, w, 3].
             fake: the same.
-            numbers: int32 [N], what the discriminator is told of each.
             share: of the batch that this replica has, float32 [].
 
         Returns:
@@ -61,11 +58,11 @@ class Rival(tf.Module):
         with tf.GradientTape() as tape:
             with tf.GradientTape() as inner:
                 inner.watch(real)
-                real_scores = self.discriminator([real, numbers])
+                real_scores = self.discriminator(real)
                 summed = tf.reduce_sum(tf.reduce_mean(real_scores, axis=(1, 2, 3)))
             slope = inner.gradient(summed, real)
             penalty = tf.reduce_mean(tf.reduce_sum(tf.square(slope), axis=(1, 2, 3)))
-            fake_scores = self.discriminator([tf.stop_gradient(fake), numbers])
+            fake_scores = self.discriminator(tf.stop_gradient(fake))
             loss = discriminator.discriminator_loss(real_scores, fake_scores)
             total = (loss + discriminator.R1_WEIGHT * penalty) * share
         variables = self.discriminator.trainable_variables
@@ -96,7 +93,7 @@ class Rival(tf.Module):
         return None
 
 
-def make_opposition(opponent: Rival, model: keras.Model):
+def make_opposition(opponent: Rival, model: keras.Model, batch_size: int):
     """Returns the function that lets the discriminator learn, and the decoder learn from it.
 
     Its gradient goes to the decoder alone, in proportion to the pixels' own (Larsen et al. 2016,
@@ -106,38 +103,44 @@ def make_opposition(opponent: Rival, model: keras.Model):
     Args:
         opponent: the discriminator in training.
         model: the VAE.
+        batch_size: tiles a step, on all replicas.
     """
     features = discriminator.features_of(opponent.discriminator)
     decoder = model.decoder.trainable_variables
+    places = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
 
-    def complain(tiles_in: tf.Tensor, reconstruction: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        wanted = tf.stop_gradient(features([tiles_in, numbers]))
+    def complain(tiles_in: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+        wanted = tf.stop_gradient(features(tiles_in))
         with tf.GradientTape() as tape:
             tape.watch(reconstruction)
-            unlike = tf.reduce_mean(tf.abs(features([reconstruction, numbers]) - wanted))
-            scores = opponent.discriminator([reconstruction, numbers])
-            loss = unlike + discriminator.generator_loss(scores, tf.ones_like(scores[:, 0, 0, 0]))
+            unlike = tf.reduce_mean(tf.abs(features(reconstruction) - wanted))
+            scores = opponent.discriminator(reconstruction)
+            loss = unlike + discriminator.generator_loss(scores)
         return tape.gradient(loss, reconstruction)
 
-    def oppose(tape, tiles_in, reconstruction, norm, share) -> tuple[dict, dict]:
-        """Makes one step of the discriminator, and says how the decoder should follow it.
+    def oppose(tape, loss, tiles_in, reconstruction, gradients, weight) -> dict[str, tf.Tensor]:
+        """Makes one step of the discriminator, and adds what the decoder should learn from it.
 
         Args:
-            tape: persistent, of the reconstruction.
+            tape: persistent, of the loss.
+            loss: float32 [], of the pixels and codes.
             tiles_in: float32 [N, 180, 320, 3] in [0, 1].
             reconstruction: the same, not clipped.
-            norm: float32 [], what the gradient at the reconstruction is scaled to.
-            share: float32 [], of the batch that this replica has.
+            gradients: of the loss, one for each of the model's variables; the decoder's change.
+            weight: float32 [], of the discriminator's gradient at the reconstruction, over that of
+                the loss.
 
         Returns:
-            Gradients of the decoder's variables by their ids, and terms to log.
+            Terms to log, times the share of the batch that this replica has.
         """
-        numbers = tf.zeros(tf.shape(tiles_in)[:1], tf.int32)
-        complaint = complain(tiles_in, reconstruction, numbers)
+        norm = weight * tf.norm(tape.gradient(loss, reconstruction))
+        share = tf.cast(tf.shape(tiles_in)[0], tf.float32) / batch_size
+        complaint = complain(tiles_in, reconstruction)
         complaint *= norm / (tf.norm(complaint) + 1e-12)
-        gradients = tape.gradient(reconstruction, decoder, output_gradients=complaint)
-        told = opponent.learn(tiles_in, reconstruction, numbers, share)
-        ids = map(id, decoder)
-        return dict(zip(ids, gradients, strict=True)), told
+        more = tape.gradient(reconstruction, decoder, output_gradients=complaint)
+        terms = opponent.learn(tiles_in, reconstruction, share)
+        for variable, gradient in zip(decoder, more, strict=True):
+            gradients[places[id(variable)]] += gradient
+        return {name: term * share for name, term in terms.items()}
 
     return oppose

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from cadl import _startup, console, files  # noqa: F401
+from cadl.dataset import shards
+from cadl.errors import UserError
 from cadl.networks import refiner, vae
+from cadl.training import devices
 
 import keras
 import numpy as np
@@ -30,7 +33,7 @@ def restore_newest(
         Its path, None if the run has none yet.
 
     Raises:
-        ValueError: there are checkpoints, but none is readable.
+        UserError: there are checkpoints, but none is readable.
     """
     state = tf.train.get_checkpoint_state(str(folder / kept))
     names = {Path(path).name for path in state.all_model_checkpoint_paths} if state else set()
@@ -47,14 +50,39 @@ def restore_newest(
         holder(path).restore(path).assert_existing_objects_matched().expect_partial()
         return path
     if names:
-        raise ValueError(
+        raise UserError(
             f"none of the checkpoints in {folder}/{kept} can be read: move the folder away "
             "to start over"
         )
     return None
 
 
-def best_measure(folder: Path, measured_on: str) -> float:
+def keep_best(
+    folder: Path, averaged: keras.Model, step: tf.Variable, measure: float, measured_on: str
+) -> None:
+    """Keeps averaged weights in `best/` of a run if they measure better than all before.
+
+    Args:
+        folder: the run directory.
+        averaged: the weights.
+        step: int64 [], at which they are.
+        measure: more is better.
+        measured_on: stands for the tiles; other tiles' measures are not compared with.
+    """
+    if not devices.is_chief() or measure <= _best_measure(folder, measured_on):
+        return
+    checkpoint = tf.train.Checkpoint(
+        averaged=averaged,
+        step=step,
+        measure=tf.Variable(measure, dtype=tf.float64),
+        measured_on=tf.Variable(measured_on),
+    )
+    manager = tf.train.CheckpointManager(checkpoint, str(folder / BEST), max_to_keep=1)
+    with shards.full_disk_as_os_error(folder):
+        manager.save(checkpoint_number=step)
+
+
+def _best_measure(folder: Path, measured_on: str) -> float:
     """Returns what a run's best weights measured on these tiles, -inf if there are none yet."""
     kept = tf.train.latest_checkpoint(folder / BEST)
     if kept is None:
@@ -71,74 +99,67 @@ def best_measure(folder: Path, measured_on: str) -> float:
 
 
 def load_averaged(
-    folder: Path, script: str, build: Callable[[dict], keras.Model], weights: str = "latest"
+    folder: Path,
+    script: str,
+    architecture: dict,
+    build: Callable[[], keras.Model],
+    weights: str = "latest",
 ) -> tuple:
     """Loads the averaged model of a run's newest readable checkpoint, or of its best.
 
     Args:
         folder: the run directory.
         script: which script's run it must be.
-        build: makes the model from the architecture in settings.json.
+        architecture: that it must have.
+        build: makes the model.
         weights: "latest", or "best" on the held-out tiles.
 
     Returns:
         The model, its step, and the run's settings.json.
 
     Raises:
-        FileNotFoundError: there is no such run, or no checkpoint yet; the script is named.
-        ValueError: the run is another script's, or damaged.
+        UserError: there is no such run, or no checkpoint yet, the script is named; or the run is
+            another script's, of another architecture, or damaged.
     """
     path = folder / "settings.json"
     if not path.exists():
-        raise FileNotFoundError(f"no trained model in {folder}: run {script} first")
+        raise UserError(f"no trained model in {folder}: run {script} first")
     record = files.read_sealed(path)
     if record.get("script") != script:
-        raise ValueError(f"{folder} is a run of {record.get('script')}, not of {script}")
-    model = build(record["architecture"])
+        raise UserError(f"{folder} is a run of {record.get('script')}, not of {script}")
+    if record["architecture"] != architecture:
+        raise UserError(
+            f"{folder} has architecture {record['architecture']}, not {architecture}: train again"
+        )
+    model = build()
     step = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(averaged=model, step=step)
     kept = BEST if weights == "best" else "checkpoints"
     if restore_newest(lambda _: checkpoint, folder, kept) is None:
         if kept == BEST and (folder / "checkpoints").is_dir():
-            raise ValueError(
-                f"{folder} has no best weights, as no tiles were held out: take latest"
-            )
-        raise FileNotFoundError(f"no checkpoint in {folder / kept} yet: run {script} first")
+            raise UserError(f"{folder} has no best weights, as no tiles were held out: take latest")
+        raise UserError(f"no checkpoint in {folder / kept} yet: run {script} first")
     return model, int(step), record
 
 
 def load_vae(folder: Path, weights: str = "latest") -> tuple[keras.Model, int, dict]:
     """Loads a trained VAE: the model, its step, its settings.json. Raises as load_averaged."""
-
-    def build(architecture: dict) -> keras.Model:
-        if architecture != vae.ARCHITECTURE:
-            raise ValueError(
-                f"{folder} has architecture {architecture}, not {vae.ARCHITECTURE}: train again"
-            )
-        return vae.build_vae()
-
-    model, step, record = load_averaged(folder, "train_vae.py", build, weights)
+    model, step, record = load_averaged(
+        folder, "train_vae.py", vae.ARCHITECTURE, vae.build_vae, weights
+    )
     model.trainable = False
     return model, step, record
 
 
 def load_refiner(folder: Path) -> tuple[refiner.Refining, int, dict]:
     """Loads a trained refiner: the model, its step, its settings.json. Raises as load_averaged."""
-
-    def build(architecture: dict) -> refiner.Refining:
-        detail_channels = architecture.get("detail_channels", 0)
-        wanted = refiner.architecture(detail_channels)
-        if architecture != wanted:
-            raise ValueError(f"{folder} has architecture {architecture}, not {wanted}: train again")
-        return refiner.Refining(detail_channels)
-
-    return load_averaged(folder, "train_refiner.py", build)
+    return load_averaged(folder, "train_refiner.py", refiner.ARCHITECTURE, refiner.Refining)
 
 
 def check_vae(refiner_run: Path, record: dict, vae_run: Path, vae_fingerprint: str) -> None:
-    """Raises ValueError unless a refiner of that settings.json was trained on that VAE."""
+    """Raises UserError unless a refiner of that settings.json was trained on that VAE."""
     if record["notes"]["vae"] != vae_fingerprint:
-        raise ValueError(
+        raise UserError(
             f"{refiner_run} was trained on another VAE than {vae_run}: "
             "run train_refiner.py with more --steps"
         )

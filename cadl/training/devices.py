@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from cadl import _startup, console  # noqa: F401
+from cadl.errors import UserError
 
 import keras
 import tensorflow as tf
@@ -29,13 +30,14 @@ def set_up(seed: int, *, xla: bool) -> tf.distribute.Strategy:
     """Makes training repeatable, and returns the strategy for the devices, which it tells of.
 
     Raises:
-        ValueError: XLA is wanted on several devices.
+        UserError: XLA is wanted on several devices.
     """
-    make_deterministic(seed)
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
     strategy = make_strategy()
     console.say(describe(strategy))
     if xla and strategy.num_replicas_in_sync > 1:
-        raise ValueError("XLA yes works on one device only: leave it out")
+        raise UserError("XLA yes works on one device only: leave it out")
     return strategy
 
 
@@ -60,12 +62,6 @@ def describe(strategy: tf.distribute.Strategy) -> str:
     where = ", ".join(names) if gpus else f"CPU ({os.cpu_count()} cores); no GPU was found"
     count = strategy.num_replicas_in_sync
     return f"training on {where}" + (f", {count} replicas" if count > 1 else "")
-
-
-def make_deterministic(seed: int) -> None:
-    """Same seed, same machine, same weights."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
 
 
 @contextlib.contextmanager
@@ -96,14 +92,14 @@ def enough_memory(batch_size: int) -> Iterator[None]:
     """Turns TensorFlow's report of exhausted memory into one line with the batch to try.
 
     Raises:
-        MemoryError: the block ran out of memory.
+        UserError: the block ran out of memory.
     """
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
         smaller = max(2, batch_size // 4 * 2)
         advice = f"try --batch-size {smaller}" if smaller < batch_size else "close other programs"
-        raise MemoryError(f"out of memory at --batch-size {batch_size}: {advice}") from error
+        raise UserError(f"out of memory at --batch-size {batch_size}: {advice}") from error
 
 
 def _cluster() -> dict:
@@ -111,6 +107,6 @@ def _cluster() -> dict:
     try:
         return json.loads(text)
     except ValueError:
-        raise ValueError(
+        raise UserError(
             f"TF_CONFIG {text} is no JSON: see More than one device in README"
         ) from None

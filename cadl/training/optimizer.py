@@ -12,6 +12,8 @@ CLIP_RATIO = 2.0  # a gradient longer than this many usual ones is shortened
 SPIKE_RATIO = 30.0  # and beyond this many its step is skipped
 NORM_MOMENTUM = 0.98
 FIRST_STEPS = 5  # in which the usual norm is learnt; a loss may begin at a flat place
+WARM_UP = 100  # steps in which the rate rises
+DECAY_FROM = 2000  # step from which it falls
 AVERAGE_EVERY = 4
 VAE_EPSILON = 1e-5  # of gradients near 3: what is only rounding moves no weight by a whole step
 
@@ -116,15 +118,13 @@ class Adam(keras.optimizers.Adam):
         )
 
 
-def learning_rate_at(
-    step: int, base: float, *, warm_up: int = 100, decay_from: int = 2000
-) -> float:
+def learning_rate_at(step: int, base: float) -> float:
     """Returns the rate of a step: linear warm-up, level, then falling with the square root.
 
     It does not depend on how many steps are planned, so that a run can be prolonged as if it had
     been meant to be longer from the start.
     """
-    return base * min(1.0, (step + 1) / warm_up) * min(1.0, math.sqrt(decay_from / (step + 1)))
+    return base * min(1.0, (step + 1) / WARM_UP) * min(1.0, math.sqrt(DECAY_FROM / (step + 1)))
 
 
 def make_averager(

@@ -102,8 +102,3 @@ class Meter:
         means["tiles_per_second"] = self._count * batch_size / seconds
         self._begin()
         return means
-
-
-def is_preview_step(step: int, preview_every: int) -> bool:
-    """Says yes at 1, 2, 4, 8 ... and then every `preview_every` steps."""
-    return step % preview_every == 0 or (step < preview_every and step & (step - 1) == 0)

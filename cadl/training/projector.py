@@ -26,36 +26,25 @@ def show_codes(run: Path, tile_set: tile_sets.TileSet, model: keras.Model) -> No
     """Encodes some of all tiles, and writes what TensorBoard's projector shows of them.
 
     Args:
-        run: the run directory.
+        run: the run directory; what is written goes to `projector/`, its index beside.
         tile_set: all tiles.
         model: the VAE.
     """
     chosen = tile_set.select(tile_sets.spread(np.arange(len(tile_set)), MAX_TILES))
     codes = checkpoints.encode_tiles(model, chosen.pixels, "projector")
-    write_projector(run, chosen, codes)
-
-
-def write_projector(run: Path, tile_set: tile_sets.TileSet, codes: np.ndarray) -> None:
-    """Writes what TensorBoard's projector tab shows of a run.
-
-    Args:
-        run: the run directory; what is written goes to `projector/`, its index beside.
-        tile_set: the tiles, at most MAX_TILES.
-        codes: float32 [N, codes], their latents.
-    """
     folder = run / "projector"
     with files.whole_file(folder / "codes.tsv") as temporary:
         np.savetxt(temporary, codes, fmt="%.4g", delimiter="\t")
     with files.whole_file(folder / "labels.tsv") as temporary:
         rows = [
             f"{label}\t{source}"
-            for label, source in zip(tile_set.labels, tile_set.sources, strict=True)
+            for label, source in zip(chosen.labels, chosen.sources, strict=True)
         ]
         temporary.write_text("\n".join(["tile\tsource", *rows]) + "\n", encoding="utf-8")
     width, height = THUMBNAIL
     columns = int(np.ceil(np.sqrt(len(codes))))
     sheet = Image.new("RGB", (columns * width, -(-len(codes) // columns) * height))
-    for place, pixels in enumerate(tile_set.pixels):
+    for place, pixels in enumerate(chosen.pixels):
         thumbnail = Image.fromarray(np.asarray(pixels)).resize(THUMBNAIL)
         sheet.paste(thumbnail, (place % columns * width, place // columns * height))
     with files.whole_file(folder / "tiles.png") as temporary:

@@ -24,7 +24,6 @@ def make_batches(
     seed: int,
     first_step: int,
     last_step: int,
-    detail_channels: int,
 ) -> tf.data.Dataset:
     """Adds to each batch of tiles all random numbers of its step, drawn from (seed, step).
 
@@ -35,12 +34,11 @@ def make_batches(
         seed: of the order of tiles and of all random numbers.
         first_step: steps done before.
         last_step: step after which the batches end.
-        detail_channels: of the refiner.
 
     Returns:
-        Batches of `tiles`, uint8 [N, 180, 320, 3]; `corner` for
-        `refiner_inputs.cut`, int32 [N, 2]; `shift`, float32 [N, 2]; `grain`, float32 [N, h, w, 1];
-        `noise`, float32 [N, h/4, w/4, channels].
+        Batches of `tiles`, uint8 [N, 180, 320, 3]; `corner` for `refiner_inputs.cut`, int32 [N, 2];
+        `shift`, float32 [N, 2]; `grain`, float32 [N, h, w, 1]; `noise`, float32 [N, h/4, w/4,
+        channels].
         One corner and one shift stand N times each, so that several devices can share a batch.
     """
     batches = tile_sets.training_batches(
@@ -48,6 +46,7 @@ def make_batches(
         last_step=last_step,
     )  # fmt: skip
     places = CROP_HEIGHT // refiner.BLOCK, CROP_WIDTH // refiner.BLOCK
+    code = batch_size, *places, refiner.DETAIL_CHANNELS
 
     def complete(step: tf.Tensor, batch: tf.Tensor, _: tf.Tensor) -> dict[str, tf.Tensor]:
         def key(number: int) -> tuple:
@@ -66,7 +65,7 @@ def make_batches(
             "corner": tf.tile(tf.stack([rows, columns])[None], (batch_size, 1)),
             "shift": tf.tile(shift, (batch_size, 1)),
             "grain": grain * deviation,
-            "noise": tf.random.stateless_normal((batch_size, *places, detail_channels), key(3)),
+            "noise": tf.random.stateless_normal(code, key(3)),
         }
 
     return batches.map(complete)

@@ -19,7 +19,6 @@ class RefinerInputs(NamedTuple):
 
     Attributes:
         targets: float32 [N, h, w, 3], windows of the tiles: what is to be restored.
-        pictures: the same of the VAE's pictures; None if nothing asks for them.
         grained: the targets with a sensor's noise, which is not to be restored; the refiner would
             else answer a film's own with more of it.
         shifted: float32 [M, h, w, 3], windows of the last tiles, moved.
@@ -29,7 +28,6 @@ class RefinerInputs(NamedTuple):
     """
 
     targets: Any
-    pictures: Any
     grained: Any
     shifted: Any
     shift: Any
@@ -37,13 +35,8 @@ class RefinerInputs(NamedTuple):
     noise: Any
 
 
-def prepare(batch: dict[str, Any], vae_model=None) -> RefinerInputs:
-    """Cuts one window out of a batch, and makes of it all that the refiner sees.
-
-    Args:
-        batch: by `refiner_batches.make_batches`.
-        vae_model: the trained VAE, if its pictures are asked for.
-    """
+def prepare(batch: dict[str, Any]) -> RefinerInputs:
+    """Cuts one window out of a batch by `refiner_batches.make_batches`: all the refiner sees."""
     corner, shift = batch["corner"], batch["shift"][0]
     whole = ops.cast(batch["tiles"], "float32") / 255
     targets = cut(whole, corner)
@@ -51,12 +44,8 @@ def prepare(batch: dict[str, Any], vae_model=None) -> RefinerInputs:
     first = count * (TILES_PER_SHIFTED - 1) // TILES_PER_SHIFTED
     again = blocks.window(whole, 0, first, count - first)
     shifted = cut(blocks.shift(again, shift), corner)
-    pictures = None
-    if vae_model is not None:
-        pictures = cut(vae_model.decoder(vae_model.encoder(whole)[0]), corner)
     return RefinerInputs(
         targets=targets,
-        pictures=pictures,
         grained=targets + batch["grain"],
         shifted=shifted,
         shift=shift,
@@ -80,11 +69,8 @@ def restore(model: refiner.Refining, given: RefinerInputs) -> tuple:
     """Restores the tiles, and those that are seen again, shifted.
 
     Returns:
-        The tiles, restored; their detail code; the shifted ones, restored. Without a detail code
-        the latter two are None.
+        The tiles, restored; their detail code; the shifted ones, restored.
     """
-    if not model.detail_encoder:
-        return model.restore(given.pictures), None, None
     count, count_shifted = ops.shape(given.targets)[0], ops.shape(given.shifted)[0]
     codes = model.detail_encoder(ops.concatenate([given.grained, given.shifted], 0))
     detail, shifted = _split(codes, count, count_shifted)

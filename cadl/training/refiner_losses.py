@@ -1,7 +1,6 @@
 """What the refiner is trained on. Pure functions: each returns terms by their names."""
 
 from cadl import _startup  # noqa: F401
-from cadl.images import tiles
 from cadl.networks.blocks import shift, shrink, window
 from cadl.networks.refiner import detail_kl
 
@@ -43,12 +42,12 @@ def restoring_terms(targets, restored, detail) -> dict:
     Args:
         targets: float32 [N, h, w, 3], tiles to restore.
         restored: the same, refined.
-        detail: detail code of the targets, None without one.
+        detail: float32 [N, h/4, w/4, channels], detail code of the targets.
     """
-    terms = {"reconstruction_loss": ops.mean(sharp_loss(targets, restored))}
-    if detail is not None:
-        terms["detail_kl_loss"] = ops.mean(detail_kl(detail))
-    return terms
+    return {
+        "reconstruction_loss": ops.mean(sharp_loss(targets, restored)),
+        "detail_kl_loss": ops.mean(detail_kl(detail)),
+    }
 
 
 def shift_loss(error, shifted_error, by):
@@ -70,25 +69,3 @@ def shift_loss(error, shifted_error, by):
     for axis in (1, 2):
         left = window(left, axis, SHIFT_EDGE, left.shape[axis] - 2 * SHIFT_EDGE)
     return ops.mean(ops.sum(ops.square(left), axis=(1, 2, 3)))
-
-
-def ancestor_terms(targets, restored, pictures) -> dict:
-    """Returns the terms of the loss of 2017: nearer to the original, further from the VAE.
-
-    Its weights are 0.6 and 0.4; the second is 1e4 over the squared error of a whole tile, to which
-    crops are scaled.
-
-    Args:
-        targets: float32 [N, h, w, 3], tiles to restore.
-        restored: the same, refined.
-        pictures: the same, as the VAE drew them.
-    """
-
-    def error(a):
-        share = a.shape[1] * a.shape[2] / (tiles.HEIGHT * tiles.WIDTH)
-        return ops.sum(ops.square(restored - a), axis=(1, 2, 3)) / share
-
-    return {
-        "nearer_loss": ops.mean(error(targets)),
-        "further_loss": ops.mean(1e4 / (error(pictures) + 1.0)),
-    }

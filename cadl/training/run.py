@@ -6,19 +6,19 @@ Both trainers keep their loop in sight and take the parts from here.
 import contextlib
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from cadl import _startup, console, files  # noqa: F401
 from cadl.dataset import shards
+from cadl.errors import UserError
 from cadl.training import devices, optimizer
-from cadl.training.checkpoints import BEST, best_measure, restore_newest
-from cadl.training.progress import Progress
+from cadl.training.checkpoints import restore_newest
+from cadl.training.progress import Meter, Progress
 from cadl.training.run_record import check_folder
 
-import keras
 import tensorflow as tf
 
 BAD_STEPS_IN_A_ROW = 5  # then the run goes back to its newest checkpoint
@@ -39,37 +39,30 @@ class Run:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        record: dict[str, Any],
-        *,
-        tracked: dict[str, Any],
-        added: dict[str, Any] | None = None,
+        self, settings: SimpleNamespace, record: dict, tracked: dict, added: dict | None = None
     ):
         """Opens or begins a run and goes on from its newest readable checkpoint.
 
         Args:
-            folder: the run directory.
+            settings: of the script; the run directory and the number of steps are among them.
             record: by `run_record.make_record`, saved beside the checkpoints.
             tracked: models and optimizers that a checkpoint holds, by name.
             added: those that a run may get later: a checkpoint without them leaves them new.
 
         Raises:
-            ValueError: the folder holds another architecture, another script's run or something
+            UserError: the folder holds another architecture, another script's run or something
                 else; or checkpoints of which none can be read.
         """
-        self.folder = folder
+        self.folder = folder = settings.run
         self.stopping = False
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self.rate_factor = tf.Variable(1.0, trainable=False, name="rate_factor")
-        self._bad_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="bad_steps")
-        self._bad_in_a_row = tf.Variable(0, dtype=tf.int64, trainable=False, name="bad_in_a_row")
-        self._fallbacks = tf.Variable(0, dtype=tf.int64, trainable=False, name="fallbacks")
+        self.step, self._bad_steps, self._bad_in_a_row, self._fallbacks = (
+            tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(4)
+        )
+        self.rate_factor = tf.Variable(1.0, trainable=False)
         self._fallbacks_in_a_row = 0
-        self._best = -math.inf
-        self._record = record
+        self._settings, self._record = settings, record
         self.notes_before = check_folder(folder, record)
-        self._tracked, self._added = tracked, added or {}
+        self._added = added or {}
         self._held = {
             "step": self.step,
             "rate_factor": self.rate_factor,
@@ -78,9 +71,8 @@ class Run:
             "fallbacks": self._fallbacks,
             **tracked,
         }
-        self._checkpoint = tf.train.Checkpoint(**self._held, **self._added)
         self._manager = tf.train.CheckpointManager(
-            self._checkpoint,
+            tf.train.Checkpoint(**self._held, **self._added),
             str(folder / "checkpoints"),
             max_to_keep=CHECKPOINTS_KEPT,
             keep_checkpoint_every_n_hours=1,
@@ -97,19 +89,77 @@ class Run:
 
         return restore_newest(holder, self.folder)
 
-    def is_done(self, steps: int) -> bool:
+    def is_done(self) -> bool:
         """Returns True if a run has all its steps, or says where it goes on."""
-        done = int(self.step) >= steps
+        done = int(self.step) >= self._settings.steps
         if self.resumed and not done:
-            console.say(f"going on from step {int(self.step)} of {steps}")
+            console.say(f"going on from step {int(self.step)} of {self._settings.steps}")
         return done
 
     def say_done(self, next_script: str) -> None:
         """Says, as the last line, that a run has all its steps and which script is next."""
-        console.finish(
-            f"{self.folder} is done at step {int(self.step)}; a larger --steps goes on",
-            next_script,
+        done = f"{self.folder} is done at step {int(self.step)}; a larger --steps goes on"
+        console.finish(done, next_script)
+
+    def steps(self, batches: Iterable, label: str) -> Iterator[tuple[int, Any]]:
+        """Yields number and batch of each step that is left, on a progress bar, until `stopping`.
+
+        Args:
+            batches: one for each step.
+            label: of the progress bar.
+        """
+        first = int(self.step)
+        self._bar = console.progress(
+            batches, total=self._settings.steps, initial=first, unit="step", label=label
         )
+        self._meter = Meter()
+        for step, batch in enumerate(self._bar, start=first + 1):
+            yield step, batch
+            if self.stopping:
+                return
+
+    def update(self, step: int, function: Callable[..., dict], *inputs: Any) -> dict[str, float]:
+        """Makes one step at its learning rate. Raises as `accept`, or without memory.
+
+        Args:
+            step: its number, from 1 on.
+            function: changes the weights, and returns terms, float32 [] each.
+            inputs: of the function.
+
+        Returns:
+            The terms; none of a step that was skipped.
+        """
+        rate = optimizer.learning_rate_at(step - 1, self._settings.learning_rate)
+        self._rate = float(self.rate_factor) * rate
+        for adam in self._optimizers():
+            adam.learning_rate.assign(self._rate)
+        with devices.enough_memory(self._settings.batch_size):
+            terms = {name: float(term) for name, term in function(*inputs).items()}
+        if not self.accept(step, terms):
+            return {}
+        self._meter.add(terms)
+        return terms
+
+    def log(self, step: int, more: dict[str, float] | None = None) -> None:
+        """Logs the means of the terms since they were last logged, and more values as they are."""
+        means = self._meter.read(self._settings.batch_size)
+        self.progress.log({**means, **(more or {}), "learning_rate": self._rate}, step)
+        self._bar.set_postfix_str(f"loss {means.get('loss', math.nan):.0f}", refresh=False)
+
+    def is_time_to_log(self, step: int) -> bool:
+        """Says whether the means are to be logged."""
+        return step % self._settings.log_every == 0 or step == self._settings.steps
+
+    def is_time_to_show(self, step: int) -> bool:
+        """Says yes at 1, 2, 4, 8 ..., then every few steps, and at the last."""
+        every = self._settings.preview_every
+        power_of_two = step < every and step & (step - 1) == 0
+        return power_of_two or step % every == 0 or step == self._settings.steps
+
+    def is_time_to_save(self, step: int) -> bool:
+        """Says whether a checkpoint is due; none is while steps are being skipped."""
+        due = step % self._settings.checkpoint_every == 0 and not self._bad_in_a_row
+        return bool(due) or step == self._settings.steps
 
     def save(self) -> None:
         """Writes a checkpoint whole, and the progress movie up to now; the chief alone does."""
@@ -121,34 +171,6 @@ class Run:
         self.progress.flush()
         self.progress.write_movie()
 
-    def is_time_to_save(self, step: int, settings: SimpleNamespace) -> bool:
-        """Says whether a checkpoint is due; none is while steps are being skipped."""
-        due = step % settings.checkpoint_every == 0 and not self._bad_in_a_row
-        return bool(due) or step == settings.steps
-
-    def keep_best(self, measure: float, averaged: keras.Model, measured_on: str) -> None:
-        """Keeps the averaged weights in `best/` if they measure better than all before.
-
-        Args:
-            measure: more is better.
-            averaged: the weights.
-            measured_on: stands for the tiles; other tiles' measures are not compared with.
-        """
-        checkpoint = tf.train.Checkpoint(
-            averaged=averaged,
-            step=self.step,
-            measure=tf.Variable(measure, dtype=tf.float64),
-            measured_on=tf.Variable(measured_on),
-        )
-        if self._best == -math.inf:
-            self._best = best_measure(self.folder, measured_on)
-        if measure <= self._best or not devices.is_chief():
-            return
-        self._best = measure
-        manager = tf.train.CheckpointManager(checkpoint, str(self.folder / BEST), max_to_keep=1)
-        with shards.full_disk_as_os_error(self.folder):
-            manager.save(checkpoint_number=self.step)
-
     def accept(self, step: int, terms: dict[str, float]) -> bool:
         """Takes note of whether a step was skipped, in `terms["skipped"]`, which it removes.
 
@@ -159,7 +181,7 @@ class Run:
             Whether the terms may be counted.
 
         Raises:
-            RuntimeError: going back did not help, or there is no checkpoint to go back to.
+            UserError: going back did not help, or there is no checkpoint to go back to.
         """
         if not terms.pop("skipped"):
             self._bad_in_a_row.assign(0)
@@ -181,7 +203,7 @@ class Run:
         kept = [number.numpy() for number in numbers]
         found = self._restore()
         if not found or self._fallbacks_in_a_row > MAX_FALLBACKS:
-            raise RuntimeError(
+            raise UserError(
                 f"{why} at step {step}, {BAD_STEPS_IN_A_ROW} steps in a row, and no checkpoint in "
                 f"{self.folder} helps: start afresh with half the --learning-rate"
             )
@@ -190,12 +212,15 @@ class Run:
         self._bad_in_a_row.assign(0)
         self._fallbacks.assign_add(1)
         self.rate_factor.assign(self.rate_factor / 2)
-        parts = [*self._tracked.values(), *self._added.values()]
-        for part in (getattr(part, "optimizer", part) for part in parts):
-            if isinstance(part, optimizer.Adam):
-                part.forget_norm()
+        for adam in self._optimizers():
+            adam.forget_norm()
         console.warn(f"back to the weights of {found}, at {float(self.rate_factor):g} of the rate")
         self.progress.log({"events/fallbacks": int(self._fallbacks)}, step)
+
+    def _optimizers(self) -> list[optimizer.Adam]:
+        parts = [*self._held.values(), *self._added.values()]
+        owned = (getattr(part, "optimizer", part) for part in parts)
+        return [own for own in owned if isinstance(own, optimizer.Adam)]
 
     @contextlib.contextmanager
     def stoppable(self, at_end: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -216,12 +241,10 @@ class Run:
                 raise KeyboardInterrupt("not saved; the same command goes on from a checkpoint")
             self.stopping = True
 
-        before = {}
+        before, both = {}, (signal.SIGINT, signal.SIGTERM)
         if devices.num_workers() == 1:  # several would stop at different steps
             with contextlib.suppress(ValueError):  # signals are the main thread's
-                before = {
-                    name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)
-                }
+                before = {name: signal.signal(name, stop) for name in both}
         try:
             yield
         finally:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from cadl import _startup, files  # noqa: F401
+from cadl.errors import UserError
 from cadl.settings import to_json
 from cadl.training import devices
 
@@ -45,23 +46,23 @@ def check_folder(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
         record: of the run that is to go on there.
 
     Raises:
-        ValueError: it holds another architecture, another script's run or something else.
+        UserError: it holds another architecture, another script's run or something else.
     """
     script, architecture = record["script"], record["architecture"]
     path = folder / "settings.json"
     if not path.exists():
         entries = folder.iterdir() if devices.is_chief() else ()
         if any(not entry.name.startswith(".") for entry in entries):
-            raise ValueError(f"{folder} is not empty and not a run of {script}: give --run")
+            raise UserError(f"{folder} is not empty and not a run of {script}: give --run")
         return {}
     previous = files.read_sealed(path)
     if previous.get("script") != script:
-        raise ValueError(f"{folder} is a run of {previous.get('script')}: give --run")
+        raise UserError(f"{folder} is a run of {previous.get('script')}: give --run")
     own = record["settings"]
     wanted = {**architecture, **{name: own[name] for name in FIXED if name in own}}
     there = {**previous["settings"], **previous["architecture"]}
     for name, value in wanted.items():
         if there.get(name) != value:
             fix = "give another --run" + (", or set it back" if name in own else "")
-            raise ValueError(f"{folder} has {name} {there.get(name)}, not {value}: {fix}")
+            raise UserError(f"{folder} has {name} {there.get(name)}, not {value}: {fix}")
     return previous.get("notes", {})

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+REFINEMENTS = 2  # of both ways; the preset's five bring nothing more
+BACK_STRIDE = 4  # pixels between patches of the way back; the preset's are three
 REST = 0.04  # pixels; slower flow is noise of the sensor, and lets a still picture creep
 
 
@@ -23,12 +25,18 @@ class Flow(NamedTuple):
 class OpticalFlow:
     """Follows a video frame by frame (dense inverse search: Kroeger et al. 2016, arXiv 1603.03590).
 
-    The preset is MEDIUM: FAST takes half the time and lets strokes lag behind what moves.
+    The preset is MEDIUM: FAST takes a fifth of the time, and lets strokes lag behind what moves.
+    The way back, which says what is covered, may be found a little less closely.
     """
 
     def __init__(self) -> None:
         cv2.setNumThreads(1)  # passes run beside each other; more threads only wait
-        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._forward, self._backward = (
+            cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM) for _ in range(2)
+        )
+        for search in (self._forward, self._backward):
+            search.setVariationalRefinementIterations(REFINEMENTS)
+        self._backward.setPatchStride(BACK_STRIDE)
         self._before: np.ndarray | None = None
 
     def add(self, frame: np.ndarray, *, cut: bool = False) -> Flow | None:
@@ -45,9 +53,10 @@ class OpticalFlow:
         before, self._before = self._before, grey
         if before is None or cut:
             return None
-        return Flow(self._between(before, grey), self._between(grey, before))
+        return Flow(_search(self._forward, before, grey), _search(self._backward, grey, before))
 
-    def _between(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        flow = self._search.calc(start, end, None)  # type: ignore[call-overload]
-        speed = np.sqrt(np.einsum("hwc,hwc->hw", flow, flow))[..., None]
-        return flow * np.clip(speed / REST - 1.0, 0.0, 1.0)
+
+def _search(method: cv2.DISOpticalFlow, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    flow = method.calc(start, end, None)  # type: ignore[call-overload]
+    speed = np.sqrt(np.einsum("hwc,hwc->hw", flow, flow))[..., None]
+    return flow * np.clip(speed / REST - 1.0, 0.0, 1.0)

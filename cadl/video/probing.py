@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cadl import console, files
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.tiles import Crop
 from cadl.video import ffmpeg
@@ -94,7 +95,7 @@ def probe(path: Path) -> Video:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no video can be read from it; ffmpeg's reason is given.
+        UserError: no video can be read from it; ffmpeg's reason is given.
     """
     if not path.is_file():
         raise FileNotFoundError(2, "no such video file", str(path))
@@ -103,7 +104,7 @@ def probe(path: Path) -> Video:
     header, _ = _framehash(path, "-frames:v", "1")
     packets, log = _framehash(path, "-map", "0:a?", "-c", "copy")
     if "dimensions 0" not in header or not packets["times"]:
-        raise ValueError(f"{path}: no readable video in it: {ffmpeg.reason(log)}")
+        raise UserError(f"{path}: no readable video in it: {ffmpeg.reason(log)}")
     width, height = map(int, header["dimensions 0"].split("x"))
     aspect = Fraction(*map(int, header["sar 0"].split("/"))) if "sar 0" in header else Fraction(0)
     tick = Fraction(packets["tb 0"])

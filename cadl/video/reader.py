@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.tiles import Crop
 from cadl.video import ffmpeg
@@ -48,7 +49,7 @@ def read_frames(
         uint8 [height, width, 3], RGB.
 
     Raises:
-        ValueError: not a single frame could be decoded; ffmpeg's words are given. A file that
+        UserError: not a single frame could be decoded; ffmpeg's words are given. A file that
             breaks off later simply ends early. Or something killed ffmpeg.
     """
     width, height = size
@@ -70,12 +71,12 @@ def read_frames(
                 count += 1
                 yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
             if process.wait() < 0:  # a signal; what ffmpeg itself finds wrong is a positive status
-                raise ValueError(
+                raise UserError(
                     f"{video.path}: ffmpeg was killed after {count} frames: run the same command "
                     "again"
                 )
             if count == 0:
-                raise ValueError(f"{video.path}: no frame could be decoded: {ffmpeg.reason(log())}")
+                raise UserError(f"{video.path}: no frame could be decoded: {ffmpeg.reason(log())}")
         if times is not None:
             lines = stamps.read_text().splitlines()[:count]
             times.extend(float(int(pts) * Fraction(base)) for pts, base in map(str.split, lines))
