@@ -22,7 +22,14 @@ from cadl.networks import blocks, refiner
 from cadl.report import sections
 from cadl.settings import Amount, Count, Range, Rate, Seed, read_settings, show_settings
 from cadl.strokes import hands
-from cadl.training import checkpoints, devices, optimizer, refiner_batches, refiner_losses
+from cadl.training import (
+    checkpoints,
+    devices,
+    optimizer,
+    refiner_batches,
+    refiner_inputs,
+    refiner_losses,
+)
 from cadl.training.refiner_watch import Watch
 from cadl.training.run import Run, one_writer
 from cadl.training.run_record import make_record
@@ -189,10 +196,10 @@ def make_step(strategy, parts, run, settings):
     }
 
     def replica_step(batch: dict) -> dict[str, tf.Tensor]:
-        given = refiner_batches.prepare(batch)
+        given = refiner_inputs.prepare(batch)
         share = tf.cast(tf.shape(given.targets)[0], tf.float32) / settings.batch_size
         with tf.GradientTape() as tape:
-            restored, detail, shifted = refiner_batches.restore(model, given)
+            restored, detail, shifted = refiner_inputs.restore(model, given)
             terms = refiner_losses.restoring_terms(given.targets, restored, detail)
             terms["shift_loss"] = refiner_losses.shift_loss(
                 restored - given.targets, shifted - given.shifted, given.shift

@@ -9,7 +9,7 @@ from cadl.dataset import tile_sets
 from cadl.images import tiles
 from cadl.networks import refiner
 from cadl.networks.blocks import SpaceToDepth, filter_by
-from cadl.training import optimizer, refiner_batches
+from cadl.training import optimizer, refiner_batches, refiner_inputs
 from train_refiner import ADAM_BETA_1, ADAM_BETA_2
 from train_refiner import BATCH_SIZE as REFINER_BATCH_SIZE
 from train_refiner import LEARNING_RATE as REFINER_RATE
@@ -115,7 +115,7 @@ def train_refiner(
     def update(batch: dict[str, tf.Tensor]) -> None:
         whole = tf.cast(batch["tiles"], tf.float32) / 255
         drawn = vae_model.decoder(vae_model.encoder(whole)[0])
-        targets, pictures = (refiner_batches.cut(x, batch["corner"]) for x in (whole, drawn))
+        targets, pictures = (refiner_inputs.cut(x, batch["corner"]) for x in (whole, drawn))
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(refiner_loss(targets, model(pictures), pictures))
         adam.learn(variables, tape.gradient(loss, variables), loss)

@@ -12,7 +12,7 @@ from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.networks import blocks, colour_transfer, saved_models
 from cadl.style import embeddings, latents
-from cadl.training import checkpoints, refiner_batches
+from cadl.training import checkpoints, refiner_batches, refiner_inputs
 
 import imageio.v2 as imageio
 import numpy as np
@@ -254,13 +254,13 @@ def test_the_refiner_sees_grain_that_it_is_not_to_restore(project):
         tile_set, np.arange(len(tile_set)), batch_size=4, seed=1, first_step=0, last_step=1
     )
     (batch,) = batches
-    given = refiner_batches.prepare(batch)
+    given = refiner_inputs.prepare(batch)
     grain = np.asarray(given.grained - given.targets)
     deviations = grain.std(axis=(1, 2, 3))
-    assert len(set(deviations)) == 4 and 0 < deviations.max() <= 1.05 * refiner_batches.MAX_GRAIN
+    assert len(set(deviations)) == 4 and 0 < deviations.max() <= 1.05 * refiner_inputs.MAX_GRAIN
     np.testing.assert_allclose(grain[..., 0], grain[..., 2], atol=1e-6)  # of light alone
     whole, corner = tiles.to_float(batch["tiles"].numpy()), np.asarray(batch["corner"])
-    np.testing.assert_array_equal(given.targets, refiner_batches.cut(whole, corner))
-    again = refiner_batches.cut(blocks.shift(whole[-1:], given.shift), corner)
+    np.testing.assert_array_equal(given.targets, refiner_inputs.cut(whole, corner))
+    again = refiner_inputs.cut(blocks.shift(whole[-1:], given.shift), corner)
     np.testing.assert_allclose(given.shifted, again, atol=1e-6)
     np.testing.assert_allclose(given.thumbnails[-1:], blocks.shrink(again, 4), atol=1e-6)
