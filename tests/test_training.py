@@ -92,6 +92,19 @@ def test_a_run_that_cannot_be_read_is_never_started_over(tmp_path):
         open_run(tmp_path)
 
 
+def test_a_run_killed_while_it_wrote_its_first_checkpoint_begins_again(tmp_path, capsys):
+    run, weight = open_run(tmp_path)
+    save(run, weight, 1)
+    damage(tmp_path / "checkpoints" / "ckpt-1.index")
+    (tmp_path / "checkpoints" / "checkpoint").unlink()  # it is written last
+    run, weight = open_run(tmp_path)
+    assert int(run.step) == 0 and run.resumed is None
+    assert "ckpt-1 is damaged" in capsys.readouterr().err
+    save(run, weight, 2)
+    run, _ = open_run(tmp_path)
+    assert int(run.step) == 2
+
+
 def test_another_architecture_or_script_is_refused(tmp_path):
     open_run(tmp_path)
     with pytest.raises(UserError, match="has codes 512, not 64"):

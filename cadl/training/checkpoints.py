@@ -33,7 +33,8 @@ def restore_newest(
         Its path, None if the run has none yet.
 
     Raises:
-        UserError: there are checkpoints, but none is readable.
+        UserError: there are checkpoints, but none is readable. One whose writing was stopped
+            before any was whole does not count.
     """
     plain = files.plain_path(folder) / kept
     state = tf.train.get_checkpoint_state(str(plain))
@@ -51,7 +52,7 @@ def restore_newest(
             continue
         holder(path).restore(path).assert_existing_objects_matched().expect_partial()
         return str(folder / kept / name)
-    if names:
+    if state:  # written after the first whole one
         raise UserError(
             f"none of the checkpoints in {folder}/{kept} can be read: move the folder away "
             "to start over"
