@@ -30,13 +30,21 @@ LONGEST = (
     "test_mogrify.py",
     "test_extraction.py",
 )
+SLOW = tuple(
+    f"test_{name}.py"
+    for name in "ancestor companions conversion facts gpu hand_judges hands networks optimizer".split()
+)
 
 
 def pytest_collection_modifyitems(items) -> None:
     """One process makes the project first, while others run what does without it.
 
-    Then come the files that take longest, those first that need only its first scripts.
+    Then come the files that take longest, those first that need only its first scripts. What needs
+    the project, and files that train, film or search much, are marked as slow.
     """
+    for item in items:
+        if item.path.name in (*LONGEST, *SLOW) or {"trained", "media"} & set(item.fixturenames):
+            item.add_marker("slow")
     needing = {item.path.name for item in items if "trained" in item.fixturenames}
 
     def order(item) -> tuple:
