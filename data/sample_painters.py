@@ -17,8 +17,8 @@ HANDS = {
         bend=0.0, taper=0.3, light=0.1, hue=0.07, bare=1.0, ground=CREAM,
     ),
     "ink": Hand(
-        kind="hatching", **PLAIN, width=0.8, aspect=20.0, cover=0.45, sizes=0.3, tilt=0.04,
-        bend=0.0, taper=0.1, light=0.06, hue=0.0, ground=CREAM, ink=SEPIA,
+        kind="hatching", **PLAIN, width=0.9, aspect=10.0, cover=0.75, sizes=0.3, tilt=0.05,
+        bend=0.1, taper=0.1, light=0.06, hue=0.0, ground=CREAM, ink=SEPIA,
         directions=(0.8, 2.3, 1.5), first_tone=0.1, last_tone=0.6,
     ),
     "poster": Hand(
@@ -61,7 +61,7 @@ def _outlined(picture: np.ndarray) -> np.ndarray:
     """Makes a picture grey and light, and darkens the dark side of each edge."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine, broad = (cv2.GaussianBlur(grey, (0, 0), own) for own in (1.5, 12))
-    light = 1.1 * broad + max(36, 172 - broad.mean()) + 2.6 * (fine - broad)
+    light = 1.1 * broad + 36 + 2.6 * (fine - broad)
     return cv2.cvtColor(np.clip(light, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
 
 
