@@ -30,9 +30,16 @@ LONGEST = (
     "test_mogrify.py",
     "test_extraction.py",
 )
-SLOW = tuple(
-    f"test_{name}.py"
-    for name in "ancestor companions conversion facts gpu hand_judges hands networks optimizer".split()
+SLOW = (
+    "test_ancestor.py",
+    "test_companions.py",
+    "test_conversion.py",
+    "test_facts.py",
+    "test_gpu.py",
+    "test_hand_judges.py",
+    "test_hands.py",
+    "test_networks.py",
+    "test_optimizer.py",
 )
 
 
