@@ -131,7 +131,7 @@ def _cell(value: Any) -> str:
 
 
 def _one_line(error: Exception) -> str | None:
-    """Says what a user can mend; None of a bug."""
+    """Returns the line for an error that a user can mend, None for a bug."""
     exhausted = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
     if not exhausted and not isinstance(error, (UserError, OSError)):
         return None

@@ -139,9 +139,9 @@ def checksums(folder: Path, besides: str) -> dict[str, str]:
 
 
 def exists(name: str, *, as_file: bool = False) -> bool:
-    """Says whether something, or a file, has a name; nobody has one that is too long for a name.
+    """Says whether a path exists, or whether it is a file.
 
-    `Path.exists` raises an error then.
+    Returns False for a name that is too long, for which `Path.exists` raises an error.
     """
     return (os.path.isfile if as_file else os.path.exists)(name)
 

@@ -240,7 +240,7 @@ def _to_text(value: Any, _: tuple) -> str:
 def _to_path(value: Any, _: tuple) -> Path:
     if not str(value) or "\0" in str(value):
         raise ValueError("must be a path")
-    # A shell leaves ~ as it is in --flag=~/folder.
+    # In --flag=~/folder no shell puts the home folder in place of ~.
     return Path(value).expanduser() if str(value).startswith("~/") else Path(value)
 
 

@@ -361,7 +361,7 @@ def test_flat_areas_have_the_colours_of_their_own_shot(tmp_path, ffmpeg):
 
 
 def test_what_pale_ground_takes_from_the_chroma_is_found_out(tmp_path, ffmpeg):
-    """A red film in wide gaps of white ground is paler than the film; a film as it is, is not."""
+    """White ground between strokes makes a film paler; a film without ground is left alone."""
     path = tmp_path / "red.mp4"
     ffmpeg("-f", "lavfi", "-i", "color=0xc03020:320x180:d=0.5:r=10", "-pix_fmt", "yuv444p", path)
     part = clip_of(path)

@@ -10,7 +10,7 @@ def choose(shots: Sequence[int] | np.ndarray, every: int) -> np.ndarray:
 
     Args:
         shots: int [N], number of each frame's shot.
-        every: n.
+        every: n, the number of frames from one to the next.
     """
     begins = np.flatnonzero(np.diff(shots)) + 1
     return np.union1d(np.arange(0, len(shots), every), begins).astype(int)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 PALETTE_PIXELS = 20_000  # that a palette is found from, at most
+SMOOTH_OUTLINES = 3.0  # pixels of the canvas: the least blur of outlines, as points lie 4 apart
 
 
 def find_palette(pictures: np.ndarray, count: int) -> np.ndarray:
@@ -65,9 +66,8 @@ def draw_areas(
     )
     if owners is None:
         return canvas
-    labels = _smooth_labels(
-        nearest[owners], len(palette), hand.smooth * min(1.0, scale), (width, height)
-    )
+    radius = max(hand.smooth, SMOOTH_OUTLINES) * min(1.0, scale)
+    labels = _smooth_labels(nearest[owners], len(palette), radius, (width, height))
     areas = np.rint(255 * palette[labels]).astype(np.uint8)
     if hand.contour > 0:
         areas = _draw_contours(areas, labels, hand, max(scale, 0.5))
