@@ -27,8 +27,7 @@ def find(root: Path, suffixes: frozenset[str]) -> list[Path]:
     """Lists the files below a folder that have one of some suffixes, in order.
 
     Links to folders are followed, each folder is read once. Hidden folders, those of a system and
-    what these scripts wrote are left out. One line says how many pictures and videos are left out,
-    and why.
+    what these scripts wrote are left out. One line counts what is left out, by reason.
 
     Args:
         root: the folder.
@@ -38,7 +37,7 @@ def find(root: Path, suffixes: frozenset[str]) -> list[Path]:
     left_out: Counter[str] = Counter()
 
     def count_folder(_: OSError) -> None:
-        left_out["in folders that can't be read"] += 1
+        left_out["unreadable folders"] += 1
 
     real = Path(os.path.realpath(root))
     above = {str(real), *map(str, real.parents)}  # where a link would lead round in a circle
@@ -60,13 +59,13 @@ def find(root: Path, suffixes: frozenset[str]) -> list[Path]:
                 elif _is_medium(path, suffixes, why):
                     left_out[why] += 1
     if left_out:
-        counts = ", ".join(f"{count} {why}" for why, count in sorted(left_out.items()))
-        console.say(f"{root}: left out {counts}")
+        counts = ", ".join(f"{why} {count}" for why, count in sorted(left_out.items()))
+        console.say(f"{root}: left out {left_out.total()}: {counts}")
     return sorted(found)
 
 
 def is_input_folder(folder: Path) -> bool:
-    """Says whether a folder is looked into: not if it is hidden, a system's or of these scripts."""
+    """Returns True if inputs are looked for in a folder: no hidden, system or own one."""
     return folder.is_dir() and not _why_no_input(folder.parent, folder)
 
 
@@ -77,7 +76,7 @@ def _why_no_input(root: Path, folder: Path) -> str:
         return "in hidden or system folders"
     below = [*reversed(folder.parents), folder][-len(parts) :] if parts else []
     if any(files.exists(f"{part}/{files.LOCK}") for part in below):
-        return "in folders that these scripts write"
+        return "in folders of these scripts"
     return ""
 
 
@@ -86,7 +85,7 @@ def _why_left_out(path: Path, suffixes: frozenset[str]) -> str:
     if path.name.startswith("."):
         return "hidden"
     if not path.is_file():
-        return "that are no files, or links to nowhere"
+        return "broken links, devices or pipes"
     if _is_own(path):
         return "made by these scripts"
     if path.suffix.lower() not in suffixes:

@@ -29,8 +29,8 @@ def test_what_is_left_out_is_counted_by_reason_in_one_line(tmp_path, capsys):
     os.mkfifo(tmp_path / "monet" / "waits-for-ever.png")
     assert names_of(tmp_path) == ["monet/a.JPG", "monet/b.jfif"]
     assert capsys.readouterr().out == (
-        f"{tmp_path}: left out 2 .heic, 1 .jp2, 1 hidden, 3 in hidden or system folders, 2 that "
-        "are no files, or links to nowhere, 1 without a suffix\n"
+        f"{tmp_path}: left out 10: .heic 2, .jp2 1, broken links, devices or pipes 2, hidden 1, "
+        "in hidden or system folders 3, without a suffix 1\n"
     )
 
 
@@ -62,7 +62,7 @@ def test_what_these_scripts_made_is_no_input(tmp_path, capsys):
         with files.only_one(tmp_path / folder):
             pass
     assert names_of(tmp_path, probing.SUFFIXES) == ["clip.mp4", "noted.mp4"]
-    assert "2 in folders that these scripts write, 2 made by" in capsys.readouterr().out
+    assert "in folders of these scripts 2, made by these scripts 2" in capsys.readouterr().out
     Image.new("RGB", (8, 8)).save(tmp_path / "own.png")
     gallery.save_picture(tmp_path / "sheet.png", Image.new("RGB", (8, 8)))
     assert names_of(tmp_path) == ["own.png"]

@@ -63,7 +63,9 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
                 )
             }  # fmt: skip
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged or of another version ({error}): run evaluate_embeddings.py again") from None
+        raise UserError(
+            f"{path} is damaged or of another version ({error}): run evaluate_embeddings.py again"
+        ) from None
     if found != vae_fingerprint:
         raise UserError(
             f"{path} belongs to VAE {found}, not {vae_fingerprint}: run evaluate_embeddings.py"
