@@ -74,6 +74,7 @@ def film(tmp_path_factory, ffmpeg):
     ffmpeg(*PICTURE, *BEEP, "-i", folder / "s.srt", "-i", folder / "tags", "-map", 0, "-map", 1,
            "-map", 1, "-map", 2, "-map_metadata", 3, "-map_chapters", 3, "-c:a", "aac", "-c:s",
            "srt", "-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng",
+           "-metadata:s:a:1", "title=Video: what he says", "-metadata:s:s:0", "title=Für alle",
            "-disposition:a:0", 0, "-disposition:a:1", "default", "-attach", folder / "s.srt",
            "-metadata:s:t", "mimetype=text/plain", path)  # fmt: skip
     return path
@@ -99,6 +100,11 @@ def test_subtitles_chapters_and_tags_come_along(film, tmp_path, ffmpeg):
     log = facts.packets(made).log
     assert re.search(r"Stream #0:1\S*\(deu\): Audio(?!.*default)", log)
     assert re.search(r"Stream #0:2\S*\(eng\): Audio.*default", log)
+    (tmp_path / "again").mkdir()
+    _, again = join(tmp_path / "again", made)  # an mp4 calls a name otherwise than Matroska
+    for path in (made, again):
+        names = [track.name for track in facts.packets(path).tracks if track.kind != "Data"]
+        assert names == ["", "", "Video: what he says", "Für alle"]
 
 
 def test_a_part_lasts_as_long_as_it_is(film, tmp_path, ffmpeg):

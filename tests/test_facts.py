@@ -39,7 +39,7 @@ def test_words_of_a_title_change_no_fact(tmp_path, ffmpeg, options):
     first, second = probing.probe(plain), probing.probe(titled)
     wanted = filters.TONE_MAP if options is PQ else filters.DEINTERLACE
     assert wanted in first.filters and first.filters == second.filters
-    assert first.tracks == second.tracks
+    assert first.tracks == tuple(own._replace(name="") for own in second.tracks)
 
 
 def test_covers_and_second_tracks_change_no_fact(tmp_path, ffmpeg):
@@ -77,7 +77,7 @@ def test_the_last_picture_lasts_as_long_as_the_file_says(tmp_path, ffmpeg, capsy
 def test_two_fields_are_a_frame():
     stamps = np.arange(2, 152) * 24_000
     packets = facts.Packets("mov", (), 0.0, Fraction(1, 1_200_000), stamps, stamps[:1],
-                            152 * 24_000, 3.04, False, False, False, False, "")  # fmt: skip
+                            152 * 24_000, 3.04, False, False, False, False, False, "")  # fmt: skip
     frames = facts.FirstFrames((352, 288), Fraction(1), "yuv420p", True, "", "", "", 0.04)
     times = probing._frame_times(packets, frames)
     np.testing.assert_allclose(times, 0.04 + 0.04 * np.arange(75))

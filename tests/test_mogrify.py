@@ -205,8 +205,14 @@ def test_a_picture_becomes_a_picture_of_its_size(project, scripts, tmp_path, cap
     capsys.readouterr()
     assert scripts.mogrify_video.main(arguments) == 0
     assert "was finished before" in capsys.readouterr().out
-    arguments += ["--strength", "0", "--replace", "yes"]
-    assert scripts.mogrify_video.main(arguments) == 0
+    arguments += ["--replace", "yes"]
+    assert scripts.mogrify_video.main([*arguments, "--quality", "draft"]) == 0
+    assert (
+        "My Photo.jpg: 350x420, a picture, crop 0:0:0:0; output 350x420" in capsys.readouterr().out
+    )
+    with Image.open(target) as picture:
+        assert picture.size == (350, 420)
+    assert scripts.mogrify_video.main([*arguments, "--strength", "0"]) == 0
     assert target.read_bytes() != before
     with Image.open(target) as picture:
         np.testing.assert_allclose(np.asarray(picture), theirs, atol=1)
@@ -285,7 +291,7 @@ def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):
     (tmp_path / "text.png").write_text("no picture")
     options = (*options, f"{tmp_path / 'text.png'}:0.5,bright-dabs:0.5")
     assert scripts.mogrify_video.main(mogrify(project, *options, out=tmp_path)) == 1
-    assert "text.png: cannot identify" in capsys.readouterr().err
+    assert "text.png: it is no picture" in capsys.readouterr().err
 
 
 def test_several_styles_each_give_a_video_of_the_same_first_pass(

@@ -129,6 +129,12 @@ def test_a_file_is_whole_or_as_before(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    with (
+        pytest.raises(OSError, match=f"No space left.*{path.name}"),
+        files.whole_file(path),
+        Path("/dev/full").open("wb", buffering=0) as full,
+    ):
+        full.write(b"no room")
     with files.whole_file(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]

@@ -69,8 +69,9 @@ class Output:
         if source.is_picture:
             return f"{self.target}: {size}"
         left_out = f"; left out: {', '.join(report['left_out'])}" if report["left_out"] else ""
+        rate = float(source.rate)
         return (
-            f"{self.target}: {report['frames']} frames of {size} at {source.rate} frames/s; "
+            f"{self.target}: {report['frames']} frames of {size} at {rate:.5g} frames/s; "
             f"sound: {report['sound']}; flicker {report['flicker_output']:.2f}, of the input "
             f"{report['flicker_input']:.2f}{left_out}"
         )

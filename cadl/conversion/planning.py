@@ -94,10 +94,14 @@ def plan(
             f"can't be written: H.264 has at most {LONGEST_SIDE} pixels a side: give --output-size "
             f"{width}x{height}"
         )
+    film = (
+        f", {len(source.times)} frames at {float(source.rate):.5g} frames/s"
+        f"{' (variable)' if source.variable_rate else ''}, crop {crop}, sound "
+        f"{'+'.join(source.audio_codecs) or 'none'}"
+    )
     console.say(
-        f"{source.path.name}: {source.width}x{source.height}, {len(source.times)} frames at "
-        f"{source.rate} frames/s{' (variable)' if source.variable_rate else ''}, crop {crop}, "
-        f"sound {'+'.join(source.audio_codecs) or 'none'}; output {geometry.output_size[0]}x"
-        f"{geometry.output_size[1]}"
+        f"{source.path.name}: {source.width}x{source.height}"
+        f"{f', a picture, crop {crop}' if source.is_picture else film}; output "
+        f"{geometry.output_size[0]}x{geometry.output_size[1]}"
     )
     return dataclasses.replace(clip, crop=crop), geometry

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cadl import console, files
 from cadl.conversion import segments
-from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Encoding
+from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Encoding, resize
 from cadl.conversion.rendering import Rendering, paint_alone, paint_frames, read_frames_at
 from cadl.images import gallery
 from cadl.strokes.track_files import read_tracks
@@ -88,9 +88,11 @@ def write_video(rendering: Rendering, target: Path, folder: Path, request: dict)
 def write_picture(rendering: Rendering, target: Path) -> dict:
     """Paints a film of one frame and writes it as a picture; returns as `write_video`."""
     ((_, original, painted),) = paint_frames(rendering, [0])
-    picture = Image.fromarray(rendering.encoding.compose(original, painted))
+    encoding = rendering.encoding
+    size = encoding.geometry.output_size
+    picture = Image.fromarray(resize(encoding.compose(original, painted), size))
     gallery.save_picture(target, picture)
-    return {"frames": 1, "output_size": list(picture.size), "sound": "none, it is a picture"}
+    return {"frames": 1, "output_size": list(size), "sound": "none, it is a picture"}
 
 
 def _write_segment(writer: FrameWriter, group: Iterator, encoding: Encoding, bar) -> Flicker:

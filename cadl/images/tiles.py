@@ -11,7 +11,7 @@ from pathlib import Path
 from cadl.errors import UserError
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 WIDTH = 320
 HEIGHT = 180
@@ -231,6 +231,8 @@ def load_picture(path: Path) -> Image.Image:
                 return _to_srgb(_upright(picture))
     except Image.DecompressionBombError as error:
         raise UserError(f"{path}: too large: {error}") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: it is no picture, or its beginning is damaged") from None
     except PICTURE_ERRORS as error:
         raise UserError(f"{path}: {str(error) or type(error).__name__}") from None
 

@@ -52,6 +52,7 @@ class Track(NamedTuple):
         number: among those of its kind.
         is_cover: an attached picture.
         is_default: a player takes it unless told otherwise.
+        name: what the file calls it, empty if nothing.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Track(NamedTuple):
     number: int
     is_cover: bool
     is_default: bool
+    name: str
 
 
 class Packets(NamedTuple):
@@ -74,6 +76,7 @@ class Packets(NamedTuple):
         end: stamp at which the last picture ends.
         end_seconds: when the last packet of all, of picture and sound, ends.
         clock_jumps: the file's clock jumps on the way.
+        breaks_off: the file ends in the middle of what it says it holds.
         alpha: the header says that the picture has an alpha channel beside it.
         interlaced: the header says that the picture is interlaced.
         encrypted: the picture is encrypted.
@@ -89,6 +92,7 @@ class Packets(NamedTuple):
     end: int
     end_seconds: float
     clock_jumps: bool
+    breaks_off: bool
     alpha: bool
     interlaced: bool
     encrypted: bool
@@ -169,6 +173,7 @@ def packets(path: Path) -> Packets:
         end=max((row[which] + row[2] for row in rows), default=0),
         end_seconds=max(ends),
         clock_jumps="timestamp discontinuity" in log,
+        breaks_off=re.search("partial file|File ended prematurely", log) is not None,
         alpha=re.search(r"^      alpha_mode +: 1$", picture, re.M) is not None,
         interlaced=re.match(r".*\b(top|bottom) (coded )?first", picture) is not None,
         encrypted=encrypted,
@@ -195,7 +200,9 @@ def _tracks(log: str) -> tuple[tuple[Track, ...], str]:
                 continue  # the chapters of an mp4
             codec = tag[1]
         number = sum(track.kind == kind for track in found)
-        found.append(Track(kind, codec, number, is_cover, "(default)" in more))
+        named = re.search(r"^      (?:title|name) +: (.*)$", block, re.M)
+        name = named[1] if named else ""
+        found.append(Track(kind, codec, number, is_cover, "(default)" in more, name))
     return tuple(found), picture
 
 

@@ -11,6 +11,12 @@ from typing import Any
 
 import imageio_ffmpeg
 
+PLAIN_REASONS = {
+    "0:V:0": "it has no video track",
+    "moov atom not found": "it breaks off, or is no video",
+    "no decoder": "ffmpeg has no decoder for it",
+    "Invalid data found when processing input": "it is damaged, or of no kind that ffmpeg knows",
+}
 ROUNDING = "accurate_rnd+full_chroma_int"  # without the second all gets darker by two levels of 255
 
 
@@ -74,13 +80,12 @@ def write_error(path: Path, log: str) -> OSError:
 
 
 def reason(log: str) -> str:
-    """Picks the line of ffmpeg's log that says most."""
+    """Picks the line of ffmpeg's log that says most, in plain words where there are some."""
     faults = [line for line in log.splitlines() if re.match(r"(\[.*?\] )?\[(error|fatal)\]", line)]
     lines = [re.sub(r"^(\[.*?\] )+", "", line).strip() for line in faults or log.splitlines()]
     lines = [line for line in lines if line and "framehash" not in line]
-    telling = [
-        line for line in lines if re.search(r"invalid|no space|error|not|no decoder", line, re.I)
-    ]
-    if any("0:V:0" in line for line in lines):
-        return "it has no video track"
+    for sign, plain in PLAIN_REASONS.items():
+        if any(sign in line for line in lines):
+            return plain
+    telling = [line for line in lines if re.search(r"invalid|no space|error|not", line, re.I)]
     return (telling or lines or ["ffmpeg gave no reason"])[0]

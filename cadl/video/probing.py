@@ -114,7 +114,9 @@ def probe(path: Path) -> Video:
     times = _frame_times(packets, frames if codec == "h264" else None)
     rate, variable = _frame_rate(times, packets.tick)
     length = packets.told_seconds
-    if packets.container not in facts.STREAMED and packets.end_seconds < length - CUT_OFF_SECONDS:
+    if packets.breaks_off:
+        console.warn(f"{path}: breaks off after {packets.end_seconds:.1f} s: is it whole?")
+    elif packets.container not in facts.STREAMED and packets.end_seconds < length - CUT_OFF_SECONDS:
         console.warn(
             f"{path}: its last frame is at {times[-1]:.1f} s, but by its header it lasts "
             f"{length:.1f} s: is it whole?"

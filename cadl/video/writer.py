@@ -174,6 +174,7 @@ def join_segments(
             counts[track.kind] += 1
             maps += ["-map", f"{number}:0", f"-disposition:{own}"]
             maps += ["+default" if track.is_default else "-default"]
+            maps += [f"-metadata:s:{own}", f"title={track.name}"]
         command += [*inputs, "-f", "ffmetadata", "-i", ffmpeg.url(folder / "tags")]
         command += ["-map", "0:v:0", *maps]
         tags = str(len(tracks) + 1)
