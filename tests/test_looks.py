@@ -124,7 +124,43 @@ def test_ink_lies_in_the_dark_and_chalk_in_the_light(chalk):
     hand = Hand(kind="hatching", ground=paper, ink=ink, width=2.0, aspect=10.0)
     ramp = np.repeat((255 * X / WIDTH)[..., None], 3, axis=2).astype(np.uint8)
     places = np.stack([np.arange(30, 290), np.full(260, 90)], axis=1).astype(np.float32)
-    for own in measure_looks(ramp, ramp, hand, [places] * len(hand.layers())):
+    measured = measure_looks(ramp, ramp, hand, [places] * len(hand.layers()), ramp)
+    for own in measured[: len(hand.directions)]:
         steps = np.diff(own.need)
         assert (steps >= -1e-4).all() if chalk else (steps <= 1e-4).all()
         assert np.ptp(own.need) > 0.5
+
+
+PENCIL = Hand(kind="hatching", width=2.0, aspect=20.0, cover=0.3, directions=(0.0,))
+
+
+def drawn(frame, places, light=0.8):
+    """Measures lines of a pencil in a film's frame that is moved to an even grey."""
+    grey = np.full_like(frame, round(255 * light))
+    return measure_looks(frame, grey, PENCIL, [places] * len(PENCIL.layers()))[0]
+
+
+def test_lines_of_a_pencil_end_where_the_light_changes():
+    frame = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    frame[:, WIDTH // 2 :] = 40
+    length = PENCIL.layers()[0].length
+    far, near = (WIDTH / 2 - 3.0 * length, 90.0), (WIDTH / 2 - 0.45 * length, 90.0)
+    own = drawn(frame, np.array([far, near], np.float32))
+    assert own.reach[0] == 1.0 and own.lean[0, 0] == 0.0
+    forward, back = own.reach[1] + own.lean[1, 0], own.reach[1] - own.lean[1, 0]
+    assert forward < 0.6 and back == 1.0
+
+
+def test_a_figure_of_the_ground_s_own_light_is_told_by_its_colour():
+    frame = np.full((HEIGHT, WIDTH, 3), (60, 120, 60), np.uint8)
+    frame[60:120, 140:180] = (215, 45, 40)  # of the same luminance
+    inside, outside = drawn(frame, np.array([(160, 90), (40, 30)], np.float32)).need
+    assert inside > outside + 0.1
+
+
+def test_a_painter_s_own_picture_has_plain_lines_of_the_light_that_is_there():
+    frame = np.full((HEIGHT, WIDTH, 3), (60, 120, 60), np.uint8)
+    frame[60:120, 140:180] = 0
+    places = np.array([(138, 90), (40, 30)], np.float32)
+    own = measure_looks(frame, frame, PENCIL, [places] * 2, frame)
+    assert (own[0].reach == 1.0).all() and not own[1].need.any()

@@ -100,3 +100,15 @@ def test_free_places_keep_their_distance_and_leave_nothing_out():
 def test_of_an_empty_canvas_all_is_free():
     corners, side = free_places(np.zeros((0, 2), np.float32), (20, 10), 2.0, 2.6)
     assert side == pytest.approx(1) and len(corners) == 24 * 14
+
+
+def test_free_places_are_where_points_are_wanted_however_they_are_measured():
+    wanted = np.zeros((90, 160), bool)
+    wanted[20:50, 100:140] = True
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]], np.float32) * (0.5, 2.0)
+    corners, side = free_places(np.zeros((0, 2), np.float32), (160, 90), 0.0, 4.0, turn, wanted)
+    middles = corners + 0.5 * side * np.ones(2) @ np.linalg.inv(turn)
+    x, y = np.round(middles).astype(int).T
+    assert len(corners) > 100 and wanted[np.clip(y, 0, 89), np.clip(x, 0, 159)].mean() > 0.98
+    area = side**2 / abs(np.linalg.det(turn))
+    assert 0.9 < len(corners) * area / wanted.sum() < 1.1

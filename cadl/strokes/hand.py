@@ -17,6 +17,8 @@ AREA = 0.8  # of a stroke's rectangle that the stroke fills
 PACKING = 0.9  # squared spacings that one stroke has on a canvas filled with them
 MAX_LAYERS = 5
 MAX_DIRECTIONS = 4
+LINES = 6.0  # aspect from which on strokes of hatching are lines; others are dots
+SHORTER, SMALL_TONES = 0.4, (0.35, 0.6)  # length and tones of those that draw what is small
 KINDS = ("brush", "hatching", "flat")
 Colour = tuple[float, float, float]
 
@@ -122,7 +124,8 @@ class Hand:
     def layers(self) -> tuple[Layer, ...]:
         """Returns the layers, from broad to fine: underpainting, strokes, and ever finer ones.
 
-        Of hatching one for each direction; of flat areas one of points that carry their colours.
+        Of hatching one for each direction, and shorter lines in the first two for what is small;
+        of flat areas one of points that carry their colours.
         """
         if self.kind == "hatching":
             return self._hatching()
@@ -150,9 +153,11 @@ class Hand:
             share = number / max(1, count - 1)
             begin = self.first_tone + share * (self.last_tone - self.first_tone)
             tones = begin, begin + 0.25
-            plain = self._layer(self.width, 0.0, kept=0.8)
+            plain = self._layer(self.width, 0.0, kept=0.25)
             stretch = max(1.0, 0.35 * self.aspect)
             layers.append(plain._replace(angle=angle, tones=tones, stretch=stretch))
+        if self.aspect >= LINES:
+            layers += [_shorter(layer) for layer in layers[:2]]
         return tuple(layers)
 
     def layout(self) -> list[Any]:
@@ -201,6 +206,17 @@ class Hand:
                 if not low <= value <= high:
                     raise UserError(f"{where}: {name} {value:g} is not from {low:g} to {high:g}")
         return cls(**given)
+
+
+def _shorter(layer: Layer) -> Layer:
+    """Returns the strokes of one direction that small dark things are drawn with."""
+    return layer._replace(
+        spacing=0.85 * layer.spacing,
+        length=SHORTER * layer.length,
+        coarser=0.3 * layer.length,
+        tones=SMALL_TONES,
+        stretch=max(1.0, SHORTER * layer.stretch),
+    )
 
 
 RANGES = {

@@ -17,7 +17,7 @@ from cadl.workers import WorkerPool
 
 import numpy as np
 
-FORMAT = 2  # of the search; raise when the same close-ups would give another hand
+FORMAT = 3  # of the search; raise when the same close-ups would give another hand
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
 JUDGE_SEED = 7  # of other projections than the search's

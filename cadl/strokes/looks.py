@@ -21,6 +21,9 @@ REACH_STEPS = (0.3, 0.6, 0.9)  # of half a stroke's length, where it may end
 EDGE = 0.11  # change of colour, of 1, at which a stroke has ended
 # Radii in pixels, and weights, of the surroundings that directions come from.
 SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
+# Of hatching: weights of R, G and B; pixels round a place; and how much more it differs from them.
+ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
+ROUND, STANDING_OUT = 40.0, 0.65
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
 
 
@@ -125,13 +128,17 @@ def measure_looks(
         colours: uint8 [h, w, 3], the same in the painter's colours.
         hand: whose strokes they are.
         places: float32 [n, 2] a layer.
-        forms: uint8 [h, w, 3], what directions come from; None: the frame.
+        forms: uint8 [h, w, 3], a painter's own picture, what directions come from; None: the frame
+            is a film's.
     """
     layers, detail = hand.layers(), hand.detail
     if hand.kind == "flat":
         colours = sharpen_edges(colours, TRACKED / CANVAS * hand.smooth)
     if hand.kind != "brush":
-        return [_measure_plain(colours, hand, *own) for own in zip(layers, places, strict=True)]
+        film = frame if forms is None else None
+        return [
+            _measure_plain(film, colours, hand, *own) for own in zip(layers, places, strict=True)
+        ]
     directions = Directions(frame if forms is None else forms)
     looks = []
     for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
@@ -168,20 +175,45 @@ def _turned(axis: np.ndarray, hand: Hand) -> np.ndarray:
     return (turned / (np.linalg.norm(turned, axis=1, keepdims=True) + 1e-6)).astype(np.float32)
 
 
-def _measure_plain(colours: np.ndarray, hand: Hand, layer: Layer, places: np.ndarray) -> Looks:
-    """Measures strokes that don't follow the forms; what they need is darkness."""
+def _measure_plain(
+    film: np.ndarray | None, colours: np.ndarray, hand: Hand, layer: Layer, places: np.ndarray
+) -> Looks:
+    """Measures strokes that don't follow the forms; what those of hatching need is darkness.
+
+    Hatching of a film ends at edges. What is left of a painter's own picture without its strokes,
+    where `film` is None, has edges that are none: strokes go on, and there are no small ones.
+    """
     count = len(places)
-    if layer.tones:
-        colours = cv2.blur(colours, (odd(2 * layer.width) + 2,) * 2)
-    painted = sample(colours, places)
-    painted = painted.astype(np.float32) / np.float32(255)
+    side = odd(2 * layer.width) + 2 if layer.tones else 1
+    colours = cv2.blur(colours, (side, side))
+    painted = sample(colours, places).astype(np.float32) / np.float32(255)
     angle = np.float32(layer.angle or 0.0)
     axis = np.repeat(np.array([[np.cos(2 * angle), np.sin(2 * angle)]], np.float32), count, axis=0)
-    nothing = np.zeros((count, 2), np.float32)
-    need = np.interp(painted @ LUMINANCE, *_tones(hand)) if layer.tones else np.ones(count)
-    return Looks(
-        axis, nothing, np.ones(count, np.float32), nothing, need.astype(np.float32), painted
-    )
+    reach, lean = np.ones(count, np.float32), np.zeros((count, 2), np.float32)
+    if not layer.tones:
+        return Looks(axis, lean, reach, lean, reach, painted)
+    light = painted @ LUMINANCE
+    if film is not None:
+        told = _tell(cv2.blur(film, (side, side)))[..., None]
+        light = light + sample(told, places)[:, 0]
+        along = unit_vectors(axis)
+        ends = _reach(blur(film, layer.width), places, layer.length * along)
+        reach, lean = 0.5 * (ends[0] + ends[1]), (0.5 * (ends[0] - ends[1]))[:, None] * along
+    need = np.interp(light, *_tones(hand)).astype(np.float32)
+    if film is None and layer.coarser:
+        need = np.zeros_like(need)
+    return Looks(axis, np.zeros_like(lean), reach, lean, need, painted)
+
+
+def _tell(film: np.ndarray) -> np.ndarray:
+    """Returns by how much a draughtsman makes places of a frame lighter: uint8 -> float32 [h, w].
+
+    What differs from its surroundings differs more: the same light in another colour would be lost.
+    Red and orange count as dark, blue as light, as in the old photographs.
+    """
+    grey = cv2.transform(film, ORTHOCHROMATIC[None]).astype(np.float32)
+    around = blur(grey, ROUND)
+    return STANDING_OUT * (grey - around) / (around + 75.0)
 
 
 @functools.lru_cache(8)
@@ -190,7 +222,7 @@ def _tones(hand: Hand) -> tuple[np.ndarray, np.ndarray]:
     tones = np.linspace(1.3, 0.0, 66)
     open_ground = np.ones_like(tones)
     for layer in hand.layers():
-        if layer.tones:
+        if layer.tones and not layer.coarser:
             begin, end = layer.tones
             share = np.clip((tones - begin) / (end - begin), 0.0, 1.0)
             open_ground *= np.exp(-0.8 * hand.cover * share)

@@ -97,7 +97,7 @@ def free_places(
         margin: how far the raster reaches beyond it.
         distance: what is to be kept from points.
         metric: float32 [2, 2], what places are multiplied by before distances count; None: nothing.
-        wanted: bool [h, w], pixels of the canvas where points may lie, without a metric; None: all.
+        wanted: bool [h, w], pixels of the canvas where points may lie; None: all.
 
     Returns:
         Top left corners of free cells, float32 [m, 2], and the side of a cell, after the metric.
@@ -117,7 +117,8 @@ def free_places(
     else:
         far = raster > 0
     if wanted is not None:
-        way = np.array([[cell, 0, origin[0] + 0.5 * cell], [0, cell, origin[1] + 0.5 * cell]])
+        back = np.eye(2) if metric is None else np.linalg.inv(metric)
+        way = np.column_stack([cell * back.T, (origin + 0.5 * cell) @ back])
         flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
         far &= cv2.warpAffine(wanted.view(np.uint8), way, (columns, rows), flags=flags,
                               borderMode=cv2.BORDER_REPLICATE).view(bool)  # fmt: skip

@@ -1,6 +1,7 @@
 """The library of recipes that the search of a hand begins with."""
 
 import dataclasses
+import math
 from typing import Any
 
 from cadl.strokes.hand import Hand
@@ -21,6 +22,9 @@ def library(reading: Reading) -> list[Hand]:
         bend=0.1, taper=0.1, light=0.06, hue=0.0,
     )  # fmt: skip
     stipple = dataclasses.replace(pencil, aspect=1.2, width=2.4, tilt=1.0, cover=0.4)
+    first = reading.directions[0]
+    across = round((first + 0.5 * math.pi) % math.pi, 3)
+    crossed = (first, across) if len(reading.directions) == 1 else reading.directions
     chalk = dataclasses.replace(pencil, ground=reading.ink, ink=reading.ground, width=1.8)
     stones = dataclasses.replace(
         dots, width=9.0, aspect=1.2, tilt=0.05, fixed=1.0, taper=0.0, cover=1.1, hue=0.03
@@ -51,9 +55,11 @@ def library(reading: Reading) -> list[Hand]:
         (pencil, [{}, {"width": 1.0, "cover": 0.25, "first_tone": 0.0, "last_tone": 0.7},
                   {"width": 0.8, "cover": 0.25, "aspect": 36.0},
                   {"cover": 0.7}, {"width": 2.2, "aspect": 14.0}, {"tint": 1.0},
-                  {"width": 1.8, "tint": 1.0, "cover": 0.8}]),
+                  {"width": 1.8, "tint": 1.0, "cover": 0.8},
+                  {"aspect": 12.0, "cover": 0.7, "directions": crossed}]),
         (stipple, [{}, {"width": 4.5}, {"tint": 1.0}]),
-        (chalk, [{}, {"tint": 0.6}, {"tint": 1.0, "width": 3.0, "cover": 0.6}]),
+        (chalk, [{}, {"tint": 0.6}, {"tint": 1.0, "width": 3.0, "cover": 0.6},
+                 {"width": 2.0, "aspect": 12.0, "cover": 0.8, "directions": crossed}]),
         (stones, [{}, {"width": 16.0}]),
         (flat, [{}, {"contour": 1.0}, {"contour": 1.0, "contour_width": 4.0, "smooth": 5.0},
                 {"smooth": 6.0, "colours": 7}]),
