@@ -23,6 +23,7 @@ GREEN = np.array((-0.5, 0.6, -0.4), np.float32)  # and from magenta to green
 SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a polygon
 THIN = 2.5, 1.5  # drawn pixels; thinner strokes are drawn at twice the size; in a draft
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
+ROUND = 0.06  # taper from which on the ends of strokes are round
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
 TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
 FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
@@ -198,7 +199,8 @@ def _outlines(geometry: tuple, hand: Hand, scale: float, furrows: bool) -> tuple
     typical = float(np.median(width)) * scale
     corners = next(count for least, count in CORNERS if typical >= least)
     around = (np.arange(corners) + 0.5) * (2 * np.pi / corners)
-    power = 0.45 + 0.75 * hand.taper
+    blunt = min(1.0, hand.taper / ROUND)  # 0: the ends are square
+    power = 0.08 + 0.37 * blunt + 0.75 * hand.taper
     along = np.sign(np.cos(around)) * np.abs(np.cos(around)) ** (0.4 + 0.6 * hand.taper)
     across = np.sign(np.sin(around)) * np.abs(np.sin(around)) ** power
     # The outline is the same after half a turn, as the direction's sign means nothing.

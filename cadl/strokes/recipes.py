@@ -47,6 +47,8 @@ def library(reading: Reading) -> list[Hand]:
             {"width": 8.0, "aspect": 3.0, "soft": 1.2, **plain, "light": 0.04, "finest": 3.0},
             {"width": 3.0, "aspect": 3.0, "soft": 0.7, "light": 0.04, "finest": 2.0},
             {"width": 26.0, "aspect": 2.4, "taper": 0.0, "tilt": 1.0, "finest": 8.0, **plain},
+            {"width": 11.0, "aspect": 3.0, "taper": 0.0, "tilt": 1.0, "bend": 0.0, "finest": 60.0,
+             "light": 0.05, **plain},
             {"width": 40.0, "aspect": 1.6, "soft": 7.0, **plain, "light": 0.02, "finest": 20.0},
             {"width": 6.0, "aspect": 5.0, "fixed": 1.0, "finest": 3.0, "light": 0.06},
         ]),
