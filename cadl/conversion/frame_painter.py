@@ -190,8 +190,14 @@ class FramePainter:
         return dataclasses.replace(self, palette_map=found, gamut=goal.gamut)
 
     def _recoloured(self, numbers: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        moved = [self.move(number, [own])[0] for number, own in zip(numbers, frames, strict=True)]
-        return np.stack([recolour(self.brushwork.geometry, own, own.tracked) for own in moved])
+        """Moves single frames, uint8 [n, h, w, 3], at the size that strokes are followed on."""
+        parts = [slice(number, number + 1) for number in numbers]
+        codes, own = (
+            np.concatenate([read(part) for part in parts])
+            for read in (self.codes.__getitem__, self.codes.own)
+        )
+        moved = self._moved(numbers, frames, *self.change(codes, own))
+        return np.stack([recolour(self.brushwork.geometry, one, one.tracked) for one in moved])
 
     def with_palettes(
         self, shots: np.ndarray, numbers: np.ndarray, pictures: np.ndarray
@@ -232,20 +238,20 @@ class FramePainter:
             first: number of the first frame.
             frames: uint8 [h, w, 3] each, at the size that is painted.
         """
-        part = slice(first, first + len(frames))
+        numbers = np.arange(first, first + len(frames))
+        return self._moved(numbers, frames, *self._changes(slice(first, first + len(frames))))
+
+    def _moved(self, numbers, frames, offsets, matrices) -> list[Moved]:
+        """Puts together how frames are moved, with the map to the painter's colours."""
         tracked = [resize(frame, self.brushwork.geometry.tracked_size) for frame in frames]
-        offsets, matrices = self._changes(part)
+        strengths = self.strengths[numbers]
         if self.palette_map is not None:
-            share = self.strengths[part, None, None]
+            share = strengths[:, None, None]
             matrix, shift = self.palette_map
             more = np.eye(3, dtype=np.float32) + share * (matrix - np.eye(3, dtype=np.float32))
             offsets = offsets @ more[:, None] + (share * shift)[:, None]
             matrices = matrices @ more
-        numbers = range(first, first + len(frames))
         palettes = [self.palette_at(number) if self.palette_at else None for number in numbers]
-        gamuts = [
-            None if self.gamut is None else (self.gamut, float(self.strengths[number]))
-            for number in numbers
-        ]
+        gamuts = [None if self.gamut is None else (self.gamut, float(own)) for own in strengths]
         parts = zip(frames, tracked, offsets, matrices, palettes, gamuts, strict=True)
         return [Moved(*own) for own in parts]

@@ -66,6 +66,10 @@ class Job:
         render = functools.partial(self._render, 1.0)
         return find_correction(render, goal) if goal else Correction()
 
+    @functools.cached_property
+    def _move(self) -> Callable:
+        return self.analysis.encoded.style_move(self.style.painter, self.options.style_map)
+
     def render(self, strength: float) -> Rendering:
         """Returns what the video is painted from at a strength."""
         return self._render(strength, self.correction)
@@ -73,10 +77,9 @@ class Job:
     def _render(self, strength: float, correction: Correction) -> Rendering:
         encoded, options = self.analysis.encoded, self.options
         draft = options.quality == "draft"
-        move = encoded.style_move(self.style.painter, options.style_map)
         smoothing = options.smoothing_seconds * float(self.clip.source.rate)
         strengths = encoded.strengths(strength)
-        codes = MovedCodes(encoded, smoothing, move, strengths)
+        codes = MovedCodes(encoded, smoothing, self._move, strengths)
         brushwork = Brushwork(self.geometry, self.hands, draft=draft)
         painter = FramePainter(brushwork, self.change, codes, strengths)
         samples = encoded.sample_indices, encoded.samples

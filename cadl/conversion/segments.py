@@ -6,7 +6,7 @@ from pathlib import Path
 from cadl import files
 
 SEGMENT_FRAMES = 240  # a multiple of BATCH
-FORMAT = 7  # raise when segments of before would not fit beside those of now
+FORMAT = 8  # raise when segments of before would not fit beside those of now
 
 
 def segment_path(folder: Path, number: int) -> Path:

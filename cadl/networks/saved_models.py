@@ -10,6 +10,7 @@ Endpoints, each for any batch size:
   moved, see `colour_transfer.frame_change`
 """
 
+import functools
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,12 +188,18 @@ def load_graph(exported: Path, name: str, *, vae_fingerprint: str | None = None)
             "run export_graphs.py again"
         )
     try:
-        return tf.saved_model.load(str(files.plain_path(exported) / name)), about
+        return _load(files.plain_path(exported) / name, files.hash_of(found.values())), about
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0][:120]
         raise UserError(
             f"{exported / name} is damaged ({reason}): run export_graphs.py again"
         ) from None
+
+
+@functools.lru_cache(2)
+def _load(folder: Path, checksum: str) -> Any:
+    """Loads a SavedModel; of the same files only once, as it takes two seconds."""
+    return tf.saved_model.load(str(folder))
 
 
 def read_about(exported: Path, name: str) -> dict:
