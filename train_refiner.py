@@ -163,7 +163,7 @@ def fit_hands(tile_set: tile_sets.TileSet, run: Run, settings) -> None:
                 f"{about['held_out']:.3f} from its own, of the fixed brush "
                 f"{about['held_out_of_the_fixed_brush']:.3f}: {used} is used"
             )
-            if remark := closeups.remarks(own):
+            if remark := hands.remarks(own):
                 console.warn(f"{painter}: {remark}: do not trust its hand too far")
             sheet = sections.hand_sheet(own, hand, painter)
             run.progress.show_picture(f"hands/{painter}", sheet, int(run.step))

@@ -182,3 +182,20 @@ def test_every_recipe_of_the_library_is_in_its_ranges_and_has_words():
     for hand in library(reading):
         assert Hand.from_json(hand.to_json(), "library") == hand
         assert len(hands.in_words(hand)) > 10 and len(hand.layers()) >= 1
+
+
+def test_pictures_of_two_hands_are_remarked_on():
+    def paint(lines, number):
+        rng = np.random.default_rng(number)
+        light = rng.random((24, 28)).repeat(8, 0).repeat(8, 1)
+        if lines:
+            light[rng.integers(0, 192, 60)] = 0
+        return np.repeat((255 * light)[..., None], 3, axis=2).astype(np.uint8)
+
+    for lines, wanted in (([0] * 12, False), ([0] * 11 + [1], False), ([0, 1] * 6, True)):
+        pictures = np.stack([paint(own, number) for number, own in enumerate(lines)])
+        names = np.array([f"{number}.png" for number in range(12)])
+        own = closeups.CloseUps(pictures, names, np.zeros(12, bool), np.full(12, 800))
+        assert ("two hands" in hands.remarks(own)) == wanted
+    same = closeups.CloseUps(pictures[:1].repeat(12, 0), names, own.held_out, own.sides)
+    assert hands.remarks(same) == ""

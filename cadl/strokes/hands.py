@@ -11,7 +11,7 @@ from pathlib import Path
 from cadl import console, files
 from cadl.errors import UserError
 from cadl.images import closeups
-from cadl.strokes import fitting
+from cadl.strokes import fitting, texture
 from cadl.strokes.hand import Hand
 from cadl.workers import WorkerPool
 
@@ -20,6 +20,7 @@ import numpy as np
 FORMAT = 3  # of the search; raise when the same close-ups would give another hand
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
+SURVEYED = 24  # close-ups that are looked at for two kinds of hand, at most
 JUDGE_SEED = 7  # of other projections than the search's
 
 
@@ -125,11 +126,19 @@ def fit_to_picture(path: Path, steps: int, folder: Path, workers: WorkerPool) ->
             with console.progress(total=steps, unit="recipe", label=f"hand of {name}") as bar:
                 for best in fit_hand(own, steps, folder, name, workers):
                     bar.update(min(best.evaluations, steps) - bar.n)
-            if remark := closeups.remarks(own):
+            if remark := remarks(own):
                 console.warn(f"{path}: {remark}: do not trust its hand too far")
         hand = load_hand(kept)
     console.say(f"hand of {name}: {in_words(hand)} ({kept})")
     return hand
+
+
+def remarks(own: closeups.CloseUps) -> str:
+    """Returns how far a hand that is fitted to close-ups can be trusted; empty if it can be."""
+    found = [closeups.remarks(own)]
+    if texture.are_two_kinds(list(own.spread(SURVEYED, held_out=False))):
+        found.append("they look like pictures of two hands")
+    return "; ".join(filter(None, found))
 
 
 def in_words(hand: Hand) -> str:

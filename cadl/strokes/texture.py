@@ -23,6 +23,7 @@ WEIGHTS = {
     "tensor1": 2.0, "tensor2": 2.0, "directions": 0.7, "forms": 0.7, "gradient": 0.7, "light": 0.7,
     "local": 2.0, "chroma": 0.7, "tone": 0.7,
 }  # fmt: skip
+TWO_KINDS, FEW_ODD = 0.47, 0.27  # mean silhouette; share of pictures of the rarer kind
 
 
 def projections(seed: int = 1, count: int = PROJECTIONS) -> np.ndarray:
@@ -133,6 +134,37 @@ def _measure(colours: np.ndarray, field: np.ndarray | None) -> dict[str, np.ndar
     chroma = colours[..., 1:] - cv2.GaussianBlur(colours[..., 1:], (0, 0), 6)
     found["chroma"] = _histogram(np.hypot(*np.moveaxis(chroma, 2, 0)), np.linspace(0, 0.6, 16))
     return found
+
+
+def are_two_kinds(pictures: Sequence[np.ndarray]) -> bool:
+    """Says whether the surfaces of pictures, uint8 [h, w, 3], fall apart into two kinds.
+
+    Two means are found, and each picture's silhouette tells how much better it fits its own kind
+    (Rousseeuw 1987, doi 10.1016/0377-0427(87)90125-7). A few odd ones are no kind.
+    """
+    if len(pictures) < 8:
+        return False
+    rows = []
+    for picture in pictures:
+        found = _measure((picture.astype(np.float32) / 255) @ OPPONENT, None)
+        reach, flat = found["reach"][:, 0], found["reach"][:, 2]
+        rows.append([
+            *reach / (reach.mean() + 1e-3), *flat, np.log(reach.mean() + 0.01),
+            *np.sqrt(found["gradient"]), *np.sqrt(found["tensor1"]).sum(axis=0),
+        ])  # fmt: skip
+    points = np.array(rows)
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+    means = points[list(np.unravel_index(apart.argmax(), apart.shape))]
+    for _ in range(20):
+        kind = np.linalg.norm(points[:, None] - means[None], axis=2).argmin(axis=1)
+        if not 0 < kind.sum() < len(kind):
+            return False
+        means = np.stack([points[kind == k].mean(axis=0) for k in (0, 1)])
+    alike = kind[:, None] == kind[None]
+    own = (apart * alike).sum(axis=1) / np.maximum(1, alike.sum(axis=1) - 1)
+    other = (apart * ~alike).sum(axis=1) / (~alike).sum(axis=1)
+    fits = ((other - own) / np.maximum(np.maximum(own, other), 1e-9)).mean()
+    return bool(fits > TWO_KINDS and min(kind.mean(), 1 - kind.mean()) > FEW_ODD)
 
 
 def structure(light: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
