@@ -194,8 +194,8 @@ def _measure_plain(
         return Looks(axis, lean, reach, lean, reach, painted)
     light = painted @ LUMINANCE
     if film is not None:
-        told = _tell(cv2.blur(film, (side, side)))[..., None]
-        light = light + sample(told, places)[:, 0]
+        more = _emphasis(cv2.blur(film, (side, side)))[..., None]
+        light = light + sample(more, places)[:, 0]
         along = unit_vectors(axis)
         ends = _reach(blur(film, layer.width), places, layer.length * along)
         reach, lean = 0.5 * (ends[0] + ends[1]), (0.5 * (ends[0] - ends[1]))[:, None] * along
@@ -205,7 +205,7 @@ def _measure_plain(
     return Looks(axis, np.zeros_like(lean), reach, lean, need, painted)
 
 
-def _tell(film: np.ndarray) -> np.ndarray:
+def _emphasis(film: np.ndarray) -> np.ndarray:
     """Returns by how much a draughtsman makes places of a frame lighter: uint8 -> float32 [h, w].
 
     What differs from its surroundings differs more: the same light in another colour would be lost.
