@@ -24,6 +24,7 @@ from cadl.conversion import encode_pass, segments
 from cadl.conversion.job import Job, Options, paint
 from cadl.conversion.output import Output, tell_distance
 from cadl.conversion.planning import find_videos, look_at, parse_size, plan
+from cadl.conversion.sharing import Sharing
 from cadl.conversion.style_hands import find_hands
 from cadl.errors import UserError
 from cadl.images.tiles import Crop
@@ -149,10 +150,9 @@ def convert(
     output = Output.of(settings.out, path, style.name, request)
     if frames := output.frames_made_before(settings.replace):
         return str(output.target), frames, "was finished before"
-    with files.only_one(output.segments):
-        options = Options(*(getattr(settings, name) for name in Options._fields))
-        clip, geometry = plan(*look(), size, options)
-
+    options = Options(*(getattr(settings, name) for name in Options._fields))
+    clip, geometry = plan(*look(), size, options)
+    with Sharing(output) as share:
         # Pass 1: encode all frames and follow the strokes; beside it TensorFlow prepares pass 2.
         with ThreadPoolExecutor(1) as pool:
             prepared = pool.submit(model.networks.warm_up)
@@ -165,10 +165,14 @@ def convert(
         # Pass 2: paint all frames, write them in segments, and join these with the sound.
         change = model.networks.change
         job = Job(clip, geometry, painting, analysis, style, change, options, workers)
-        report = paint(job, output)
+        report = paint(job, share)
+        encoded = analysis.encoded
+        if report is None:
+            note = "was finished by another run"
+            console.say(f"{output.target} {note}")
+            return str(output.target), len(encoded.shots), note
 
         # Record what was made of what.
-        encoded = analysis.encoded
         report |= {
             "request": request,
             "crop": str(clip.crop),

@@ -18,7 +18,9 @@ from cadl.conversion import encode_pass, render_pass, segments
 from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.conversion.output import Output
 from cadl.conversion.rendering import Rendering
+from cadl.conversion.sharing import Sharing
 from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.networks.vae import CODES
@@ -109,9 +111,10 @@ def convert(source: probing.Video, target: Path, folder: Path) -> None:
     encoding = Encoding(geometry, "none", crf=20, preset="ultrafast")
     with WorkerPool() as workers:
         rendering = Rendering(clip, encoded, tracks, painter, encoding, 1, workers)
-        request = {"clip": str(source.path)}
-        render_pass.write_video(rendering, target, folder / "segments", request)
-    segments.clean_up(folder / "segments")
+        output = Output(target, folder / "segments", folder, {"clip": str(source.path)})
+        with Sharing(output) as share:
+            render_pass.write_video(rendering, share)
+    segments.clean_up(output.segments)
 
 
 def find_flashes(made: probing.Video) -> np.ndarray:

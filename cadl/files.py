@@ -9,14 +9,16 @@ import glob
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from cadl import console
 from cadl.errors import UserError
 
 SEAL = "checksum"  # of everything else in the file
@@ -35,7 +37,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_parts_of_the_dead(path)
-    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".part-{_this_machine()}-{os.getpid()}-{path.name}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -50,34 +52,73 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Holds a lock on a folder for the block; a second run is refused.
+def only_one(folder: Path, awaited: str = "") -> Iterator[None]:
+    """Holds a lock on a folder for the block; a second run is refused, or waits.
+
+    Args:
+        folder: that is worked in.
+        awaited: what a second run waits for, in words; empty: it is refused.
 
     Raises:
-        UserError: another process holds the lock.
+        UserError: another process holds the lock, and nothing is awaited.
     """
     path = folder / LOCK
-    with contextlib.ExitStack() as stack:
-        while True:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(path.open("w", encoding="utf-8"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"another run is writing {folder}: wait for it or stop it"
-                ) from None
-            # Another run may have removed the folder, and the file with it, before we had it.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                    break
+    try:
+        file = lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not awaited:
+            raise in_use(folder) from None
+        console.say(f"another run makes {awaited}: waiting for it")
+        file = lock(path, fcntl.LOCK_EX)
+    with file:
         yield
 
 
+def in_use(folder: Path) -> UserError:
+    """Returns the error that refuses a second run."""
+    return UserError(f"another run is writing {folder}: wait for it or stop it")
+
+
+def lock(path: Path, mode: int) -> IO[str]:
+    """Opens a file and locks it, until it is closed or the process ends.
+
+    Args:
+        path: the file; it is made if there is none.
+        mode: as `fcntl.flock` has it.
+
+    Raises:
+        BlockingIOError: another process holds a lock, and `mode` says not to wait.
+    """
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as stack:
+            file = stack.enter_context(path.open("a+", encoding="utf-8"))
+            fcntl.flock(file, mode)
+            if is_at(path, file):
+                stack.pop_all()
+                return file
+
+
+def is_at(path: Path, file: IO) -> bool:
+    """Returns False if an open file was removed from its path: another run may have done so."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ESTALE):  # the latter is of a shared disk
+            raise
+        return False
+
+
+@functools.cache
+def _this_machine() -> str:
+    """Returns what tells this machine's processes from those of others that share the disk."""
+    return hash_of([platform.node()])[:8]
+
+
 def _remove_parts_of_the_dead(path: Path) -> None:
-    """Removes temporaries of `path` whose process was killed."""
-    for stale in path.parent.glob(f".part-*-{glob.escape(path.name)}"):
-        owner = stale.name.split("-")[1]
+    """Removes temporaries of `path` whose process was killed on this machine."""
+    for stale in path.parent.glob(f".part-{_this_machine()}-*-{glob.escape(path.name)}"):
+        owner = stale.name.split("-")[2]
         if owner.isdigit() and Path("/proc").is_dir() and not Path("/proc", owner).exists():
             stale.unlink(missing_ok=True)
 

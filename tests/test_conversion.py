@@ -1,5 +1,6 @@
 import dataclasses
 import subprocess
+import threading
 from fractions import Fraction
 
 from cadl.conversion import encode_pass, passes, render_pass
@@ -7,7 +8,9 @@ from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.colour_match import find_correction
 from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.conversion.output import Output
 from cadl.conversion.rendering import DifferentFrames, Rendering, paint_frames, read_frames_at
+from cadl.conversion.sharing import Sharing
 from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.colours import Colours
@@ -99,7 +102,9 @@ def convert_nothing(part, folder, crf=20):
     """Takes a clip through both passes with networks that change nothing."""
     with WorkerPool(2) as workers:
         rendering = rendering_of(part, folder, workers, crf=crf)
-        render_pass.write_video(rendering, folder / "out.mp4", folder / "segments", {})
+        output = Output(folder / "out.mp4", folder / "segments", folder / "work", {})
+        with Sharing(output) as share:
+            render_pass.write_video(rendering, share)
     return probing.probe(folder / "out.mp4")
 
 
@@ -208,6 +213,22 @@ def test_a_first_pass_that_was_damaged_is_made_again(media, tmp_path, capsys, da
     assert "is used again" in capsys.readouterr().out
 
 
+def test_a_first_pass_that_another_run_makes_is_waited_for(media, tmp_path, capsys):
+    part, found = clip_of(media.clip, 0.0, 0.5), []
+    runs = [
+        threading.Thread(target=lambda: found.append(analyse(part, tmp_path))) for _ in range(2)
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    said = capsys.readouterr().out
+    assert f"another run makes the first pass over {media.clip.name}: waiting for it" in said
+    assert said.count("the first pass was done before and is used again\n") == 1
+    assert found[0].tracks == found[1].tracks
+    np.testing.assert_array_equal(found[0].encoded.latents, found[1].encoded.latents)
+
+
 @pytest.mark.parametrize(("frames", "said"), [(48, "48"), (52, "52"), (96, "more than 60")])
 def test_other_frames_in_the_second_pass_than_in_the_first_are_noticed(
     media, tmp_path, monkeypatch, frames, said
@@ -264,6 +285,13 @@ def test_a_frame_of_a_few_rows_goes_through(tmp_path, ffmpeg):
     assert len(made.times) == 12 and (made.width, made.height) == (960, 20)
 
 
+def counted(monkeypatch, owner, name):
+    """Returns a list that grows with each call of a method."""
+    calls, method = [], getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *given: calls.append(given) or method(*given))
+    return calls
+
+
 def painted(rendering, segments):
     return {number: frame for number, _, frame in paint_frames(rendering, segments)}
 
@@ -273,8 +301,15 @@ def test_a_segment_painted_alone_is_the_same_to_the_bit(media, tmp_path, monkeyp
     monkeypatch.setattr("cadl.conversion.segments.SEGMENT_FRAMES", 16)
     with WorkerPool(2) as workers:
         rendering = rendering_of(clip_of(media.clip), tmp_path, workers, strength=0.8)
-        whole = painted(rendering, [0, 1, 2, 3])
+        whole, asked = {}, []
+        numbers = (asked.append(len(whole)) or number for number in range(4))
+        reads = counted(monkeypatch, Clip, "read")
+        for number, _, frame in paint_frames(rendering, numbers):
+            whole[number] = frame
         assert list(whole) == list(range(60))
+        # Neighbours are painted in one go, and asked for when those before are almost done.
+        assert len(reads) == 1 and asked[0] == 0
+        assert all(16 * i - 8 < asked[i] <= 16 * i for i in range(1, 4))
         for segments in ([1], [3], [0, 3]):
             alone = painted(rendering, segments)
             wanted = [i for i in range(60) if i // 16 in segments]

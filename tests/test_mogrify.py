@@ -1,10 +1,13 @@
 """mogrify_video.py on a real clip: exact, killed and gone on with, and what it refuses."""
 
+import contextlib
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 from cadl import files
 from cadl.conversion import encode_pass, passes, render_pass, segments
@@ -62,32 +65,49 @@ def frame_hashes(ffmpeg, path):
     return ffmpeg("-i", f"file:{path}", "-map", "0:v", "-f", "framemd5", "-")
 
 
-def test_a_killed_conversion_ends_in_the_same_frames(
-    project, scripts, tmp_path, ffmpeg, monkeypatch, capsys
-):
-    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 16)
+@pytest.fixture(scope="module")
+def undisturbed(project, scripts, tmp_path_factory):
+    """A conversion in small parts by one run that nothing stops, and what it said."""
+    out, said = tmp_path_factory.mktemp("whole"), io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(said):
+        in_small_parts(patched)
+        assert scripts.mogrify_video.main(mogrify(project, "--output-size", "tile", out=out)) == 0
+    return SimpleNamespace(out=out, said=said.getvalue())
+
+
+def in_small_parts(monkeypatch):
+    """Makes segments and chunks of 24 frames, as IN_SMALL_PARTS does in another process."""
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 24)
     for module in (encode_pass, track_files):
         monkeypatch.setattr(module, "CHUNK_FRAMES", 24)
-    whole = mogrify(project, "--output-size", "tile", out=tmp_path / "whole")
-    assert scripts.mogrify_video.main(whole) == 0
-    said = capsys.readouterr().out
-    estimate = re.search(r"about 0:\d\d:\d\d for (\d+) frames; video of some (\d+) MB", said)
-    assert int(estimate[1]) == FRAMES and not list(tmp_path.rglob("estimate.mp4"))
-    out = tmp_path / "killed"
-    program = (
-        "import sys, os; sys.path.insert(0, sys.argv[1]); import mogrify_video\n"
-        "from cadl import files\n"
-        "from cadl.conversion import encode_pass, render_pass, segments\n"
-        "from cadl.strokes import track_files\n"
-        "segments.SEGMENT_FRAMES, encode_pass.CHUNK_FRAMES = 16, 24\n"
-        "track_files.CHUNK_FRAMES = 24\n"
-        "rename = files.Path.replace\n"
-        "def kill(self, target):\n"
-        "    if target.name.endswith(sys.argv[2]): os.kill(os.getpid(), 9)\n"
-        "    return rename(self, target)\n"
-        "files.Path.replace = kill\n"
-        "sys.exit(mogrify_video.main(sys.argv[3:]))\n"
+
+
+IN_SMALL_PARTS = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+import mogrify_video
+from cadl import files
+from cadl.conversion import encode_pass, segments, sharing
+from cadl.strokes import track_files
+segments.SEGMENT_FRAMES = encode_pass.CHUNK_FRAMES = track_files.CHUNK_FRAMES = 24
+rename = files.Path.replace
+def kill(self, target):
+    if sys.argv[2] in target.name: os.kill(os.getpid(), 9)
+    return rename(self, target)
+files.Path.replace = kill
+"""
+
+
+def test_a_killed_conversion_ends_in_the_same_frames(
+    project, scripts, undisturbed, tmp_path, ffmpeg, monkeypatch, capsys
+):
+    in_small_parts(monkeypatch)
+    estimate = re.search(
+        r"about 0:\d\d:\d\d for (\d+) frames; video of some (\d+) MB", undisturbed.said
     )
+    assert int(estimate[1]) == FRAMES and not list(undisturbed.out.rglob("estimate.mp4"))
+    out = tmp_path / "killed"
+    program = f"{IN_SMALL_PARTS}sys.exit(mogrify_video.main(sys.argv[3:]))"
     name = "my-clip-é-bright-dabs"
     # Twice in pass 1, in pass 2, while the joined video gets its name, and after it has it.
     moments = ("tracks-00001.npz", "chunk-00001.npy", "segment-00002.json", f"{name}.mp4",
@@ -103,9 +123,43 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     said = capsys.readouterr().out
     assert f"going on after {FRAMES} of {FRAMES} frames" in said
     assert "first pass was done before" in said
-    made, undisturbed = (folder / f"{name}.mp4" for folder in (out, tmp_path / "whole"))
-    assert frame_hashes(ffmpeg, made) == frame_hashes(ffmpeg, undisturbed)
+    made = out / f"{name}.mp4"
+    assert frame_hashes(ffmpeg, made) == frame_hashes(ffmpeg, undisturbed.out / made.name)
     assert probing.probe(made).width == 320 and probing.probe(made).height == 180
+
+
+def test_three_runs_share_a_conversion_and_two_end_it_when_one_is_killed(
+    project, undisturbed, tmp_path
+):
+    """Each has claimed one of the three segments when they begin to paint; one never writes its."""
+    program = f"""{IN_SMALL_PARTS}
+claim = sharing.Sharing._claim
+def claim_beside_others(self, number):
+    if not claim(self, number):
+        return False
+    meeting = self.output.passes.parent / "meeting"
+    files.write_json(meeting / str(os.getpid()), number)
+    while len(list(meeting.glob("[0-9]*"))) < 3: time.sleep(0.02)
+    return True
+sharing.Sharing._claim = claim_beside_others
+sys.exit(mogrify_video.main(sys.argv[3:]))
+"""
+    given = mogrify(project, "--output-size", "tile", out=tmp_path)
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    runs = [
+        subprocess.Popen([sys.executable, "-c", program, ROOT, moment, *given], **output)
+        for moment in ("segment-", "never", "never")
+    ]
+    try:
+        said = [run.communicate(timeout=300)[0] for run in runs]
+    finally:
+        for run in runs:
+            run.kill()
+    assert [run.returncode for run in runs] == [-9, 0, 0], said
+    assert sum("both share the work" in own for own in said) == 2
+    assert sum("was finished by another run" in own for own in said[1:]) == 1
+    assert (tmp_path / NAME).read_bytes() == (undisturbed.out / NAME).read_bytes()
+    assert not (tmp_path / "work" / NAME[:-4]).exists() and not list(tmp_path.rglob(".part-*"))
 
 
 def test_a_full_disk_is_one_line_and_the_conversion_goes_on_when_there_is_room(

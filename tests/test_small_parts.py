@@ -2,9 +2,11 @@
 
 import errno
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import threading
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -135,9 +137,37 @@ def test_a_file_is_whole_or_as_before(tmp_path):
         Path("/dev/full").open("wb", buffering=0) as full,
     ):
         full.write(b"no room")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    with files.whole_file(path) as temporary:
+        left = temporary.with_name(temporary.name.replace(str(os.getpid()), str(dead.pid)))
+        elsewhere = left.with_name(left.name.replace(left.name.split("-")[1], "another"))
+        temporary.write_text("new")
+    for stale in (left, elsewhere):  # that of another machine may be in use
+        stale.touch()
     with files.whole_file(path) as temporary:
         temporary.write_text("new")
-    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "new" and sorted(tmp_path.iterdir()) == [elsewhere, path]
+
+
+def test_a_second_run_is_refused_or_waits_for_the_first(tmp_path, capsys):
+    done, folder = [], tmp_path / "a"
+
+    def second():
+        with files.only_one(folder, "the first pass"):
+            done.append("second")
+
+    with files.only_one(folder):
+        with pytest.raises(UserError, match="another run is writing"), files.only_one(folder):
+            pass
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        waiting.join(0.2)
+        done.append("first")
+        shutil.rmtree(folder)  # with the lock
+    waiting.join()
+    assert done == ["first", "second"] and folder.exists()
+    assert "another run makes the first pass: waiting for it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("size", [0, 10, files.PIECE + 1, files.PIECES * files.PIECE + 5])

@@ -53,7 +53,7 @@ def analyse_video(
     vae_fingerprint: str,
     folder: Path,
 ) -> Analysis:
-    """Runs pass 1, or what is left of it.
+    """Runs pass 1, or what is left of it; waits for another run that makes the same pass.
 
     Args:
         clip: what to analyse.
@@ -64,7 +64,7 @@ def analyse_video(
         folder: where the passes of this video are kept, a sub-folder each.
 
     Raises:
-        UserError: the video can't be read, or another run is making the same pass.
+        UserError: the video can't be read.
         OSError: something can't be written.
     """
     same = [
@@ -75,7 +75,8 @@ def analyse_video(
     encoded_folder = folder / f"latents-{files.hash_of(map(str, latents_key))}"
     layouts = [hand.layout() for hand in hands]
     tracks = folder / f"tracks-{files.hash_of(map(str, [*same, layouts]))}"
-    with files.only_one(encoded_folder), files.only_one(tracks):
+    made = f"the first pass over {clip.source.path.name}"
+    with files.only_one(encoded_folder, made), files.only_one(tracks, made):
         encoded = passes.load_encoded(encoded_folder)
         tracked = encoded is not None and passes.are_tracked(tracks, len(encoded.shots))
         if encoded is None or not tracked:
@@ -86,7 +87,6 @@ def analyse_video(
             console.say(f"the first pass was done before and is used again{also}")
         for kept in (encoded_folder, tracks):
             os.utime(kept)  # the oldest ones are removed
-            passes.remove_old(kept)
         encoded = encoded or passes.load_encoded(encoded_folder)
         if encoded is None:
             raise UserError(f"{encoded_folder} was damaged: run the same command again")

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cadl.conversion import passes, render_pass, segments
+from cadl.conversion import passes, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import MovedCodes
 from cadl.conversion.colour_match import Correction, find_correction
 from cadl.conversion.encode_pass import Analysis
 from cadl.conversion.frame_painter import Brushwork, FramePainter
 from cadl.conversion.ladder import draw_ladder
-from cadl.conversion.output import Output
-from cadl.conversion.rendering import DifferentFrames, Rendering
+from cadl.conversion.rendering import Rendering
+from cadl.conversion.sharing import Sharing
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import DamagedTracks
 from cadl.style.styles import Style
@@ -97,26 +97,23 @@ class Job:
         )  # fmt: skip
 
 
-def paint(job: Job, output: Output) -> dict:
+def paint(job: Job, share: Sharing) -> dict | None:
     """Draws the ladder, paints the video or picture, and returns what is known of it.
-
-    What pass 1 found is removed if it does not fit.
 
     Args:
         job: what is painted.
-        output: what is written, and where.
+        share: this run's part in it.
+
+    Returns:
+        None if another run has finished it.
     """
+    target = share.output.target
     try:
-        draw_ladder(output.target, job.render, job.options.style_map)
-        output.record_path.unlink(missing_ok=True)  # it tells of what is replaced
+        draw_ladder(target, job.render, job.options.style_map)
         rendering = job.render(job.options.strength)
-        if job.clip.source.is_picture:
-            return render_pass.write_picture(rendering, output.target)
-        return render_pass.write_video(rendering, output.target, output.segments, output.request)
+        if not job.clip.source.is_picture:
+            return render_pass.write_video(rendering, share)
+        return render_pass.write_picture(rendering, target) if share.finish() else None
     except DamagedTracks:
-        passes.forget(job.analysis.tracks)
-        raise
-    except DifferentFrames:  # neither pass may be gone on with
-        passes.forget(output.passes)
-        segments.clean_up(output.segments)
+        passes.distrust(job.analysis.tracks)
         raise

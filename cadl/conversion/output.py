@@ -1,5 +1,6 @@
 """What is written for a video: its name, its record, and whether it was made before."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,11 @@ class Output:
         return cls(target, work / name, work / "passes" / source, request)
 
     @property
+    def key(self) -> str:
+        """Short for the request."""
+        return files.hash_of([json.dumps(self.request, sort_keys=True)])
+
+    @property
     def record_path(self) -> Path:
         """The file of all that is known of the conversion, written last."""
         return self.target.with_suffix(".json")
@@ -53,10 +59,37 @@ class Output:
         Raises:
             UserError: it was made with other settings, another input or another model.
         """
-        # Killed after its video was joined, before its record: joining again costs little.
-        if not self.record_path.exists() and segments.was_begun(self.segments, self.request):
+        if not self.target.exists():
             return 0
-        return _frames_made_before(self, replace)
+        record = self._record()
+        if self.is_finished():
+            console.say(f"{self.target} was finished before with the same settings")
+            return record["frames"]
+        if replace or segments.was_begun(self.segments, self.request):
+            return 0
+        if not record:
+            raise UserError(
+                f"{self.target} exists, and there is no record of how it was made: give --replace "
+                "yes or another --out"
+            )
+        before = record["request"]
+        changed = sorted(key for key in self.request if before.get(key) != self.request[key])
+        raise UserError(
+            f"{self.target} exists and was made with other {', '.join(changed)}: "
+            "give --replace yes or another --out"
+        )
+
+    def is_finished(self) -> bool:
+        """Returns True if the output and its record are there, made as it is asked for."""
+        return self.target.exists() and self._record().get("request") == self.request
+
+    def _record(self) -> dict:
+        """Returns what is known of the output, nothing if there is no record, or no whole one."""
+        try:
+            record = files.read_json(self.record_path)
+            return {"request": record["request"], "frames": record["frames"]}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return {}
 
     def record(self, report: dict) -> None:
         """Writes what is known of the conversion, and removes what it was made from."""
@@ -75,37 +108,6 @@ class Output:
             f"sound: {report['sound']}; flicker {report['flicker_output']:.2f}, of the input "
             f"{report['flicker_input']:.2f}{left_out}"
         )
-
-
-def _frames_made_before(output: Output, replace: bool) -> int:
-    """Returns the frames of an output that is there, 0 if it is to be made.
-
-    Raises:
-        UserError: it was made with other settings, another input or another model.
-    """
-    target, request = output.target, output.request
-    if not target.exists():
-        return 0
-    try:
-        record = files.read_json(output.record_path)
-        before, frames = record["request"], record["frames"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        before, frames = None, 0
-    if before == request:
-        console.say(f"{target} was finished before with the same settings")
-        return frames
-    if replace:
-        return 0
-    if before is None:
-        raise UserError(
-            f"{target} exists, and there is no record of how it was made: give --replace yes or "
-            "another --out"
-        )
-    changed = sorted(key for key in request if before.get(key) != request[key])
-    raise UserError(
-        f"{target} exists and was made with other {', '.join(changed)}: "
-        "give --replace yes or another --out"
-    )
 
 
 def tell_distance(path: Path, encoded: Encoded, trained: Sequence[Statistics]) -> float | None:

@@ -98,16 +98,15 @@ def _join_chunks(chunks: list[Path], count: int, joined: Path) -> None:
         )
 
 
-def forget(folder: Path) -> None:
-    """Removes all passes over a video that turned out to have other frames than they saw."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_old(folder: Path) -> None:
-    """Removes the oldest passes of the same kind over a video, unless in use."""
-    kind = folder.name.partition("-")[0]
-    passes = sorted(folder.parent.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
-    for old in passes[:-KEPT_PASSES]:
-        if old != folder:
-            with contextlib.suppress(UserError), files.only_one(old):
+def remove_unused(folder: Path, kept: int) -> None:
+    """Removes all passes over a video but the newest of each kind, unless another run uses them."""
+    with contextlib.suppress(UserError), files.only_one(folder):
+        for kind in ("latents", "tracks"):
+            passes = sorted(folder.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
+            for old in passes[: len(passes) - kept]:
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def distrust(tracks: Path) -> None:
+    """Has the next run look at all tracks in a folder, and make those anew that are damaged."""
+    (tracks / TRACKED_FRAMES).unlink(missing_ok=True)

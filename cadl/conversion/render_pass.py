@@ -4,6 +4,7 @@ A segment is whole or absent. What a frame looks like depends on the frames near
 read again where a segment begins, so that an interrupted conversion ends in the same file.
 """
 
+import contextlib
 import itertools
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from cadl import console, files
 from cadl.conversion import segments
 from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Encoding, resize
 from cadl.conversion.rendering import Rendering, paint_alone, paint_frames, read_frames_at
+from cadl.conversion.sharing import Sharing
 from cadl.images import gallery
 from cadl.strokes.track_files import read_tracks
 from cadl.video.companions import Part
@@ -22,6 +24,9 @@ from cadl.video.writer import FrameWriter, join_segments
 import cv2
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
+
+WAITING_SECONDS = 1.0  # until a run looks again at what others paint
 
 
 class Flicker:
@@ -39,50 +44,84 @@ class Flicker:
         self._last = frames
 
 
-def write_video(rendering: Rendering, target: Path, folder: Path, request: dict) -> dict:
+def write_video(rendering: Rendering, share: Sharing) -> dict | None:
     """Runs pass 2 and joins its segments with the sound.
 
     Args:
         rendering: what is painted.
-        target: the mp4 to write.
-        folder: where the segments go.
-        request: everything the result depends on; segments of another request are removed.
+        share: this run's part in it.
 
     Returns:
-        Frames, rate, flicker and what was done with the sound.
+        Frames, rate, flicker and what was done with the sound; None if another run has finished it.
 
     Raises:
         DifferentFrames: the second pass gave other frames than the first.
         UserError: the video can't be read.
         OSError: something can't be written.
     """
-    segments.begin(folder, request)
-    clip, total = rendering.clip, rendering.total
-    times = _irregular_edges(clip, rendering.encoded.times)
-    missing = [
-        number
-        for number in range(-(-total // segments.SEGMENT_FRAMES))
-        if not segments.is_done(folder, number)
-    ]
-    left = sum(len(segments.frames_of(number, total)) for number in missing)
+    times = _irregular_edges(rendering.clip, rendering.encoded.times)
+    folder, total = share.output.segments, rendering.total
+    while True:
+        if not share.begin():
+            return None
+        _paint_missing(rendering, times, share)
+        if not share.finish():
+            return None
+        if not segments.missing(folder, total):  # else another run has taken some back
+            break
+    report = _join(rendering, times, share.output.target, folder)
+    return {**report, "output_size": list(rendering.encoding.geometry.output_size)}
+
+
+def _paint_missing(rendering: Rendering, times: np.ndarray | None, share: Sharing) -> None:
+    """Paints all segments that no other run paints, and waits until the others are done, too."""
+    folder, total = share.output.segments, rendering.total
+    missing = segments.missing(folder, total)
+    left = segments.count_frames(missing, total)
     if left < total:
         console.say(f"going on after {total - left} of {total} frames")
-    if left > 2 * segments.SEGMENT_FRAMES:
+    if left > 2 * segments.SEGMENT_FRAMES and not share.joined:
         _say_estimate(rendering, folder, left)
-    painted = prefetch(paint_frames(rendering, missing), PREFETCHED_BATCHES * BATCH)
+    waits = False
     with console.progress(total=total, initial=total - left, unit="frame", label="pass 2") as bar:
-        for number, group in itertools.groupby(
-            painted, key=lambda item: item[0] // segments.SEGMENT_FRAMES
-        ):
-            path = segments.segment_path(folder, number)
-            own = segments.frames_of(number, total)
-            stamps = None if times is None else times[own.start : own.stop + 1] - times[own.start]
-            with files.whole_file(path) as temporary:
-                writer = rendering.encoding.writer(temporary, clip.source.rate, stamps)
-                flicker = _write_segment(writer, group, rendering.encoding, bar)
-                files.write_json(path.with_suffix(".json"), {"flicker_sums": flicker.sums})
-    report = _join(rendering, times, target, folder)
-    return {**report, "output_size": list(rendering.encoding.geometry.output_size)}
+        while missing:
+            painted = paint_frames(rendering, share.claims(missing))
+            with contextlib.closing(prefetch(painted, PREFETCHED_BATCHES * BATCH)) as frames:
+                is_idle = not _write_segments(rendering, times, share, frames, bar)
+            missing = _show_done(folder, total, bar)
+            if is_idle and missing:
+                if not waits:
+                    console.say("all that is left is being painted by other runs: waiting for them")
+                waits = True
+                time.sleep(WAITING_SECONDS)
+
+
+def _write_segments(
+    rendering: Rendering, times: np.ndarray | None, share: Sharing, frames: Iterator, bar: tqdm
+) -> int:
+    """Writes painted frames in the segments that this run has claimed; returns how many."""
+    folder, total, count = share.output.segments, rendering.total, 0
+    for number, group in itertools.groupby(
+        frames, key=lambda item: item[0] // segments.SEGMENT_FRAMES
+    ):
+        path = segments.segment_path(folder, number)
+        own = segments.frames_of(number, total)
+        stamps = None if times is None else times[own.start : own.stop + 1] - times[own.start]
+        with files.whole_file(path) as temporary:
+            writer = rendering.encoding.writer(temporary, rendering.clip.source.rate, stamps)
+            flicker = _write_segment(writer, group, rendering.encoding, bar)
+            files.write_json(path.with_suffix(".json"), {"flicker_sums": flicker.sums})
+        share.done(number)
+        _show_done(folder, total, bar)
+        count += 1
+    return count
+
+
+def _show_done(folder: Path, total: int, bar: tqdm) -> list[int]:
+    """Shows how many frames are on disk, by all runs; returns the segments that are missing."""
+    missing = segments.missing(folder, total)
+    bar.update(total - segments.count_frames(missing, total) - bar.n)
+    return missing
 
 
 def write_picture(rendering: Rendering, target: Path) -> dict:
@@ -95,7 +134,7 @@ def write_picture(rendering: Rendering, target: Path) -> dict:
     return {"frames": 1, "output_size": list(size), "sound": "none, it is a picture"}
 
 
-def _write_segment(writer: FrameWriter, group: Iterator, encoding: Encoding, bar) -> Flicker:
+def _write_segment(writer: FrameWriter, group: Iterator, encoding: Encoding, bar: tqdm) -> Flicker:
     flicker = Flicker()
     with writer:
         for _, original, painted in group:
@@ -135,7 +174,7 @@ def _say_estimate(rendering: Rendering, folder: Path, left: int) -> None:
                 for frame in composed[:count]:
                     writer.write(frame)
             sizes.append(temporary.stat().st_size)
-    (folder / "estimate.mp4").unlink()
+    (folder / "estimate.mp4").unlink(missing_ok=True)  # another run may write one, too
     seconds = (painting + time.monotonic() - started) / len(frames) * left
     each = (sizes[1] - sizes[0]) / max(1, len(frames) - 1)  # what a frame adds to a first one
     megabytes = (each * total + (sizes[0] - each) * -(-total // segments.SEGMENT_FRAMES)) / 1e6
@@ -148,7 +187,7 @@ def _say_estimate(rendering: Rendering, folder: Path, left: int) -> None:
 
 def _join(rendering: Rendering, times: np.ndarray | None, target: Path, folder: Path) -> dict:
     clip, encoded, total = rendering.clip, rendering.encoded, rendering.total
-    paths = sorted(folder.glob("segment-?????.mp4"))
+    paths = [segments.segment_path(folder, number) for number in segments.numbers_of(total)]
     rate = clip.source.rate
     starts = np.arange(0, total, segments.SEGMENT_FRAMES)
     ends = np.minimum(starts + segments.SEGMENT_FRAMES, total)

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,13 +64,13 @@ class Rendering:
 
 
 def paint_frames(
-    rendering: Rendering, numbers: list[int]
+    rendering: Rendering, numbers: Iterable[int]
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Paints the frames of some segments, on all cores.
 
     Args:
         rendering: what is painted.
-        numbers: of the segments, in order.
+        numbers: of the segments, in order; each is asked for when the one before is almost painted.
 
     Yields:
         The number of a frame, the film's frame and the painted one, uint8 [h, w, 3] each.
@@ -81,7 +81,7 @@ def paint_frames(
     painter, workers = rendering.painter, rendering.workers
     waiting: deque[tuple[int, np.ndarray, Future]] = deque()
     shown: Future | None = None
-    for number, wanted, moved, tracked, looks in _measured_frames(rendering, numbers):
+    for number, wanted, moved, tracked, looks in _measured_frames(rendering, iter(numbers)):
         if rendering.held(number) == number:
             strength = float(painter.strengths[number])
             shown = workers.submit(paint, painter.brushwork, moved, tracked, looks, strength)
@@ -95,26 +95,25 @@ def paint_frames(
 
 
 def _measured_frames(
-    rendering: Rendering, numbers: list[int]
+    rendering: Rendering, numbers: Iterator[int]
 ) -> Iterator[tuple[int, bool, Moved, list[Tracked], list[Looks]]]:
     """Yields frames with all that they are painted from, also those that are held into a segment.
 
     Beside its number each has whether it belongs to the segments.
     """
-    if not numbers:
-        return
     total = rendering.total
-    stream = _Stream(rendering)
-    for run in segments.neighbours_of(numbers):
-        first = segments.frames_of(run[0], total).start
-        last = segments.frames_of(run[-1], total).stop
+    stream: _Stream | None = None
+    following = next(numbers, None)
+    while following is not None:
+        stream = stream or _Stream(rendering)
+        own = segments.frames_of(following, total)
+        first, last = own.start, own.stop
         begin = rendering.held(first)
         lead = max(0, begin - WINDOW) // BATCH * BATCH
-        stop = min(total, last + WINDOW)
         averagers: list[TrackAverager] = []
         waiting: deque[tuple[int, Moved, list[Tracked]]] = deque()
-        strokes = read_tracks(rendering.tracks, lead, stop)
-        for number, moved in stream.frames(lead, stop):
+        strokes = read_tracks(rendering.tracks, lead, total)
+        for number, moved in stream.frames(lead):
             tracked = next(strokes)
             averagers = averagers or [TrackAverager() for _ in tracked]
             new = None
@@ -133,9 +132,17 @@ def _measured_frames(
             waiting.append((number, moved, tracked))
             if tables[0] is not None:
                 yield from _ready(waiting, tables, begin, first, last)
+            if number + 1 == min(total, last + WINDOW):  # a neighbour goes on in the same stream
+                following = next(numbers, None)
+                if following is None or segments.frames_of(following, total).start != last:
+                    break
+                last = segments.frames_of(following, total).stop
+        else:
+            following = None
         for rest in zip(*(averager.finish() for averager in averagers), strict=True):
             yield from _ready(waiting, list(rest), begin, first, last)
-    stream.finish()
+    if stream:
+        stream.finish()
 
 
 def _ready(waiting: deque, tables: list, begin: int, first: int, last: int) -> Iterator[tuple]:
@@ -155,10 +162,10 @@ class _Stream:
         self._next = 0
         self._kept: list[tuple[int, Moved]] = []
 
-    def frames(self, first: int, last: int) -> Iterator[tuple[int, Moved]]:
+    def frames(self, first: int) -> Iterator[tuple[int, Moved]]:
         """Yields the frames from one on, moved in the batches that they always are moved in."""
-        yield from ((number, moved) for number, moved in self._kept if first <= number < last)
-        while self._next < last:
+        yield from ((number, moved) for number, moved in self._kept if first <= number)
+        while self._next < self._rendering.total:
             batch = next(self._batches, None)
             if batch is None:
                 self._complain(self._next)
@@ -170,7 +177,7 @@ class _Stream:
                 continue
             moved = self._rendering.painter.move(start, list(batch))
             self._kept = list(enumerate(moved, start))
-            yield from ((number, one) for number, one in self._kept if first <= number < last)
+            yield from ((number, one) for number, one in self._kept if first <= number)
 
     def finish(self) -> None:
         """Reads what is left, which must be as much as in the first pass."""

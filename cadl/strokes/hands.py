@@ -121,7 +121,7 @@ def fit_to_picture(path: Path, steps: int, folder: Path, workers: WorkerPool) ->
     own = closeups.of_picture(path)
     name = files.source_name(path.stem)
     kept = folder / f"{name}.json"
-    with files.only_one(folder / name):
+    with files.only_one(folder / name, f"the hand of {name}"):
         if not is_fitted(own, steps, folder, name):
             with console.progress(total=steps, unit="recipe", label=f"hand of {name}") as bar:
                 for best in fit_hand(own, steps, folder, name, workers):

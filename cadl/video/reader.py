@@ -10,7 +10,7 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -148,7 +148,7 @@ def _fit(video: Video, crop: Crop, size: tuple[int, int]) -> tuple[str, str]:
     return window, f"scale={width}:{height}:flags={way}+{ffmpeg.ROUNDING}"
 
 
-def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     """Runs an iterator in a thread of its own, up to `depth` items ahead.
 
     An error in the thread is raised here; closing this generator closes the iterator.
