@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cadl.images.metrics import LUMINANCE
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.looks import Looks
 from cadl.strokes.points import hashed
@@ -136,7 +137,7 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     polygons, lines = _outlines(geometry, hand, scale, number < 3)
     base = own.looks.colours[kept]
     if layer.tones:
-        base = hand.tint * base + (1 - hand.tint) * np.array(hand.ink, np.float32)
+        base = _tinted(base, hand)
     elif hand.bare > 0 and number == 0:
         base = base + strength * hand.bare * _making_up(hand) * (
             base - np.array(hand.ground, np.float32)
@@ -158,6 +159,14 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
         fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
         for _ in range(pairs):
             trace(board, next(drawn), False, next(toned), thickness, cv2.LINE_AA, SUBPIXEL)
+
+
+def _tinted(colours: np.ndarray, hand: Hand) -> np.ndarray:
+    """Mixes the ink with the picture's colours; chalk stays as light as it is: float32 [n, 3]."""
+    ink = np.array(hand.ink, np.float32)
+    if sum(hand.ink) > sum(hand.ground):
+        colours = np.clip(colours + ((ink - colours) @ LUMINANCE)[:, None], 0, 1)
+    return hand.tint * colours + (1 - hand.tint) * ink
 
 
 def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown) -> tuple:

@@ -61,7 +61,7 @@ def library(reading: Reading) -> list[Hand]:
                   {"aspect": 12.0, "cover": 0.7, "directions": crossed}]),
         (stipple, [{}, {"width": 4.5}, {"tint": 1.0}]),
         (chalk, [{}, {"tint": 0.6}, {"tint": 1.0, "width": 3.0, "cover": 0.6},
-                 {"width": 2.0, "aspect": 12.0, "cover": 0.8, "directions": crossed}]),
+                 {"tint": 1.0, "width": 2.0, "aspect": 12.0, "cover": 0.8, "directions": crossed}]),
         (stones, [{}, {"width": 16.0}]),
         (flat, [{}, {"contour": 1.0}, {"contour": 1.0, "contour_width": 4.0, "smooth": 5.0},
                 {"smooth": 6.0, "colours": 7}]),
