@@ -65,6 +65,27 @@ def test_a_bad_track_costs_no_good_one(tmp_path, ffmpeg):
     assert sound(made) == sound(path)
 
 
+@pytest.mark.parametrize(
+    ("channels", "layout", "made", "words"),
+    [
+        (10, "c=5.1.4:", "5.1", "mixed and re-encoded to AAC"),
+        (9, "", "stereo", "re-encoded to AAC (first two channels)"),
+        (6, "c=5.1:", "5.1", "re-encoded to AAC"),
+    ],
+)
+def test_sound_of_more_channels_than_aac_holds_is_kept(
+    tmp_path, ffmpeg, channels, layout, made, words
+):
+    path = tmp_path / "sound.mov"
+    tones = "|".join(channels * ["0.1*sin(880*2*PI*t)*gte(t,2)"])
+    ffmpeg(*PICTURE, "-f", "lavfi", "-i", f"aevalsrc='{tones}':{layout}d=4", "-c:a",
+           "pcm_s16le", path)  # fmt: skip
+    kept, joined = join(tmp_path, path)
+    assert kept.sound == f"pcm_s16le {words}"
+    assert f", {made}, " in facts.packets(joined).log
+    assert beep_starts(ffmpeg, joined) == pytest.approx(2, abs=1.5e-3)
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory, ffmpeg):
     folder = tmp_path_factory.mktemp("film")

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import subprocess
 from fractions import Fraction
 
@@ -152,6 +153,24 @@ def test_a_frame_of_a_video_that_starts_late_is_found_again(late, tmp_path):
         for number in (0, 17, 59):
             (found,) = read_frames_at(rendering, number, 1)
             np.testing.assert_array_equal(found, frames[number])
+
+
+def test_frames_that_cannot_be_decoded_at_the_beginning_shift_no_picture(tmp_path, ffmpeg):
+    """The first picture in a group of which the frames before it are cut off."""
+    whole, path = tmp_path / "whole.ts", tmp_path / "recording.ts"
+    ffmpeg("-f", "lavfi", "-i", "color=black:s=64x36:r=25:d=3,"
+           "drawbox=color=white:t=fill:enable='gte(t,1.98)'", "-f", "lavfi", "-i",
+           "aevalsrc='0.5*sin(880*2*PI*t)*gte(t,2)':d=3:s=48000", "-c:v", "mpeg2video", "-bf", 2,
+           "-g", 24, "-c:a", "mp2", whole)  # fmt: skip
+    data = whole.read_bytes()
+    path.write_bytes(data[len(data) // 5 // 188 * 188 :])
+    made = convert_nothing(clip_of(path), tmp_path)
+    heard = ffmpeg("-i", made.path, "-af", "silencedetect=noise=0.05:d=0.01,ametadata=print:file=-",
+                   "-vn", "-f", "null", "-")  # fmt: skip
+    frames = reader.read_frames(made, crop=tiles.Crop(), size=(64, 36))
+    flash = next(number for number, frame in enumerate(frames) if frame.mean() > 128)
+    beep = float(re.search(r"silence_end=([\d.]+)", heard)[1])
+    assert made.times[flash] == pytest.approx(beep - 0.02, abs=0.021)
 
 
 def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):

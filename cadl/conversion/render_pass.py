@@ -158,7 +158,7 @@ def _join(rendering: Rendering, times: np.ndarray | None, target: Path, folder: 
     else:
         durations = [times[end] - times[start] for start, end in zip(starts, ends, strict=True)]
         length = float(times[-1] - times[0])
-    delay = max(0.0, float(encoded.times[0] if clip.start_seconds else clip.source.times[0]))
+    delay = max(0.0, float(encoded.times[0]))
     cut = clip.start_seconds > 0 or clip.num_frames is not None
     with files.whole_file(target) as temporary:
         kept = join_segments(

@@ -14,6 +14,12 @@ from cadl.video.probing import Video
 
 UNREADABLE = "can't be read"
 COPIED_SOUND = frozenset("aac mp3 ac3 eac3 opus alac".split())
+# Layouts of channels that AAC lacks are mixed; of some channels nobody knows the place.
+RE_ENCODINGS: tuple[tuple[str, list[str]], ...] = (
+    ("re-encoded to AAC", []),
+    ("mixed and re-encoded to AAC", ["-af", "aformat=channel_layouts=7.1|5.1|stereo"]),
+    ("re-encoded to AAC (first two channels)", ["-af", "pan=stereo|c0=c0|c1=c1"]),
+)
 TEXT_SUBTITLES = frozenset("subrip srt ass ssa mov_text webvtt text".split())
 KEPT_TAGS = frozenset(
     "title artist album_artist album composer date comment genre copyright description synopsis "
@@ -92,14 +98,18 @@ def take_tracks(source: Video, part: Part, folder: Path) -> Companions:
 
 def _take_sound(source: Video, track: Track, part: Part, target: Path) -> str:
     """Writes a track of sound; returns what was done in words."""
-    attempts = [("re-encoded to AAC", ["-c:a", "aac", "-b:a", "192k"])]
+    attempts = [
+        (words, [*filters, "-c:a", "aac", "-b:a", "192k"]) for words, filters in RE_ENCODINGS
+    ]
     if track.codec in COPIED_SOUND:
         attempts.insert(0, ("copied", ["-c:a", "copy"]))
+    problems = []
     for words, options in attempts:
         problem = _take(source, track, options, part, target)
         if problem is None:
             return words if target.exists() else "has nothing in this part"
-    return f"{UNREADABLE} ({problem})"
+        problems.append(problem)
+    return f"{UNREADABLE} ({problems[-len(RE_ENCODINGS)]})"
 
 
 def _take(source: Video, track: Track, options: list[str], part: Part, target: Path) -> str | None:

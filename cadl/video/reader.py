@@ -113,7 +113,7 @@ def _seek(video: Video, start_seconds: float) -> tuple[float, float]:
     keys = video.key_times[video.key_times <= start_seconds]
     sought = max(0.0, float(keys[-1]) - SEARCHED_SECONDS) if len(keys) else 0.0
     # The clock of such a file begins with the tracks that are read.
-    return sought, sought or float(video.times[0])
+    return sought, max(sought, video.picture_clock)
 
 
 def _command(
