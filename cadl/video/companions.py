@@ -30,7 +30,9 @@ OTHER_NAMES = {
     "date_released": "date", "year": "date", "author": "artist",
 }  # fmt: skip
 # Of the file, not of the film.
-TECHNICAL_TAGS = frozenset("major_brand minor_version compatible_brands encoder duration".split())
+TECHNICAL_TAGS = frozenset(
+    "major_brand minor_version compatible_brands encoder software duration".split()
+)
 
 
 class Part(NamedTuple):

@@ -174,11 +174,12 @@ def packets(path: Path) -> Packets:
     which = 1 if any(row[0] < MISSING_STAMP for row in rows) else 0
     header_log = re.split(r"^(?:Stream mapping:|Output #)", log, maxsplit=1, flags=re.M)[0]
     tracks, picture = _tracks(header_log)
-    container = re.search(r"^Input #0, ([^, ]+)", header_log, re.M)
+    named = re.search(r"^Input #0, ([^, ]+)", header_log, re.M)
+    container = named[1] if named else ""
     return Packets(
-        container=container[1] if container else "",
+        container=container,
         tracks=tracks,
-        told_seconds=_told_seconds(header_log),
+        told_seconds=_told_seconds(header_log, container),
         tick=tick,
         stamps=np.array(sorted({row[which] for row in filled}), np.int64),
         keys=np.array(sorted({row[which] for row in filled if row[3]}), np.int64),
@@ -219,9 +220,10 @@ def _tracks(log: str) -> tuple[tuple[Track, ...], str]:
     return tuple(found), picture
 
 
-def _told_seconds(log: str) -> float:
+def _told_seconds(log: str, container: str) -> float:
     told = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)(?:, start: ([\d.]+))?", log, re.M)
     if told is None or "Estimating duration" in log:
         return 0.0
     hours, minutes, seconds, start = (float(part or 0) for part in told.groups())
-    return max(0.0, 3600 * hours + 60 * minutes + seconds - start)
+    length = 3600 * hours + 60 * minutes + seconds
+    return length if container in STREAMED else max(0.0, length - start)
