@@ -43,6 +43,20 @@ def test_words_of_a_title_change_no_fact(tmp_path, ffmpeg, options):
     assert first.tracks == tuple(own._replace(name="") for own in second.tracks)
 
 
+def test_a_track_of_time_codes_hides_no_track(tmp_path, ffmpeg):
+    """ffmpeg lists the tracks that belong together first."""
+    plain, timed = tmp_path / "plain.mov", tmp_path / "timed.mov"
+    named = ["-metadata:s:v", "title=Camera"]
+    ffmpeg("-f", "lavfi", "-i", "sine=d=1", "-f", "lavfi", "-i", "testsrc2=s=64x36:r=25:d=1",
+           "-map", 0, "-map", 1, "-map", 0, "-c:a:0", "pcm_s16le", "-c:a:1", "aac", *named,
+           plain)  # fmt: skip
+    ffmpeg("-i", plain, "-map", 0, "-c", "copy", "-timecode", "01:00:00:00", *named, timed)
+    first, second = probing.probe(plain), probing.probe(timed)
+    assert second.tracks[:3] == first.tracks and second.tracks[3].codec == "tmcd"
+    assert [track.kind for track in first.tracks] == ["Audio", "Video", "Audio"]
+    assert second.filters == first.filters
+
+
 def test_covers_and_second_tracks_change_no_fact(tmp_path, ffmpeg):
     hdr = film(ffmpeg, tmp_path / "hdr.mp4", *PQ)
     usual = film(ffmpeg, tmp_path / "usual.mp4", *FIELDS, source="testsrc2=s=160x96:r=25:d=1")

@@ -188,7 +188,7 @@ def packets(path: Path) -> Packets:
         end_seconds=max(ends),
         clock_jumps="timestamp discontinuity" in log,
         breaks_off=re.search("partial file|File ended prematurely", log) is not None,
-        alpha=re.search(r"^      alpha_mode +: 1$", picture, re.M) is not None,
+        alpha=re.search(r"^ {6,8}alpha_mode +: 1$", picture, re.M) is not None,
         interlaced=re.match(r".*\b(top|bottom) (coded )?first", picture) is not None,
         encrypted=encrypted,
         log=log,
@@ -199,12 +199,13 @@ def _tracks(log: str) -> tuple[tuple[Track, ...], str]:
     """Returns the tracks that a header tells of, and all it says of the first real picture."""
     found: list[Track] = []
     picture = ""
-    # A line of a track begins with two blanks, one of its titles with more.
-    for block in re.split(r"^  Stream #0:", log, flags=re.M)[1:]:
-        said = re.match(r"\d+(?:\[\w+\])?(?:\(.*?\))?: (\w+): (\w+)(.*)", block)
-        if said is None:
-            continue
-        kind, codec, more = said.groups()
+    # Tracks of a group come before the others, and one of two programs comes twice. A title begins
+    # no line: there is a colon before each of its own.
+    blocks = {}
+    for block in re.split(r"^ +Stream #0:", log, flags=re.M)[1:]:
+        if said := re.match(r"(\d+)(?:\[\w+\])?(?:\(.*?\))?: (\w+): (\w+)(.*)", block):
+            blocks[int(said[1])] = block, said.groups()[1:]
+    for _, (block, (kind, codec, more)) in sorted(blocks.items()):
         is_cover = "(attached pic)" in more
         if kind == "Video" and not is_cover:
             picture = picture or block
@@ -214,7 +215,7 @@ def _tracks(log: str) -> tuple[tuple[Track, ...], str]:
                 continue  # the chapters of an mp4
             codec = tag[1]
         number = sum(track.kind == kind for track in found)
-        named = re.search(r"^      (?:title|name) +: (.*)$", block, re.M)
+        named = re.search(r"^ {6,8}(?:title|name) +: (.*)$", block, re.M)
         name = named[1] if named else ""
         found.append(Track(kind, codec, number, is_cover, "(default)" in more, name))
     return tuple(found), picture
