@@ -128,6 +128,20 @@ def test_subtitles_chapters_and_tags_come_along(film, tmp_path, ffmpeg):
         assert names == ["", "", "Video: what he says", "Für alle"]
 
 
+@pytest.mark.parametrize("shown", [None, 0, 1])
+def test_subtitles_are_shown_only_if_they_were(film, tmp_path, ffmpeg, shown):
+    marks = [
+        mark for i in (0, 1) for mark in (f"-disposition:s:{i}", "default" * (i == shown) or 0)
+    ]
+    path = tmp_path / "film.mkv"
+    ffmpeg("-i", film, "-map", "0:v", "-map", "0:a", "-map", "0:s", "-map", "0:s", "-c", "copy",
+           "-default_mode", "infer_no_subs", *marks, path)  # fmt: skip
+    _, made = join(tmp_path, path)
+    tracks = [track for track in facts.packets(made).tracks if track.kind == "Subtitle"]
+    assert [track.is_default for track in tracks] == [i == shown for i in (0, 1)]
+    assert ffmpeg("-i", made, "-map", "0:s:0", "-f", "srt", "-").strip() == SUBTITLES.strip()
+
+
 def test_a_part_lasts_as_long_as_it_is(film, tmp_path, ffmpeg):
     kept, made = join(tmp_path, film, Part(1.0, 2.0))
     found = facts.packets(made)

@@ -1,6 +1,7 @@
 """What goes along with a source's picture into an mp4: sound and subtitles, chapters and tags."""
 
 import errno
+import mmap
 import re
 import subprocess
 from collections import Counter
@@ -150,6 +151,22 @@ def _cut_titles(start: float, end: float) -> str:
     begin, last = f"max(PTS\\,{start:.6f}/TB)", f"min(PTS+DURATION\\,{end:.6f}/TB)"
     moved = f"{begin}-{start:.6f}/TB"
     return f"setts=ts={moved}:duration={last}-{begin},noise=drop=lte(d\\,0)"
+
+
+def switch_off_subtitles(path: Path) -> None:
+    """Marks all subtitles of an mp4 as not shown: ffmpeg has players show the first.
+
+    Args:
+        path: the file; its header comes before its frames.
+    """
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        begin = data.find(b"moov")
+        header = data[begin : begin + int.from_bytes(data[begin - 4 : begin])]
+        tracks = re.finditer(rb"tkhd\0\0\0(.)", header, re.S)
+        for track in tracks:
+            kind = re.compile(rb"hdlr\0{8}(....)", re.S).search(header, track.end())
+            if kind and kind[1] == b"sbtl":
+                data[begin + track.start(1)] &= ~1
 
 
 def write_tags(source: Video, part: Part, target: Path) -> list[str]:

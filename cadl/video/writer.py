@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cadl import files
 from cadl.video import ffmpeg
-from cadl.video.companions import Part, take_tracks, write_tags
+from cadl.video.companions import Part, switch_off_subtitles, take_tracks, write_tags
 from cadl.video.probing import Video
 
 import numpy as np
@@ -179,6 +179,8 @@ def join_segments(
         command += ["-map", "0:v:0", *maps]
         tags = str(len(tracks) + 1)
         ffmpeg.run([*command, "-map_metadata", tags, "-map_chapters", tags, *ending], output)
+    if not any(track.is_default for track, _ in tracks if track.kind == "Subtitle"):
+        switch_off_subtitles(output)
     return Kept(sound, left_out)
 
 
