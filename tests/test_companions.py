@@ -138,8 +138,28 @@ def test_subtitles_are_shown_only_if_they_were(film, tmp_path, ffmpeg, shown):
            "-default_mode", "infer_no_subs", *marks, path)  # fmt: skip
     _, made = join(tmp_path, path)
     tracks = [track for track in facts.packets(made).tracks if track.kind == "Subtitle"]
-    assert [track.is_default for track in tracks] == [i == shown for i in (0, 1)]
+    assert ["default" in track.marks for track in tracks] == [i == shown for i in (0, 1)]
     assert ffmpeg("-i", made, "-map", "0:s:0", "-f", "srt", "-").strip() == SUBTITLES.strip()
+
+
+def test_subtitles_that_overlap_are_all_shown(tmp_path, ffmpeg):
+    told = (("0,100", "1,900", "Sign"), ("0,200", "0,900", "One\nmore"), ("0,200", "0,900", "Two"),
+            ("0,900", "1,500", "Three"), ("0,900", "1,500", "Three"))  # fmt: skip
+    lines = [f"1\n00:00:0{a} --> 00:00:0{b}\n{text}\n\n" for a, b, text in told]
+    (tmp_path / "s.srt").write_text("".join(lines))
+    path = tmp_path / "film.mkv"
+    ffmpeg(*PICTURE, "-i", tmp_path / "s.srt", "-map", 0, "-map", 1, "-disposition:s:0",
+           "forced", "-metadata:s:s:0", "language=fra", path)  # fmt: skip
+    _, made = join(tmp_path, path)
+    shown = ffmpeg("-i", made, "-map", "0:s:0", "-f", "srt", "-")
+    found = re.findall(r"00:0(\S+) --> 00:00:0(\S+)\n(.*?)\n\n", shown, re.S)
+    assert found == [
+        ("0:00,100", "0,200", "Sign"), ("0:00,200", "0,900", "Sign\nOne\nmore\nTwo"),
+        ("0:00,900", "1,500", "Sign\nThree"), ("0:01,500", "1,900", "Sign"),
+    ]  # fmt: skip
+    track = next(own for own in facts.packets(made).tracks if own.kind == "Subtitle")
+    assert track.marks == ("forced",)
+    assert "(fra): Subtitle" in facts.packets(made).log
 
 
 def test_a_part_lasts_as_long_as_it_is(film, tmp_path, ffmpeg):

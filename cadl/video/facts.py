@@ -13,6 +13,9 @@ import numpy as np
 
 FIRST_FRAMES = 12
 MISSING_STAMP = -(2**62)  # what ffmpeg prints where a packet has no presentation time
+MARKS = (
+    "default dub original comment forced hearing_impaired visual_impaired captions descriptions"
+).split()
 UNKNOWN = frozenset({"unknown", "unspecified", "reserved"})
 # Formats without an index, whose clock may also jump.
 STREAMED = frozenset({"mpegts", "mpeg", "mpegvideo", "ogg"})
@@ -54,7 +57,7 @@ class Track(NamedTuple):
         codec: ffmpeg's name; of data the file's name for it.
         number: among those of its kind.
         is_cover: an attached picture.
-        is_default: a player takes it unless told otherwise.
+        marks: what ffmpeg calls dispositions, of MARKS.
         name: what the file calls it, empty if nothing.
     """
 
@@ -62,7 +65,7 @@ class Track(NamedTuple):
     codec: str
     number: int
     is_cover: bool
-    is_default: bool
+    marks: tuple[str, ...]
     name: str
 
 
@@ -215,9 +218,10 @@ def _tracks(log: str) -> tuple[tuple[Track, ...], str]:
                 continue  # the chapters of an mp4
             codec = tag[1]
         number = sum(track.kind == kind for track in found)
+        marks = tuple(mark for mark in MARKS if f"({mark.replace('_', ' ')})" in more)
         named = re.search(r"^ {6,8}(?:title|name) +: (.*)$", block, re.M)
         name = named[1] if named else ""
-        found.append(Track(kind, codec, number, is_cover, "(default)" in more, name))
+        found.append(Track(kind, codec, number, is_cover, marks, name))
     return tuple(found), picture
 
 
