@@ -137,6 +137,11 @@ def _take(source: Video, track: Track, options: list[str], part: Part, target: P
         *("-map", "0:V:0", "-map", "0:a?", "-c", "copy", "-copy_unknown", *until),
         *("-f", "null", "-"),
     ]  # fmt: skip
+    return _write(command, target)
+
+
+def _write(command: list[str], target: Path) -> str | None:
+    """Runs ffmpeg; returns what went wrong. What is empty is not kept."""
     try:
         log = ffmpeg.run(command, target)
     except OSError as error:
@@ -173,17 +178,13 @@ def _take_subtitles(source: Video, track: Track, part: Part, target: Path) -> st
             lines.append(f"1\n{_srt_time(begin)} --> {_srt_time(end)}\n{text}\n\n")
     if lines:
         listing.write_text("".join(lines), encoding="utf-8")
-        command = [*ffmpeg.command("-nostdin", "-f", "srt"), *ffmpeg.input_of(listing)]
-        command += [
-            *ffmpeg.input_of(source.path),
-            "-map",
-            "0:s",
-            "-c:s",
-            "mov_text",
-            "-map_metadata",
-        ]
-        command += ["-1", "-map_metadata:s:0", f"1:s:s:{track.number}", "-y", ffmpeg.url(target)]
-        ffmpeg.run(command, target)
+        command = [
+            *ffmpeg.command("-nostdin", "-f", "srt"), *ffmpeg.input_of(listing),
+            *(*ffmpeg.input_of(source.path), "-map", "0:s", "-c:s", "mov_text"),
+            *("-map_metadata", "-1", "-map_metadata:s:0", f"1:s:s:{track.number}"),
+            *("-y", ffmpeg.url(target)),
+        ]  # fmt: skip
+        return _write(command, target)
     return None
 
 
