@@ -208,6 +208,16 @@ def test_slides_are_shown_as_long_as_they_were(tmp_path, start, length, times, s
     assert made.seconds == pytest.approx(seconds, abs=1e-3)
 
 
+@pytest.mark.parametrize(("last", "end"), [(300.0, 900.0), (599.99, 1200.0)])
+def test_the_last_picture_of_an_even_film_lasts_as_long_as_it_did(tmp_path, last, end):
+    source = probing.Video(tmp_path, 64, 36, Fraction(1), Fraction(1, 600), variable_rate=False,
+                           times=np.array([0.0, 600.0]), last_seconds=last)  # fmt: skip
+    edges = clip_of(source).edges(source.times)
+    assert edges.tolist() == [0, 600, end]
+    told = render_pass._irregular_edges(clip_of(source), source.times)
+    assert (told is None) == (end == 1200)
+
+
 @pytest.mark.parametrize("damaged", [passes.OBSERVED, passes.LATENTS])
 @pytest.mark.parametrize("fault", ["cut", "blank", "gone"])
 def test_a_first_pass_that_was_damaged_is_made_again(media, tmp_path, capsys, damaged, fault):

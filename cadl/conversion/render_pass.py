@@ -109,7 +109,7 @@ def _irregular_edges(clip: Clip, times: np.ndarray) -> np.ndarray | None:
     """Returns `Clip.edges` if the frames are not evenly spaced, None if they are."""
     edges = clip.edges(times)
     even = edges[0] + np.arange(len(edges)) / float(clip.source.rate)
-    irregular = np.abs(edges - even).max() > 0.6 / float(clip.source.rate)
+    irregular = np.abs(edges - even).max() > clip.tolerance
     return edges if irregular or clip.source.variable_rate else None
 
 
