@@ -124,6 +124,25 @@ def test_streams_without_an_index_give_exactly_the_seconds_asked_for(
     assert (apart.argmin(axis=1) == np.flatnonzero(wanted)).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.avi", ["-c:v", "mpeg4", "-bf", 0]),
+        ("a.gif", []),
+        ("bare.mp4", ["-f", "h264"]),
+        ("bare.m4v", ["-c:v", "mpeg4", "-f", "m4v"]),
+        ("bare.mpg", ["-f", "mpeg2video", "-r", 25]),
+    ],
+)
+def test_a_part_begins_with_its_own_frame(tmp_path, ffmpeg, name, options):
+    """Of formats whose clock ticks once a frame, and of those that have none."""
+    path = film(ffmpeg, tmp_path / name, *options, source="testsrc2=s=64x36:r=25:d=3")
+    whole, _ = read(path)
+    frames, times = read(path, start_seconds=2.0)
+    assert len(frames) == 25 and (frames == whole[-25:]).all()
+    assert times == pytest.approx(0.04 * np.arange(25), abs=2e-3)
+
+
 @pytest.fixture
 def recording(tmp_path, ffmpeg):
     """A broadcast that is recorded from the middle of a group of pictures on; 64x36, a beep."""

@@ -17,8 +17,10 @@ MARKS = (
     "default dub original comment forced hearing_impaired visual_impaired captions descriptions"
 ).split()
 UNKNOWN = frozenset({"unknown", "unspecified", "reserved"})
+# Formats without stamps: ffmpeg counts their frames from the beginning.
+BARE = frozenset("h264 hevc vvc m4v mpegvideo mjpeg jpeg_pipe obu vc1 dirac".split())
 # Formats without an index, whose clock may also jump.
-STREAMED = frozenset({"mpegts", "mpeg", "mpegvideo", "ogg"})
+STREAMED = frozenset({"mpegts", "mpeg", "ogg"}) | BARE
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # ffmpeg's own ones leave alpha out
 
 
