@@ -233,4 +233,5 @@ def _told_seconds(log: str, container: str) -> float:
         return 0.0
     hours, minutes, seconds, start = (float(part or 0) for part in told.groups())
     length = 3600 * hours + 60 * minutes + seconds
-    return length if container in STREAMED else max(0.0, length - start)
+    # That of Matroska counts from 0, even where the clock begins later.
+    return max(0.0, length - start) if container == "matroska" else length
