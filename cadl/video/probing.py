@@ -128,9 +128,8 @@ def probe(path: Path) -> Video:
     if packets.container in facts.STREAMED:
         key_times = packets.keys * float(packets.tick)
         picture_clock = packets.first_packet - frames.first_packet
-        if (
-            packets.clock_jumps or packets.container in facts.BARE
-        ):  # nothing can be sought but the beginning
+        # Nothing can be sought but the beginning.
+        if packets.clock_jumps or packets.container in facts.BARE:
             key_times = key_times[:0]
     last = packets.end * float(packets.tick) - times[-1]
     width, height = frames.size
