@@ -65,6 +65,27 @@ def test_a_bad_track_costs_no_good_one(tmp_path, ffmpeg):
     assert sound(made) == sound(path)
 
 
+@pytest.mark.parametrize(
+    ("channels", "layout", "made", "words"),
+    [
+        (10, "c=5.1.4:", "5.1", "mixed and re-encoded to AAC"),
+        (9, "", "stereo", "re-encoded to AAC (first two channels)"),
+        (6, "c=5.1:", "5.1", "re-encoded to AAC"),
+    ],
+)
+def test_sound_of_more_channels_than_aac_holds_is_kept(
+    tmp_path, ffmpeg, channels, layout, made, words
+):
+    path = tmp_path / "sound.mov"
+    tones = "|".join(channels * ["0.1*sin(880*2*PI*t)*gte(t,2)"])
+    ffmpeg(*PICTURE, "-f", "lavfi", "-i", f"aevalsrc='{tones}':{layout}d=4", "-c:a",
+           "pcm_s16le", path)  # fmt: skip
+    kept, joined = join(tmp_path, path)
+    assert kept.sound == f"pcm_s16le {words}"
+    assert f", {made}, " in facts.packets(joined).log
+    assert beep_starts(ffmpeg, joined) == pytest.approx(2, abs=1.5e-3)
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory, ffmpeg):
     folder = tmp_path_factory.mktemp("film")
@@ -105,6 +126,40 @@ def test_subtitles_chapters_and_tags_come_along(film, tmp_path, ffmpeg):
     for path in (made, again):
         names = [track.name for track in facts.packets(path).tracks if track.kind != "Data"]
         assert names == ["", "", "Video: what he says", "Für alle"]
+
+
+@pytest.mark.parametrize("shown", [None, 0, 1])
+def test_subtitles_are_shown_only_if_they_were(film, tmp_path, ffmpeg, shown):
+    marks = [
+        mark for i in (0, 1) for mark in (f"-disposition:s:{i}", "default" * (i == shown) or 0)
+    ]
+    path = tmp_path / "film.mkv"
+    ffmpeg("-i", film, "-map", "0:v", "-map", "0:a", "-map", "0:s", "-map", "0:s", "-c", "copy",
+           "-default_mode", "infer_no_subs", *marks, path)  # fmt: skip
+    _, made = join(tmp_path, path)
+    tracks = [track for track in facts.packets(made).tracks if track.kind == "Subtitle"]
+    assert ["default" in track.marks for track in tracks] == [i == shown for i in (0, 1)]
+    assert ffmpeg("-i", made, "-map", "0:s:0", "-f", "srt", "-").strip() == SUBTITLES.strip()
+
+
+def test_subtitles_that_overlap_are_all_shown(tmp_path, ffmpeg):
+    told = (("0,100", "1,900", "Sign"), ("0,200", "0,900", "One\nmore"), ("0,200", "0,900", "Two"),
+            ("0,900", "1,500", "Three"), ("0,900", "1,500", "Three"))  # fmt: skip
+    lines = [f"1\n00:00:0{a} --> 00:00:0{b}\n{text}\n\n" for a, b, text in told]
+    (tmp_path / "s.srt").write_text("".join(lines))
+    path = tmp_path / "film.mkv"
+    ffmpeg(*PICTURE, "-i", tmp_path / "s.srt", "-map", 0, "-map", 1, "-disposition:s:0",
+           "forced", "-metadata:s:s:0", "language=fra", path)  # fmt: skip
+    _, made = join(tmp_path, path)
+    shown = ffmpeg("-i", made, "-map", "0:s:0", "-f", "srt", "-")
+    found = re.findall(r"00:0(\S+) --> 00:00:0(\S+)\n(.*?)\n\n", shown, re.S)
+    assert found == [
+        ("0:00,100", "0,200", "Sign"), ("0:00,200", "0,900", "Sign\nOne\nmore\nTwo"),
+        ("0:00,900", "1,500", "Sign\nThree"), ("0:01,500", "1,900", "Sign"),
+    ]  # fmt: skip
+    track = next(own for own in facts.packets(made).tracks if own.kind == "Subtitle")
+    assert track.marks == ("forced",)
+    assert "(fra): Subtitle" in facts.packets(made).log
 
 
 def test_a_part_lasts_as_long_as_it_is(film, tmp_path, ffmpeg):

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import subprocess
 import threading
 from fractions import Fraction
@@ -159,6 +160,24 @@ def test_a_frame_of_a_video_that_starts_late_is_found_again(late, tmp_path):
             np.testing.assert_array_equal(found, frames[number])
 
 
+def test_frames_that_cannot_be_decoded_at_the_beginning_shift_no_picture(tmp_path, ffmpeg):
+    """The first picture in a group of which the frames before it are cut off."""
+    whole, path = tmp_path / "whole.ts", tmp_path / "recording.ts"
+    ffmpeg("-f", "lavfi", "-i", "color=black:s=64x36:r=25:d=3,"
+           "drawbox=color=white:t=fill:enable='gte(t,1.98)'", "-f", "lavfi", "-i",
+           "aevalsrc='0.5*sin(880*2*PI*t)*gte(t,2)':d=3:s=48000", "-c:v", "mpeg2video", "-bf", 2,
+           "-g", 24, "-c:a", "mp2", whole)  # fmt: skip
+    data = whole.read_bytes()
+    path.write_bytes(data[len(data) // 5 // 188 * 188 :])
+    made = convert_nothing(clip_of(path), tmp_path)
+    heard = ffmpeg("-i", made.path, "-af", "silencedetect=noise=0.05:d=0.01,ametadata=print:file=-",
+                   "-vn", "-f", "null", "-")  # fmt: skip
+    frames = reader.read_frames(made, crop=tiles.Crop(), size=(64, 36))
+    flash = next(number for number, frame in enumerate(frames) if frame.mean() > 128)
+    beep = float(re.search(r"silence_end=([\d.]+)", heard)[1])
+    assert made.times[flash] == pytest.approx(beep - 0.02, abs=0.021)
+
+
 def test_the_sound_of_a_part_ends_with_its_picture(late, tmp_path, ffmpeg):
     part = clip_of(late, 0.0, 2.0)
     made = convert_nothing(part, tmp_path)
@@ -192,6 +211,16 @@ def test_slides_are_shown_as_long_as_they_were(tmp_path, start, length, times, s
     made = convert_nothing(clip_of(path, start, length), tmp_path)
     np.testing.assert_allclose(made.times, times, atol=1e-3)
     assert made.seconds == pytest.approx(seconds, abs=1e-3)
+
+
+@pytest.mark.parametrize(("last", "end"), [(300.0, 900.0), (599.99, 1200.0)])
+def test_the_last_picture_of_an_even_film_lasts_as_long_as_it_did(tmp_path, last, end):
+    source = probing.Video(tmp_path, 64, 36, Fraction(1), Fraction(1, 600), variable_rate=False,
+                           times=np.array([0.0, 600.0]), last_seconds=last)  # fmt: skip
+    edges = clip_of(source).edges(source.times)
+    assert edges.tolist() == [0, 600, end]
+    told = render_pass._irregular_edges(clip_of(source), source.times)
+    assert (told is None) == (end == 1200)
 
 
 @pytest.mark.parametrize("damaged", [passes.OBSERVED, passes.LATENTS])

@@ -1,5 +1,6 @@
 """What a file is: facts of each stream by itself, times of frames, what is refused."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def test_words_of_a_title_change_no_fact(tmp_path, ffmpeg, options):
     assert first.tracks == tuple(own._replace(name="") for own in second.tracks)
 
 
+def test_a_track_of_time_codes_hides_no_track(tmp_path, ffmpeg):
+    """ffmpeg lists the tracks that belong together first."""
+    plain, timed = tmp_path / "plain.mov", tmp_path / "timed.mov"
+    named = ["-metadata:s:v", "title=Camera"]
+    ffmpeg("-f", "lavfi", "-i", "sine=d=1", "-f", "lavfi", "-i", "testsrc2=s=64x36:r=25:d=1",
+           "-map", 0, "-map", 1, "-map", 0, "-c:a:0", "pcm_s16le", "-c:a:1", "aac", *named,
+           plain)  # fmt: skip
+    ffmpeg("-i", plain, "-map", 0, "-c", "copy", "-timecode", "01:00:00:00", *named, timed)
+    first, second = probing.probe(plain), probing.probe(timed)
+    assert second.tracks[:3] == first.tracks and second.tracks[3].codec == "tmcd"
+    assert [track.kind for track in first.tracks] == ["Audio", "Video", "Audio"]
+    assert second.filters == first.filters
+
+
 def test_covers_and_second_tracks_change_no_fact(tmp_path, ffmpeg):
     hdr = film(ffmpeg, tmp_path / "hdr.mp4", *PQ)
     usual = film(ffmpeg, tmp_path / "usual.mp4", *FIELDS, source="testsrc2=s=160x96:r=25:d=1")
@@ -77,8 +92,8 @@ def test_the_last_picture_lasts_as_long_as_the_file_says(tmp_path, ffmpeg, capsy
 def test_two_fields_are_a_frame():
     stamps = np.arange(2, 152) * 24_000
     packets = facts.Packets("mov", (), 0.0, Fraction(1, 1_200_000), stamps, stamps[:1],
-                            152 * 24_000, 3.04, False, False, False, False, False, "")  # fmt: skip
-    frames = facts.FirstFrames((352, 288), Fraction(1), "yuv420p", True, "", "", "", 0.04)
+                            152 * 24_000, 0.04, 3.04, *5 * [False], "")  # fmt: skip
+    frames = facts.FirstFrames((352, 288), Fraction(1), "yuv420p", True, "", "", "", 0.04, 0.0)
     times = probing._frame_times(packets, frames)
     np.testing.assert_allclose(times, 0.04 + 0.04 * np.arange(75))
     progressive = frames._replace(step=0.02)  # fifty whole frames a second stay what they are
@@ -107,6 +122,70 @@ def test_streams_without_an_index_give_exactly_the_seconds_asked_for(
     np.testing.assert_allclose(np.array(found) + start, source.times[wanted], atol=1e-3)
     apart = np.abs(frames[:, None].astype(int) - whole[None]).mean((2, 3, 4))
     assert (apart.argmin(axis=1) == np.flatnonzero(wanted)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.avi", ["-c:v", "mpeg4", "-bf", 0]),
+        ("a.gif", []),
+        ("bare.mp4", ["-f", "h264"]),
+        ("bare.m4v", ["-c:v", "mpeg4", "-f", "m4v"]),
+        ("bare.mpg", ["-f", "mpeg2video", "-r", 25]),
+    ],
+)
+def test_a_part_begins_with_its_own_frame(tmp_path, ffmpeg, name, options):
+    """Of formats whose clock ticks once a frame, and of those that have none."""
+    path = film(ffmpeg, tmp_path / name, *options, source="testsrc2=s=64x36:r=25:d=3")
+    whole, _ = read(path)
+    frames, times = read(path, start_seconds=2.0)
+    assert len(frames) == 25 and (frames == whole[-25:]).all()
+    assert times == pytest.approx(0.04 * np.arange(25), abs=2e-3)
+
+
+@pytest.fixture
+def recording(tmp_path, ffmpeg):
+    """A broadcast that is recorded from the middle of a group of pictures on; 64x36, a beep."""
+    whole, path = tmp_path / "whole.ts", tmp_path / "recording.ts"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x36:r=25:d=5", "-f", "lavfi", "-i",
+           "aevalsrc='0.5*sin(880*2*PI*t)*gte(t,3)':d=5:s=48000", "-c:v", "mpeg2video", "-bf", 2,
+           "-g", 24, "-c:a", "mp2", whole)  # fmt: skip
+    data = whole.read_bytes()
+    path.write_bytes(data[len(data) // 5 // 188 * 188 :])
+    return path
+
+
+@pytest.mark.parametrize("start", [0.0, 0.6, 1.5])
+def test_a_recording_that_begins_between_key_frames_keeps_its_clock(recording, ffmpeg, start):
+    """Neither the packets before the first key frame nor frames that need them are shown."""
+    shown = ffmpeg("-i", recording, "-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base",
+                   "filter", "-f", "framecrc", "-", "-map", "0:a", "-c", "copy", "-f", "null",
+                   "-")  # fmt: skip
+    tick = float(Fraction(re.search(r"#tb 0: (\S+)", shown)[1]))
+    wanted = tick * np.array([int(pts) for pts in re.findall(r"^0, *\d+, *(\d+),", shown, re.M)])
+    source = probing.probe(recording)
+    assert len(wanted) < len(source.times) < 105 and 0.2 < wanted[0] < 1
+    frames, times = read(source, start_seconds=start)
+    np.testing.assert_allclose(times + start, wanted[wanted >= start], atol=1e-3)
+    assert (frames == read(source)[0][-len(frames) :]).all()
+
+
+def test_a_picture_is_shown_on_while_packets_are_empty(tmp_path, ffmpeg, capsys):
+    """So Theora, and codecs in AVI, say that nothing changes."""
+    path = film(ffmpeg, tmp_path / "still.ogv", "-c:v", "libtheora", "-g", 99,
+                source="color=black:s=64x64:r=10:d=3,drawbox=0:0:64:64:white:fill:"
+                "enable=gte(t\\,1)")  # fmt: skip
+    source = probing.probe(path)
+    frames, times = read(source)
+    assert len(frames) == 2 and times == pytest.approx([0, 1]) == source.times
+    assert source.seconds == pytest.approx(3)
+    assert Clip(source, Crop(), 0.0, 0.0).edges(times) == pytest.approx([0, 1, 3])
+
+
+def test_a_film_whose_clock_begins_late_is_whole(tmp_path, ffmpeg, capsys):
+    path = film(ffmpeg, tmp_path / "cut-out.mkv", "-output_ts_offset", 100)
+    assert probing.probe(path).times[[0, -1]] == pytest.approx([0, 0.96])
+    assert not capsys.readouterr().err
 
 
 def test_a_stream_whose_clock_jumps_is_read_on(tmp_path, ffmpeg, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 USUAL = facts.FirstFrames(
-    (1280, 720), Fraction(1), "yuv420p", False, "bt709", "bt709", "bt709", 0.04
+    (1280, 720), Fraction(1), "yuv420p", False, "bt709", "bt709", "bt709", 0.04, 0.0
 )
 
 

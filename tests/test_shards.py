@@ -1,4 +1,5 @@
 import gzip
+import unicodedata
 
 from cadl import files
 from cadl.dataset import shards, tile_sets
@@ -33,6 +34,18 @@ def test_a_tile_comes_back_as_it_went(tmp_path):
         assert ours.seconds == pytest.approx(theirs.seconds)
         for name in ("kind", "source", "index", "shot", "path"):
             assert getattr(ours, name) == getattr(theirs, name)
+
+
+def test_a_disk_that_splits_letters_from_their_marks_loses_no_shard(tmp_path):
+    made = write(tmp_path, 2, "painting", "münter")
+    (path,) = shards.list_shards(tmp_path)
+    path.rename(tmp_path / unicodedata.normalize("NFD", path.name))
+    (path,) = shards.shards_of(tmp_path, "painting-münter")
+    assert shards.list_shards(tmp_path) == [path]
+    assert shards.kind_and_source(path) == ("painting", "münter")
+    assert len(list(shards.read_shard(path))) == len(made)
+    write(tmp_path, 1, "painting", "münter")
+    assert len(shards.list_shards(tmp_path)) == 1
 
 
 def test_records_have_the_schema_that_other_programs_rely_on(tmp_path):

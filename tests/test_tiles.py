@@ -9,7 +9,7 @@ from cadl.images.tiles import Crop
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 
 def test_crop_reads_what_it_writes():
@@ -168,6 +168,13 @@ def test_an_icc_profile_is_honoured(tmp_path):
     picture = Image.new("RGB", (8, 8), (10, 200, 30))
     path = picture_file(tmp_path, picture, "p.png", icc_profile=profile)
     assert np.abs(np.asarray(tiles.load_picture(path))[0, 0] - [200.0, 10, 30]).max() <= 2
+
+
+def test_a_long_text_in_a_picture_costs_no_picture(tmp_path):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("workflow", 3_000_000 * "x", zip=True)
+    path = picture_file(tmp_path, Image.new("RGB", (8, 8), "red"), "p.png", pnginfo=text)
+    assert np.asarray(tiles.load_picture(path))[0, 0].tolist() == [255, 0, 0]
 
 
 def test_damaged_pictures_are_named(tmp_path):

@@ -17,6 +17,7 @@ PREFETCHED_BATCHES = 3  # by each stage of a pass
 DRAFT = 2  # times that a draft is painted smaller, both ways
 INSET = 4  # the original's side in the corner is the picture's over this
 HELD_SECONDS = 0.25  # a frame that is shown so far into a part belongs to it
+LATE_SECONDS = 0.03  # that nobody sees or hears
 NARROWEST = 16  # pixels of a tracked frame: optical flow needs so many
 
 
@@ -170,6 +171,11 @@ class Clip:
             left = min(left, self.num_frames)
         return max(1, left)
 
+    @property
+    def tolerance(self) -> float:
+        """How many seconds early or late a frame of an even film may be."""
+        return min(0.6 / float(self.source.rate), LATE_SECONDS)
+
     def edges(self, times: np.ndarray) -> np.ndarray:
         """Returns when each frame begins, and when the last one ends.
 
@@ -186,7 +192,7 @@ class Clip:
         end = later[0] if len(later) else times[-1] + usual
         if self.length_seconds:
             end = max(min(end, self.length_seconds), times[-1] + 1e-3)
-        if abs(end - times[-1] - usual) < 0.6 * usual and not self.source.variable_rate:
+        if abs(end - times[-1] - usual) < self.tolerance and not self.source.variable_rate:
             end = times[-1] + usual
         return np.append(times, end)
 

@@ -148,7 +148,7 @@ def _irregular_edges(clip: Clip, times: np.ndarray) -> np.ndarray | None:
     """Returns `Clip.edges` if the frames are not evenly spaced, None if they are."""
     edges = clip.edges(times)
     even = edges[0] + np.arange(len(edges)) / float(clip.source.rate)
-    irregular = np.abs(edges - even).max() > 0.6 / float(clip.source.rate)
+    irregular = np.abs(edges - even).max() > clip.tolerance
     return edges if irregular or clip.source.variable_rate else None
 
 
@@ -197,7 +197,7 @@ def _join(rendering: Rendering, times: np.ndarray | None, target: Path, folder: 
     else:
         durations = [times[end] - times[start] for start, end in zip(starts, ends, strict=True)]
         length = float(times[-1] - times[0])
-    delay = max(0.0, float(encoded.times[0] if clip.start_seconds else clip.source.times[0]))
+    delay = max(0.0, float(encoded.times[0]))
     cut = clip.start_seconds > 0 or clip.num_frames is not None
     with files.whole_file(target) as temporary:
         kept = join_segments(

@@ -28,7 +28,7 @@ def shard_sizes(folder: Path, kind: str, name: str) -> list[int]:
 
 def remove_gone(folder: Path, known: set[tuple[str, str]], remove: bool) -> None:
     """Removes tiles of sources that are no longer there, or says that they stay."""
-    matches = [shards.NAME.fullmatch(path.name) for path in folder.glob("*.tfrecord.gz")]
+    matches = [shards.match_name(path) for path in folder.glob("*.tfrecord.gz")]
     for kind, name in sorted({(match[1], match[2]) for match in matches if match} - known):
         if not remove:
             console.warn(f"{kind} {name} is gone, its tiles stay; --remove-gone yes removes them")

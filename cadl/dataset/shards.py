@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import glob
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,7 +63,7 @@ class ShardWriter:
 
     def __enter__(self) -> "ShardWriter":
         self._folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self._folder.glob(f".part-{_escape(self._prefix)}-?????"):
+        for leftover in self._folder.glob(f".part-{glob.escape(self._prefix)}-?????"):
             leftover.unlink()
         return self
 
@@ -102,8 +104,13 @@ class ShardWriter:
 
 def shards_of(folder: Path, prefix: str) -> list[Path]:
     """Returns the shards of one `<kind>-<source>` in order."""
-    found = folder.glob(f"{_escape(prefix)}-?????-of-?????.tfrecord.gz")
-    return sorted(path for path in found if NAME.fullmatch(path.name))
+    found = ((path, match_name(path)) for path in folder.glob("*.tfrecord.gz"))
+    return sorted(path for path, match in found if match and f"{match[1]}-{match[2]}" == prefix)
+
+
+def match_name(path: Path) -> re.Match | None:
+    """Reads the name of a shard; some disks give letters and their marks one by one."""
+    return NAME.fullmatch(unicodedata.normalize("NFC", path.name))
 
 
 def kind_and_source(path: Path) -> tuple[str, str]:
@@ -112,7 +119,7 @@ def kind_and_source(path: Path) -> tuple[str, str]:
     Raises:
         ValueError: it is none.
     """
-    match = NAME.fullmatch(path.name)
+    match = match_name(path)
     if match is None:
         raise ValueError(f"{path} is not named as shards are")
     return match[1], match[2]
@@ -124,7 +131,7 @@ def list_shards(folder: Path) -> list[Path]:
     Raises:
         UserError: there are none; a shard of a set is missing; a painter and a video have one name.
     """
-    named = ((path, NAME.fullmatch(path.name)) for path in folder.glob("*.tfrecord.gz"))
+    named = ((path, match_name(path)) for path in folder.glob("*.tfrecord.gz"))
     shards = {path: match for path, match in sorted(named) if match}
     if not shards:
         raise UserError(f"no tiles in {folder}: run extract_tiles.py first")
@@ -178,10 +185,6 @@ def read_shard(path: Path) -> Iterator[Tile]:
             ) from None
         yield tile
         number += 1
-
-
-def _escape(text: str) -> str:
-    return re.sub(r"([*?\[])", r"[\1]", text)
 
 
 @contextlib.contextmanager

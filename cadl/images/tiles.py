@@ -11,7 +11,7 @@ from pathlib import Path
 from cadl.errors import UserError
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 WIDTH = 320
 HEIGHT = 180
@@ -29,6 +29,8 @@ BLACK_LEVEL = 24
 MAX_BORDER = 0.4
 SAME_HEIGHT = 4  # rows by which two bars of one height may differ
 FLOAT_WHITES = (1.0, 255.0, 65535.0)  # what pictures of decimal numbers have as white
+# Editors and generators write how a picture was made into it, more than Pillow's 1 MB.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
 
 @dataclass(frozen=True)

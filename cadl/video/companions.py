@@ -1,6 +1,9 @@
 """What goes along with a source's picture into an mp4: sound and subtitles, chapters and tags."""
 
 import errno
+import itertools
+import math
+import mmap
 import re
 import subprocess
 from collections import Counter
@@ -14,7 +17,14 @@ from cadl.video.probing import Video
 
 UNREADABLE = "can't be read"
 COPIED_SOUND = frozenset("aac mp3 ac3 eac3 opus alac".split())
+# Layouts of channels that AAC lacks are mixed; of some channels nobody knows the place.
+RE_ENCODINGS: tuple[tuple[str, list[str]], ...] = (
+    ("re-encoded to AAC", []),
+    ("mixed and re-encoded to AAC", ["-af", "aformat=channel_layouts=7.1|5.1|stereo"]),
+    ("re-encoded to AAC (first two channels)", ["-af", "pan=stereo|c0=c0|c1=c1"]),
+)
 TEXT_SUBTITLES = frozenset("subrip srt ass ssa mov_text webvtt text".split())
+SUBTITLE = r"^\d+\n([\d:,]+) --> ([\d:,]+).*?\n(.*?)(?=\n\n\d+\n[\d:,]+ -->|\n*\Z)"
 KEPT_TAGS = frozenset(
     "title artist album_artist album composer date comment genre copyright description synopsis "
     "lyrics show episode_id network keywords location creation_time".split()
@@ -24,7 +34,9 @@ OTHER_NAMES = {
     "date_released": "date", "year": "date", "author": "artist",
 }  # fmt: skip
 # Of the file, not of the film.
-TECHNICAL_TAGS = frozenset("major_brand minor_version compatible_brands encoder duration".split())
+TECHNICAL_TAGS = frozenset(
+    "major_brand minor_version compatible_brands encoder software duration".split()
+)
 
 
 class Part(NamedTuple):
@@ -69,7 +81,7 @@ def take_tracks(source: Video, part: Part, folder: Path) -> Companions:
             words = _take_sound(source, track, part, target)
             done.setdefault(words, []).append(track.codec)
         elif track.kind == "Subtitle" and track.codec in TEXT_SUBTITLES:
-            problem = _take(source, track, ["-c:s", "mov_text"], part, target)
+            problem = _take_subtitles(source, track, part, target)
             others += [f"subtitle {track.codec} ({problem})"] if problem else []
         elif track.kind == "Video" and not track.is_cover:
             pictures += 1
@@ -92,14 +104,18 @@ def take_tracks(source: Video, part: Part, folder: Path) -> Companions:
 
 def _take_sound(source: Video, track: Track, part: Part, target: Path) -> str:
     """Writes a track of sound; returns what was done in words."""
-    attempts = [("re-encoded to AAC", ["-c:a", "aac", "-b:a", "192k"])]
+    attempts = [
+        (words, [*filters, "-c:a", "aac", "-b:a", "192k"]) for words, filters in RE_ENCODINGS
+    ]
     if track.codec in COPIED_SOUND:
         attempts.insert(0, ("copied", ["-c:a", "copy"]))
+    problems = []
     for words, options in attempts:
         problem = _take(source, track, options, part, target)
         if problem is None:
             return words if target.exists() else "has nothing in this part"
-    return f"{UNREADABLE} ({problem})"
+        problems.append(problem)
+    return f"{UNREADABLE} ({problems[-len(RE_ENCODINGS)]})"
 
 
 def _take(source: Video, track: Track, options: list[str], part: Part, target: Path) -> str | None:
@@ -111,16 +127,21 @@ def _take(source: Video, track: Track, options: list[str], part: Part, target: P
     if part.seconds is not None:
         cut += ["-t", f"{part.seconds:.6f}"]
         until = ["-t", f"{part.start + part.seconds:.6f}"]
-        if track.kind == "Subtitle":  # one that is shown when the part begins is shown on
-            cut = [*until, "-bsf:s", _cut_titles(part.start, part.start + part.seconds)]
+    if track.kind == "Subtitle":  # one that is shown when the part begins is shown on
+        cut = until
     command = [
         *ffmpeg.command("-nostdin", "-loglevel", "level+warning"), *ffmpeg.input_of(source.path),
         *("-map", f"0:{track.kind[0].lower()}:{track.number}", *options),
-        *(*cut, "-map_chapters", "-1", "-f", "mp4", "-y", ffmpeg.url(target)),
+        *(*cut, "-map_chapters", "-1", "-y", ffmpeg.url(target)),
         # The clock begins with the tracks that are read.
         *("-map", "0:V:0", "-map", "0:a?", "-c", "copy", "-copy_unknown", *until),
         *("-f", "null", "-"),
     ]  # fmt: skip
+    return _write(command, target)
+
+
+def _write(command: list[str], target: Path) -> str | None:
+    """Runs ffmpeg; returns what went wrong. What is empty is not kept."""
     try:
         log = ffmpeg.run(command, target)
     except OSError as error:
@@ -133,11 +154,64 @@ def _take(source: Video, track: Track, options: list[str], part: Part, target: P
     return None
 
 
-def _cut_titles(start: float, end: float) -> str:
-    """Returns the filters of packets that cut subtitles to a part and move them to its clock."""
-    begin, last = f"max(PTS\\,{start:.6f}/TB)", f"min(PTS+DURATION\\,{end:.6f}/TB)"
-    moved = f"{begin}-{start:.6f}/TB"
-    return f"setts=ts={moved}:duration={last}-{begin},noise=drop=lte(d\\,0)"
+def _take_subtitles(source: Video, track: Track, part: Part, target: Path) -> str | None:
+    """Writes a track of text, as `_take`; an mp4 shows one text at a time, so some are joined."""
+    listing = target.with_suffix(".srt")
+    problem = _take(source, track, [], part, listing)
+    if problem or not listing.exists():
+        return problem
+    starts: dict[float, list[tuple[float, str]]] = {}
+    edges: set[float] = set()
+    listed = listing.read_text(encoding="utf-8", errors="replace")
+    for start, end, text in re.findall(SUBTITLE, listed, re.S | re.M):
+        begin = max(0.0, _seconds_of(start) - part.start)
+        last = min(_seconds_of(end) - part.start, part.seconds or math.inf)
+        if last > begin:
+            starts.setdefault(begin, []).append((last, text))
+            edges |= {begin, last}
+    shown: list[tuple[float, str]] = []
+    lines = []
+    for begin, end in itertools.pairwise(sorted(edges)):
+        shown = [own for own in shown if own[0] > begin] + starts.get(begin, [])
+        if shown:
+            text = "\n".join(dict.fromkeys(text for _, text in shown))
+            lines.append(f"1\n{_srt_time(begin)} --> {_srt_time(end)}\n{text}\n\n")
+    if lines:
+        listing.write_text("".join(lines), encoding="utf-8")
+        command = [
+            *ffmpeg.command("-nostdin", "-f", "srt"), *ffmpeg.input_of(listing),
+            *(*ffmpeg.input_of(source.path), "-map", "0:s", "-c:s", "mov_text"),
+            *("-map_metadata", "-1", "-map_metadata:s:0", f"1:s:s:{track.number}"),
+            *("-y", ffmpeg.url(target)),
+        ]  # fmt: skip
+        return _write(command, target)
+    return None
+
+
+def _seconds_of(time: str) -> float:
+    hours, minutes, seconds = time.replace(",", ".").split(":")
+    return round(3600 * int(hours) + 60 * int(minutes) + float(seconds), 3)
+
+
+def _srt_time(seconds: float) -> str:
+    hours, rest = divmod(round(1000 * seconds), 3_600_000)
+    return f"{hours:02}:{rest // 60_000:02}:{rest // 1000 % 60:02},{rest % 1000:03}"
+
+
+def switch_off_subtitles(path: Path) -> None:
+    """Marks all subtitles of an mp4 as not shown: ffmpeg has players show the first.
+
+    Args:
+        path: the file; its header comes before its frames.
+    """
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        begin = data.find(b"moov")
+        header = data[begin : begin + int.from_bytes(data[begin - 4 : begin])]
+        tracks = re.finditer(rb"tkhd\0\0\0(.)", header, re.S)
+        for track in tracks:
+            kind = re.compile(rb"hdlr\0{8}(....)", re.S).search(header, track.end())
+            if kind and kind[1] == b"sbtl":
+                data[begin + track.start(1)] &= ~1
 
 
 def write_tags(source: Video, part: Part, target: Path) -> list[str]:

@@ -13,9 +13,14 @@ import numpy as np
 
 FIRST_FRAMES = 12
 MISSING_STAMP = -(2**62)  # what ffmpeg prints where a packet has no presentation time
+MARKS = (
+    "default dub original comment forced hearing_impaired visual_impaired captions descriptions"
+).split()
 UNKNOWN = frozenset({"unknown", "unspecified", "reserved"})
+# Formats without stamps: ffmpeg counts their frames from the beginning.
+BARE = frozenset("h264 hevc vvc m4v mpegvideo mjpeg jpeg_pipe obu vc1 dirac".split())
 # Formats without an index, whose clock may also jump.
-STREAMED = frozenset({"mpegts", "mpeg", "mpegvideo", "ogg"})
+STREAMED = frozenset({"mpegts", "mpeg", "ogg"}) | BARE
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # ffmpeg's own ones leave alpha out
 
 
@@ -31,6 +36,8 @@ class FirstFrames(NamedTuple):
         primaries: name of the primaries, empty if unknown.
         transfer: name of the transfer curve, empty if unknown.
         step: median seconds from one to the next, 0 of a single one.
+        first_packet: seconds of the file's first packet of the picture, when the picture is read
+            alone.
     """
 
     size: tuple[int, int]
@@ -41,6 +48,7 @@ class FirstFrames(NamedTuple):
     primaries: str
     transfer: str
     step: float
+    first_packet: float
 
 
 class Track(NamedTuple):
@@ -51,7 +59,7 @@ class Track(NamedTuple):
         codec: ffmpeg's name; of data the file's name for it.
         number: among those of its kind.
         is_cover: an attached picture.
-        is_default: a player takes it unless told otherwise.
+        marks: what ffmpeg calls dispositions, of MARKS.
         name: what the file calls it, empty if nothing.
     """
 
@@ -59,7 +67,7 @@ class Track(NamedTuple):
     codec: str
     number: int
     is_cover: bool
-    is_default: bool
+    marks: tuple[str, ...]
     name: str
 
 
@@ -69,11 +77,12 @@ class Packets(NamedTuple):
     Attributes:
         container: ffmpeg's name of the format, of several the first.
         tracks: all of them, in order.
-        told_seconds: length by the header, 0 if it tells none.
+        told_seconds: length by the header from where the file's clock begins, 0 if it tells none.
         tick: seconds of a unit of the stamps.
         stamps: int64 [packets], when each packet of the picture is shown, sorted, each once.
         keys: int64 [keys], those of them from which decoding can begin, sorted.
         end: stamp at which the last picture ends.
+        first_packet: seconds of the file's first packet of the picture.
         end_seconds: when the last packet of all, of picture and sound, ends.
         clock_jumps: the file's clock jumps on the way.
         breaks_off: the file ends in the middle of what it says it holds.
@@ -90,6 +99,7 @@ class Packets(NamedTuple):
     stamps: np.ndarray
     keys: np.ndarray
     end: int
+    first_packet: float
     end_seconds: float
     clock_jumps: bool
     breaks_off: bool
@@ -112,6 +122,7 @@ def first_frames(path: Path, decoder: tuple[str, ...]) -> FirstFrames:
     command = [*ffmpeg.command("-nostdin", "-nostats", "-loglevel", "level+info"), *decoder]
     command += [*ffmpeg.input_of(path), "-map", "0:V:0", "-vf", "showinfo=checksum=0"]
     command += ["-frames:v", str(FIRST_FRAMES), "-fps_mode", "passthrough", "-f", "null", "-"]
+    command += ["-map", "0:V:0", "-c", "copy", "-frames:v", "1", "-f", "framecrc", "pipe:1"]
     finished = subprocess.run(command, capture_output=True, check=False)
     log = finished.stderr.decode("utf-8", "replace")
     lines = re.findall(r"^\[Parsed_showinfo_0 @ \w+\] \[info\] (.*)", log, re.M)
@@ -125,6 +136,8 @@ def first_frames(path: Path, decoder: tuple[str, ...]) -> FirstFrames:
     facts = dict(re.findall(r"\bcolor_(\w+):(\S+)", colours))
     known = {name: "" if value in UNKNOWN else value for name, value in facts.items()}
     times = [float(seconds) for seconds, *_ in frames if seconds != "NOPTS"]
+    copied = finished.stdout.decode("ascii", "replace")
+    packet = re.search(r"^#tb 0: (\S+)$.*?^0, *(-?\d+),", copied, re.M | re.S)
     return FirstFrames(
         size=(width, height),
         pixel_aspect=Fraction(across, down or 1),
@@ -134,6 +147,7 @@ def first_frames(path: Path, decoder: tuple[str, ...]) -> FirstFrames:
         primaries=known.get("primaries", ""),
         transfer=known.get("trc", ""),
         step=float(np.median(np.diff(times))) if len(times) > 1 else 0.0,
+        first_packet=float(int(packet[2]) * Fraction(packet[1])) if packet else 0.0,
     )
 
 
@@ -145,36 +159,41 @@ def packets(path: Path) -> Packets:
     finished = subprocess.run(command, capture_output=True, check=False)
     log = finished.stderr.decode("utf-8", "replace")
     ticks: dict[str, Fraction] = {}
-    rows: list[tuple[int, int, int, bool]] = []
+    rows: list[tuple[int, int, int, bool, bool]] = []
     ends = [0.0]
     encrypted = False
     for line in finished.stdout.decode("ascii", "replace").splitlines():
         if header := re.match(r"#tb (\d+): (\S+)", line):
             ticks[header[1]] = Fraction(header[2])
         elif not line.startswith("#"):
-            track, dts, pts, duration, _, _, *more = line.split(",")
+            track, dts, pts, duration, size, _, *more = line.split(",")
             shown = int(dts) if int(pts) < MISSING_STAMP else int(pts)
             ends.append((shown + int(duration)) * float(ticks[track]))
             if track == "0":
                 is_key = not (more and more[0].startswith(" F="))
-                rows.append((int(pts), int(dts), int(duration), is_key))
+                rows.append((int(pts), int(dts), int(duration), is_key, int(size) > 0))
                 encrypted |= "Encryption info" in line
+    # An empty packet has no picture: the one before it is shown on.
+    filled = [row for row in rows if row[4]]
+    tick = ticks.get("0", Fraction(1))
     which = 1 if any(row[0] < MISSING_STAMP for row in rows) else 0
     header_log = re.split(r"^(?:Stream mapping:|Output #)", log, maxsplit=1, flags=re.M)[0]
     tracks, picture = _tracks(header_log)
-    container = re.search(r"^Input #0, ([^, ]+)", header_log, re.M)
+    named = re.search(r"^Input #0, ([^, ]+)", header_log, re.M)
+    container = named[1] if named else ""
     return Packets(
-        container=container[1] if container else "",
+        container=container,
         tracks=tracks,
-        told_seconds=_told_seconds(header_log),
-        tick=ticks.get("0", Fraction(1)),
-        stamps=np.array(sorted({row[which] for row in rows}), np.int64),
-        keys=np.array(sorted({row[which] for row in rows if row[3]}), np.int64),
+        told_seconds=_told_seconds(header_log, container),
+        tick=tick,
+        stamps=np.array(sorted({row[which] for row in filled}), np.int64),
+        keys=np.array(sorted({row[which] for row in filled if row[3]}), np.int64),
         end=max((row[which] + row[2] for row in rows), default=0),
+        first_packet=float(rows[0][1] * tick) if rows else 0.0,
         end_seconds=max(ends),
         clock_jumps="timestamp discontinuity" in log,
         breaks_off=re.search("partial file|File ended prematurely", log) is not None,
-        alpha=re.search(r"^      alpha_mode +: 1$", picture, re.M) is not None,
+        alpha=re.search(r"^ {6,8}alpha_mode +: 1$", picture, re.M) is not None,
         interlaced=re.match(r".*\b(top|bottom) (coded )?first", picture) is not None,
         encrypted=encrypted,
         log=log,
@@ -185,12 +204,13 @@ def _tracks(log: str) -> tuple[tuple[Track, ...], str]:
     """Returns the tracks that a header tells of, and all it says of the first real picture."""
     found: list[Track] = []
     picture = ""
-    # A line of a track begins with two blanks, one of its titles with more.
-    for block in re.split(r"^  Stream #0:", log, flags=re.M)[1:]:
-        said = re.match(r"\d+(?:\[\w+\])?(?:\(.*?\))?: (\w+): (\w+)(.*)", block)
-        if said is None:
-            continue
-        kind, codec, more = said.groups()
+    # Tracks of a group come before the others, and one of two programs comes twice. A title begins
+    # no line: there is a colon before each of its own.
+    blocks = {}
+    for block in re.split(r"^ +Stream #0:", log, flags=re.M)[1:]:
+        if said := re.match(r"(\d+)(?:\[\w+\])?(?:\(.*?\))?: (\w+): (\w+)(.*)", block):
+            blocks[int(said[1])] = block, said.groups()[1:]
+    for _, (block, (kind, codec, more)) in sorted(blocks.items()):
         is_cover = "(attached pic)" in more
         if kind == "Video" and not is_cover:
             picture = picture or block
@@ -200,15 +220,18 @@ def _tracks(log: str) -> tuple[tuple[Track, ...], str]:
                 continue  # the chapters of an mp4
             codec = tag[1]
         number = sum(track.kind == kind for track in found)
-        named = re.search(r"^      (?:title|name) +: (.*)$", block, re.M)
+        marks = tuple(mark for mark in MARKS if f"({mark.replace('_', ' ')})" in more)
+        named = re.search(r"^ {6,8}(?:title|name) +: (.*)$", block, re.M)
         name = named[1] if named else ""
-        found.append(Track(kind, codec, number, is_cover, "(default)" in more, name))
+        found.append(Track(kind, codec, number, is_cover, marks, name))
     return tuple(found), picture
 
 
-def _told_seconds(log: str) -> float:
-    told = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", log, re.M)
+def _told_seconds(log: str, container: str) -> float:
+    told = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)(?:, start: ([\d.]+))?", log, re.M)
     if told is None or "Estimating duration" in log:
         return 0.0
-    hours, minutes, seconds = map(float, told.groups())
-    return 3600 * hours + 60 * minutes + seconds
+    hours, minutes, seconds, start = (float(part or 0) for part in told.groups())
+    length = 3600 * hours + 60 * minutes + seconds
+    # That of Matroska counts from 0, even where the clock begins later.
+    return max(0.0, length - start) if container == "matroska" else length

@@ -44,6 +44,8 @@ class Video:
         decoder: ffmpeg's options that name a decoder, where its usual one will not do.
         key_times: float64 [keys], seconds of the frames from which decoding can begin, in a file
             that ffmpeg can't search exactly; None for others.
+        picture_clock: seconds from the start of the file to where the clock begins when the picture
+            is read alone.
         is_picture: the file is a picture, a film of one frame.
     """
 
@@ -59,6 +61,7 @@ class Video:
     filters: tuple[str, ...] = ()
     decoder: tuple[str, ...] = ()
     key_times: np.ndarray | None = None
+    picture_clock: float = 0.0
     is_picture: bool = False
 
     @property
@@ -121,10 +124,12 @@ def probe(path: Path) -> Video:
             f"{path}: its last frame is at {times[-1]:.1f} s, but by its header it lasts "
             f"{length:.1f} s: is it whole?"
         )
-    key_times = None
+    key_times, picture_clock = None, 0.0
     if packets.container in facts.STREAMED:
         key_times = packets.keys * float(packets.tick)
-        if packets.clock_jumps:  # nothing can be sought but the beginning
+        picture_clock = packets.first_packet - frames.first_packet
+        # Nothing can be sought but the beginning.
+        if packets.clock_jumps or packets.container in facts.BARE:
             key_times = key_times[:0]
     last = packets.end * float(packets.tick) - times[-1]
     width, height = frames.size
@@ -142,6 +147,7 @@ def probe(path: Path) -> Video:
         filters=(filters.one_size(frames), *filters.to_bt709(frames)),
         decoder=decoder,
         key_times=key_times,
+        picture_clock=picture_clock,
     )
 
 

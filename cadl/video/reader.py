@@ -108,12 +108,14 @@ def _say_once(text: str) -> None:
 def _seek(video: Video, start_seconds: float) -> tuple[float, float]:
     """Returns where ffmpeg is to begin, and the time in the file that it then calls 0."""
     if video.key_times is None:
-        sought = max(0.0, start_seconds - 1e-3)  # ffmpeg rounds it; what is before is left out
+        # ffmpeg rounds it to a stamp; what is before is left out.
+        earlier = video.times[video.times < start_seconds - 1e-6]
+        sought = max(0.0, float(earlier[-1])) if len(earlier) else 0.0
         return sought, sought
     keys = video.key_times[video.key_times <= start_seconds]
     sought = max(0.0, float(keys[-1]) - SEARCHED_SECONDS) if len(keys) else 0.0
     # The clock of such a file begins with the tracks that are read.
-    return sought, sought or float(video.times[0])
+    return sought, max(sought, video.picture_clock)
 
 
 def _command(

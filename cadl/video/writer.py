@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cadl import files
 from cadl.video import ffmpeg
-from cadl.video.companions import Part, take_tracks, write_tags
+from cadl.video.companions import Part, switch_off_subtitles, take_tracks, write_tags
 from cadl.video.probing import Video
 
 import numpy as np
@@ -173,12 +173,14 @@ def join_segments(
             own = f"{track.kind[0].lower()}:{counts[track.kind]}"
             counts[track.kind] += 1
             maps += ["-map", f"{number}:0", f"-disposition:{own}"]
-            maps += ["+default" if track.is_default else "-default"]
+            maps += ["+".join(track.marks) or "0"]
             maps += [f"-metadata:s:{own}", f"title={track.name}"]
         command += [*inputs, "-f", "ffmetadata", "-i", ffmpeg.url(folder / "tags")]
         command += ["-map", "0:v:0", *maps]
         tags = str(len(tracks) + 1)
         ffmpeg.run([*command, "-map_metadata", tags, "-map_chapters", tags, *ending], output)
+    if not any("default" in track.marks for track, _ in tracks if track.kind == "Subtitle"):
+        switch_off_subtitles(output)
     return Kept(sound, left_out)
 
 
