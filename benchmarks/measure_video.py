@@ -6,9 +6,9 @@ Prints a row for each video, measured on frames that are WIDTH pixels wide:
 
 - warping error: mean change between neighbouring frames with the source's motion undone, of 255,
   over all that is seen in both frames; what moves: the same where something moves
-- E_warp x1000: Lai et al. 2018 (arXiv 1808.00449). The next frame is warped to a frame
-  by the source's optical flow; squared error of R, G and B in [0, 1], averaged over the pixels that
-  are not occluded, then over frames. E_warp 10: to the tenth frame after it, by one flow
+- E_warp x1000: Lai et al. 2018 (arXiv 1808.00449). The next frame is warped to a frame by the
+  source's optical flow; squared error in [0, 1], averaged over the pixels that are not occluded and
+  over R, G and B, as their program does, then over frames. E_warp 10: from the tenth frame after it
 - SSIM light: likeness of the luminance to the source's, at most 1 (Wang et al. 2004)
 - Laplacian: its mean absolute value, of 255: sharpness
 - patches: distance of 7x7 patches of pixels in [0, 1] to the paintings', the sliced Wasserstein
