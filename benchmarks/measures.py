@@ -1,6 +1,15 @@
 """More measures of pictures, which benchmarks alone need: edges, grid, flicker, patches."""
 
+from collections.abc import Iterable
+
+from cadl.images import tiles
+
+import cv2
 import numpy as np
+
+BANDS = 4  # octaves, from fine to coarse
+PATCH, PATCHES = 7, 20000  # pixels of a patch, patches drawn from a set of pictures
+BAND_DIRECTIONS = 64  # random projections of patches of a band
 
 
 def edge_correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -55,13 +64,59 @@ def patch_distance(
     rng = np.random.default_rng(seed)
     total = 0.0
     for _ in range(3):
-        filters = rng.standard_normal((7 * 7 * 3, directions)).astype(np.float32)
-        filters /= np.linalg.norm(filters, axis=0)
-        sorted_a = np.sort(_draw_patches(a, patches, rng) @ filters, axis=0)
-        sorted_b = np.sort(_draw_patches(b, patches, rng) @ filters, axis=0)
-        total += float(np.abs(sorted_a - sorted_b).mean())
+        own, other = (_draw_patches(x, patches, rng) for x in (a, b))
+        total += sliced_distance(own, other, directions, rng)[0]
         a, b = _halve(a), _halve(b)
     return total / 3
+
+
+def draw_patches(pictures: Iterable[np.ndarray], bands: int = BANDS) -> list[np.ndarray]:
+    """Draws patches of each band of a Laplacian pyramid: float32 [patches, 7 * 7 * 3] a band.
+
+    A pyramid of one band is the picture.
+    """
+    rng = np.random.default_rng(1)
+    pictures = list(pictures)
+    each = max(1, PATCHES // len(pictures))
+    drawn: list[list[np.ndarray]] = [[] for _ in range(bands)]
+    for picture in pictures:
+        for band, own in zip(_pyramid(tiles.to_float(picture), bands), drawn, strict=True):
+            room = np.array(band.shape[:2]) - PATCH
+            if room.min() <= 0:
+                continue
+            y, x = (rng.integers(0, side, each)[:, None, None] for side in room)
+            own.append(band[y + np.arange(PATCH)[:, None], x + np.arange(PATCH)].reshape(each, -1))
+    return [np.concatenate(own) for own in drawn]
+
+
+def band_distances(ours: list[np.ndarray], theirs: list[np.ndarray]) -> list[float]:
+    """Returns the sliced Wasserstein distance of patches, over the spread of theirs, a band each.
+
+    As Karras et al. 2018 (arXiv 1710.10196), section 5, but each band by itself.
+    """
+    rng = np.random.default_rng(0)
+    found = [
+        sliced_distance(*pair, BAND_DIRECTIONS, rng) for pair in zip(ours, theirs, strict=True)
+    ]
+    return [distance / max(spread, 1e-9) for distance, spread in found]
+
+
+def sliced_distance(
+    own: np.ndarray, other: np.ndarray, directions: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Returns the sliced Wasserstein distance of vectors, float32 [n, c], and the other's spread.
+
+    Both are means over random directions of length 1 of absolute differences: between vectors of
+    equal rank, and from the other's mean.
+    """
+    filters = rng.standard_normal((own.shape[1], directions)).astype(np.float32)
+    filters /= np.linalg.norm(filters, axis=0)
+    places = np.linspace(0, 1, min(len(own), len(other)))
+    a, b = (
+        np.sort(x @ filters, axis=0)[np.rint(places * (len(x) - 1)).astype(int)]
+        for x in (own, other)
+    )
+    return float(np.abs(a - b).mean()), float(np.abs(b - b.mean(axis=0)).mean())
 
 
 def flicker(frames: np.ndarray) -> float:
@@ -82,3 +137,13 @@ def _halve(tiles: np.ndarray) -> np.ndarray:
     n, height, width, c = tiles.shape
     tiles = tiles[:, : height // 2 * 2, : width // 2 * 2]
     return tiles.reshape(n, height // 2, 2, width // 2, 2, c).mean(axis=(2, 4))
+
+
+def _pyramid(picture: np.ndarray, count: int) -> list[np.ndarray]:
+    bands = []
+    for _ in range(count - 1):
+        height, width = picture.shape[:2]
+        half = cv2.resize(picture, (width // 2, height // 2), None, 0, 0, cv2.INTER_AREA)
+        bands.append(picture - cv2.resize(half, (width, height)))
+        picture = half
+    return [*bands, picture]
