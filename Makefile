@@ -17,7 +17,7 @@ demo: setup
 	$(RUN) data/make_samples.py --samples demo/data
 	$(RUN) extract_tiles.py --paintings demo/data/paintings --videos demo/data/videos --tiles demo/tiles --frame-step 4
 	$(RUN) preview_tiles.py --tiles demo/tiles --previews out/tiles
-	$(RUN) train_vae.py --tiles demo/tiles --run demo/log/vae --steps 120 --checkpoint-every 120 --preview-every 60
+	$(RUN) train_vae.py --tiles demo/tiles --run demo/log/vae --steps 100 --checkpoint-every 100 --preview-every 50
 	$(RUN) train_refiner.py --tiles demo/tiles --vae-run demo/log/vae --run demo/log/refiner --steps 15 --hand-steps 20 --checkpoint-every 15 --preview-every 15
 	$(RUN) export_graphs.py --tiles demo/tiles --vae-run demo/log/vae --refiner-run demo/log/refiner --exported demo/exported
 	$(RUN) evaluate_embeddings.py --tiles demo/tiles --exported demo/exported --report out/embeddings --measured-tiles 16

@@ -170,8 +170,9 @@ def search(
     Yields:
         The best found so far, after every few evaluations.
     """
-    recipes = library(read_pictures(pictures[:READ]))[: max(2, 2 * steps)]
-    hands = [_within_bounds(hand) for hand in recipes]
+    recipes = library(read_pictures(pictures[:READ]))
+    tried = np.linspace(0, len(recipes) - 1, min(len(recipes), max(2, 3 * steps))).astype(int)
+    hands = [_within_bounds(recipes[number]) for number in tried]
     pictures = pictures[:MANY]
     scores = score_all(pictures[:FEW], hands)
     order = np.argsort(scores, kind="stable")
@@ -186,16 +187,16 @@ def search(
     while done < steps and step > LAST_STEP:
         better = False
         for name in rng.permutation(SEARCHED[hand.kind]):
-            tried = [
+            moved = [
                 own for own in (_moved(hand, name, sign * step) for sign in (1, -1)) if own != hand
             ]
-            if not tried or done >= steps:
+            if not moved or done >= steps:
                 continue
-            scores = score_all(pictures, tried)
-            done += len(tried)
+            scores = score_all(pictures, moved)
+            done += len(moved)
             best = int(np.argmin(scores))
             if scores[best] < lowest - 1e-3:
-                hand, lowest, better = tried[best], scores[best], True
+                hand, lowest, better = moved[best], scores[best], True
             yield Fit(hand, lowest, done)
         if not better:
             step /= 2
