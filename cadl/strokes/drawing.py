@@ -22,7 +22,8 @@ CORNERS = ((9.0, 16), (4.0, 12), (0.0, 8))  # half width in drawn pixels, from w
 WARM = np.array((0.9, 0.2, -1.1), np.float32)  # strokes differ in hue from blue to orange
 GREEN = np.array((-0.5, 0.6, -0.4), np.float32)  # and from magenta to green
 SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a polygon
-THIN = 2.5, 1.5  # drawn pixels; thinner strokes are drawn at twice the size; in a draft
+# Drawn pixels; thinner strokes are drawn at twice the size. In a draft, or once more at twice.
+THIN = 2.5, 1.5
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 ROUND = 0.06  # taper from which on the ends of strokes are round
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
@@ -88,21 +89,26 @@ def draw_strokes(
     """
     height, width = canvas.shape[:2]
     scale = scale or max(height, width) / TRACKED
-    layers = hand.layers()
-    if 2 * scale * min(layer.width for layer in layers) < THIN[not furrows]:
-        large = cv2.resize(canvas, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
-        drawn = draw_strokes(
-            large, strokes, hand,
-            strength=strength, share=share, furrows=furrows, scale=2 * scale,
-        )  # fmt: skip
-        return cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
+    thinnest, times = 2 * scale * min(layer.width for layer in hand.layers()), 1
+    while times * thinnest < THIN[not furrows or times > 1]:
+        times *= 2
+    if times > 1:
+        size, scale = (times * width, times * height), times * scale
+        canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR)
     if not furrows:
         hand = dataclasses.replace(hand, bristles=0.0)
+    drawn = _draw(canvas, strokes, hand, strength, share, scale)
+    return cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA) if times > 1 else drawn
+
+
+def _draw(canvas, strokes: Sequence[Strokes], hand: Hand, strength, share, scale) -> np.ndarray:
+    """Draws all layers at the canvas' size."""
+    height, width = canvas.shape[:2]
     canvas = _lay_ground(canvas, hand, strength * share)
     board = np.empty((height, width, 4), np.uint8)
     ground = np.full((height, width), 128, np.uint8)
     cv2.mixChannels([canvas, ground], [board], [0, 0, 1, 1, 2, 2, 3, 3])
-    for number, (layer, own) in enumerate(zip(layers, strokes, strict=True)):
+    for number, (layer, own) in enumerate(zip(hand.layers(), strokes, strict=True)):
         _draw_layer(board, layer, own.some(share), hand, number, strength, scale)
     if hand.soft > 0:
         radius = hand.soft * strength * scale * TRACKED / CANVAS
