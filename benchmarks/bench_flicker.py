@@ -161,11 +161,12 @@ def main(argv: list[str] | None = None) -> int:
             *(f"{value / len(own):.1f}" for value in carried.milliseconds.values()),
         ])  # fmt: skip
         make_claims(film, errors, known, sharp, megabytes)
-        if film.most:
-            moved = film.known is None
-            change = errors[1][1] if moved else known[1]
-            claim(f"{name}: change over that of one painting that moves as a whole",
-                  change / least_change(film.frames[len(own) // 2], hand), most=1.3)  # fmt: skip
+        if film.most and film.known is None:
+            least, change = least_change(film.frames[len(own) // 2], hand), errors[1][1]
+            console.say(f"{name}: {change:.2f} of 255 changes of what moves; of one painting that "
+                        f"moves as a whole {least:.2f}")  # fmt: skip
+            if hand.kind == "hatching":
+                claim(f"{name}: change over that painting's", change / least, most=1.3)
     header = ["film", *(f"{what}: {way}" for what in ("all", "moving", "known")
                         for way in ("film", "carried", "fixed")),
               *(f"Laplacian: {way}" for way in ("film", "carried", "fixed"))]  # fmt: skip
