@@ -11,6 +11,7 @@ from cadl.video.shots import ShotFinder
 import numpy as np
 import pytest
 from conftest import FRAMES, RATE, make_clip
+from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -420,3 +421,14 @@ def test_no_ffmpeg_is_left_running(clip):
     process = stream.gi_frame.f_locals["process"]
     stream.close()
     assert process.returncode is not None
+
+
+@pytest.mark.parametrize("kind", ["webp", "png"])
+def test_of_an_animated_picture_only_the_first_is_painted_and_that_is_said(tmp_path, capsys, kind):
+    pictures = [Image.new("RGB", (64, 48), (own, 80, 40)) for own in (10, 200, 90)]
+    path = tmp_path / f"moving.{kind}"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+    assert probing.probe(path).is_picture
+    assert "only the first of its 3 pictures is painted" in capsys.readouterr().err
+    pictures[0].save(path)
+    assert probing.probe(path).is_picture and not capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What a video file is: its size, rate, times of frames, sound and black borders."""
 
+import contextlib
 import functools
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from cadl.video import facts, ffmpeg, filters
 from cadl.video.facts import FirstFrames, Packets, Track
 
 import numpy as np
+from PIL import Image
 
 SUFFIXES = frozenset(
     ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .gif".split()
@@ -153,6 +155,14 @@ def probe(path: Path) -> Video:
 
 def _picture_as_video(path: Path) -> Video:
     width, height = tiles.load_picture(path).size
+    count = 1
+    with contextlib.suppress(*tiles.PICTURE_ERRORS), Image.open(path) as picture:
+        count = getattr(picture, "n_frames", 1)
+    if count > 1:
+        console.warn(
+            f"{path}: only the first of its {count} pictures is painted: "
+            "make a GIF or a video of it to have all of them"
+        )
     return Video(
         path, width, height, Fraction(1), Fraction(25), variable_rate=False, times=np.zeros(1),
         last_seconds=0.04, is_picture=True,
