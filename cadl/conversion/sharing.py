@@ -110,7 +110,7 @@ class Sharing:
         return is_there and not self.output.is_finished()
 
     def claims(self, numbers: Iterable[int]) -> Iterator[int]:
-        """Yields those of some segments that no other run paints, each when it is asked for."""
+        """Claims segments one by one, each when it is asked for; skips those of other runs."""
         return filter(self._claim, numbers)
 
     def _claim(self, number: int) -> bool:
@@ -125,7 +125,7 @@ class Sharing:
         return True
 
     def done(self, number: int) -> None:
-        """Tells that a segment is on disk which this run has claimed."""
+        """Lets a claimed segment go, which is now on disk."""
         self._painted.append(number)
         self._release(number)
 

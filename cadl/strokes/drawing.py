@@ -25,7 +25,7 @@ SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a p
 # Drawn pixels; thinner strokes are drawn at twice the size. In a draft, or once more at twice.
 THIN = 2.5, 1.5
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
-ROUND = 0.06  # taper from which on the ends of strokes are round
+ROUND_ENDS = 0.06  # taper from which on the ends of strokes are round; without any: square
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
 TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
 FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
@@ -168,7 +168,11 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
 
 
 def _tinted(colours: np.ndarray, hand: Hand) -> np.ndarray:
-    """Mixes the ink with the picture's colours; chalk stays as light as it is: float32 [n, 3]."""
+    """Returns the colours of lines: float32 RGB in [0, 1], [n, 3] -> [n, 3].
+
+    `tint` is the share of the picture's colours; the rest is ink. Chalk, ink that is lighter than
+    its ground, takes their hue and keeps its own luminance.
+    """
     ink = np.array(hand.ink, np.float32)
     if sum(hand.ink) > sum(hand.ground):
         colours = np.clip(colours + ((ink - colours) @ LUMINANCE)[:, None], 0, 1)
@@ -214,8 +218,8 @@ def _outlines(geometry: tuple, hand: Hand, scale: float, furrows: bool) -> tuple
     typical = float(np.median(width)) * scale
     corners = next(count for least, count in CORNERS if typical >= least)
     around = (np.arange(corners) + 0.5) * (2 * np.pi / corners)
-    blunt = min(1.0, hand.taper / ROUND)  # 0: the ends are square
-    power = 0.08 + 0.37 * blunt + 0.75 * hand.taper
+    roundness = min(1.0, hand.taper / ROUND_ENDS)
+    power = 0.08 + 0.37 * roundness + 0.75 * hand.taper
     along = np.sign(np.cos(around)) * np.abs(np.cos(around)) ** (0.4 + 0.6 * hand.taper)
     across = np.sign(np.sin(around)) * np.abs(np.sin(around)) ** power
     # The outline is the same after half a turn, as the direction's sign means nothing.

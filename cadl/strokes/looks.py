@@ -23,7 +23,7 @@ EDGE = 0.11  # change of colour, of 1, at which a stroke has ended
 SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 # Of hatching: weights of R, G and B; pixels round a place; and how much more it differs from them.
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
-ROUND, STANDING_OUT = 40.0, 0.3
+SURROUNDING, EMPHASIS = 40.0, 0.3
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
 
 
@@ -206,14 +206,20 @@ def _measure_plain(
 
 
 def _emphasis(film: np.ndarray) -> np.ndarray:
-    """Returns by how much a draughtsman makes places of a frame lighter: uint8 -> float32 [h, w].
+    """Returns what to add to the light of a frame to tell its parts apart.
 
     What differs from its surroundings differs more: the same light in another colour would be lost.
     Red and orange count as dark, blue as light, as in the old photographs.
+
+    Args:
+        film: uint8 [h, w, 3], in its own colours.
+
+    Returns:
+        float32 [h, w], of a light in [0, 1]; less than 0 is darker.
     """
     grey = cv2.transform(film, ORTHOCHROMATIC[None]).astype(np.float32)
-    around = blur(grey, ROUND)
-    return STANDING_OUT * (grey - around) / (around + 75.0)
+    around = blur(grey, SURROUNDING)
+    return EMPHASIS * (grey - around) / (around + 75.0)
 
 
 @functools.lru_cache(8)
