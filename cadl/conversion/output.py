@@ -80,7 +80,7 @@ class Output:
         )
 
     def is_finished(self) -> bool:
-        """Returns True if the output is there, and its record says that it was made by this request."""
+        """Returns True if the output is there and has a record of this request."""
         return self.target.exists() and self._record().get("request") == self.request
 
     def _record(self) -> dict:
