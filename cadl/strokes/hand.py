@@ -209,7 +209,7 @@ class Hand:
 
 
 def _shorter(layer: Layer) -> Layer:
-    """Returns the strokes of one direction that small dark things are drawn with."""
+    """Returns shorter strokes of one direction, for what is too small for those of `layer`."""
     return layer._replace(
         spacing=0.85 * layer.spacing,
         length=SHORTER * layer.length,
