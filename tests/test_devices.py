@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 from cadl.errors import UserError
 from cadl.training import checkpoints, devices
@@ -15,16 +14,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT
+from processes import Script
 
 STEPS = 6  # of the trained run, which is the one to be equalled
-TWO_CPUS = """
-import sys
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import train_vae
-sys.exit(train_vae.main(sys.argv[1:]))
-"""
+
+
+def two_cpus():
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 def arguments(trained, run):
@@ -34,14 +31,7 @@ def arguments(trained, run):
     ]  # fmt: skip
 
 
-def start(command, **variables):
-    return subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, env={**os.environ, **variables},
-    )  # fmt: skip
-
-
-def start_workers(trained, run):
+def start_workers(trained, run, round_):
     ports = []
     for _ in range(2):
         with socket.socket() as free:
@@ -49,12 +39,12 @@ def start_workers(trained, run):
             ports.append(free.getsockname()[1])
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     return [
-        start(
-            ["train_vae.py", *arguments(trained, run)],
+        Script(
+            "train_vae", arguments(trained, run), run.with_name(f"worker-{round_}-{index}.log"),
             TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
         )
         for index in range(2)
-    ]
+    ]  # fmt: skip
 
 
 def assert_same_weights(run, reference):
@@ -65,28 +55,24 @@ def assert_same_weights(run, reference):
 
 
 def test_two_devices_give_the_weights_of_one(trained, tmp_path):
-    process = start(["-c", TWO_CPUS, *arguments(trained, tmp_path / "run")])
-    shown, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, shown
-    assert "2 replicas" in shown
-    assert_same_weights(tmp_path / "run", trained.vae_run)
+    run = tmp_path / "run"
+    script = Script("train_vae", arguments(trained, run), tmp_path / "log", before=two_cpus)
+    assert script.wait() == 0, script.said
+    assert "2 replicas" in script.said
+    assert_same_weights(run, trained.vae_run)
 
 
 def test_two_killed_and_restarted_workers_give_the_weights_of_one(trained, tmp_path):
     run = tmp_path / "run"
-    workers = start_workers(trained, run)
-    deadline = time.monotonic() + 200
-    while not (run / "checkpoints" / "ckpt-3.index").exists():
-        assert all(worker.poll() is None for worker in workers), workers[0].communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    workers = start_workers(trained, run, 1)
     for worker in workers:
-        worker.send_signal(signal.SIGKILL)
-        worker.communicate()
-    workers = start_workers(trained, run)
-    shown = [worker.communicate(timeout=300)[0] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], "\n".join(shown)
-    assert all("going on from step" in text for text in shown)
+        worker.wait_for(run / "checkpoints" / "ckpt-3.index")
+    for worker in workers:
+        worker.send(signal.SIGKILL)
+        assert worker.wait() == -signal.SIGKILL
+    workers = start_workers(trained, run, 2)
+    assert [worker.wait() for worker in workers] == [0, 0], workers[0].said + workers[1].said
+    assert all("going on from step" in worker.said for worker in workers)
     assert_same_weights(run, trained.vae_run)
     # Only the chief writes: one file of curves for each of the two starts.
     assert len(list(run.glob("events.out.tfevents.*"))) == 2
@@ -147,8 +133,11 @@ def test_keras_is_set_up_by_the_scripts_and_not_by_the_user(tmp_path, backend):
         "from cadl import _startup; import keras; k = keras.config\n"
         "print(keras.backend.backend(), k.floatx(), k.epsilon(), k.image_data_format())"
     )
-    process = start(["-c", program], KERAS_BACKEND=backend, HOME=str(tmp_path))
-    assert process.communicate()[0] == "tensorflow float32 1e-07 channels_last\n"
+    said = subprocess.check_output(
+        [sys.executable, "-c", program], cwd=ROOT, text=True,
+        env={**os.environ, "KERAS_BACKEND": backend, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert said == "tensorflow float32 1e-07 channels_last\n"
 
 
 def test_a_misspelt_cluster_is_told_of(monkeypatch):

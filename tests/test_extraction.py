@@ -2,9 +2,11 @@
 
 import functools
 import itertools
+import os
 import shutil
-import subprocess
-import sys
+import signal
+import threading
+import time
 
 from cadl.dataset import manifests, shards, tile_sets
 from cadl.errors import UserError
@@ -12,8 +14,9 @@ from cadl.video import reader
 
 import numpy as np
 import pytest
-from conftest import FRAMES, ROOT
+from conftest import FRAMES
 from PIL import Image
+from processes import Script
 
 
 def test_extraction_takes_every_third_frame_of_the_cropped_clip(trained):
@@ -47,31 +50,32 @@ def test_tiles_of_what_is_gone_are_removed_only_when_told(trained, tmp_path, cap
     assert left == {name for name in before if "bright-dabs" in name} and left < before
 
 
+def kill_after(seconds):
+    def kill():
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+
+
 def test_an_extraction_killed_ten_times_ends_in_the_same_shards(trained, media, tmp_path):
-    folder = tmp_path / "tiles"
-    command = [sys.executable, str(ROOT / "extract_tiles.py"), "--paintings", media.paintings,
-               "--videos", media.videos, "--tiles", folder, "--frame-step", "3"]  # fmt: skip
-    program = (
-        "import os, sys, threading, time; sys.path.insert(0, sys.argv[1])\n"
-        "import extract_tiles\n"
-        "wait = float(sys.argv[2])\n"
-        "def kill(): time.sleep(wait); os.kill(os.getpid(), 9)\n"
-        "threading.Thread(target=kill, daemon=True).start()\n"
-        "sys.exit(extract_tiles.main(sys.argv[3:]))\n"
-    )
+    folder, log = tmp_path / "tiles", tmp_path / "log"
+    arguments = ["--paintings", media.paintings, "--videos", media.videos, "--tiles", folder,
+                 "--frame-step", "3"]  # fmt: skip
     killed = 0
     for moment in np.random.default_rng(4).uniform(0.02, 0.8, 40):
-        words = [sys.executable, "-c", program, ROOT, moment, *command[2:]]
-        finished = subprocess.run(list(map(str, words)), capture_output=True, check=False)
-        killed += finished.returncode == -9
+        script = Script("extract_tiles", arguments, log, before=kill_after, given=(moment,))
+        status = script.wait()
+        assert status in (0, -signal.SIGKILL), script.said
+        killed += status != 0
         for shard in folder.glob("*.tfrecord.gz"):
             assert shard.read_bytes() == (trained.tiles / shard.name).read_bytes()
         if killed == 10:
             break
-        if finished.returncode == 0:  # it was through before: again from the beginning
+        if status == 0:  # it was through before: again from the beginning
             shutil.rmtree(folder)
     assert killed == 10
-    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    assert Script("extract_tiles", arguments, log).wait() == 0
     names = {path.name for path in folder.glob("*.gz")}
     assert names == {path.name for path in trained.tiles.glob("*.gz")}
     assert all((folder / n).read_bytes() == (trained.tiles / n).read_bytes() for n in names)

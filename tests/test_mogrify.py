@@ -3,14 +3,24 @@
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
-import sys
+import time
 from types import SimpleNamespace
 
 from cadl import files
-from cadl.conversion import encode_pass, passes, render_pass, segments
+from cadl.conversion import (
+    colour_match,
+    encode_pass,
+    ladder,
+    passes,
+    render_pass,
+    segments,
+    sharing,
+)
 from cadl.images import metrics
 from cadl.images.tiles import Crop
 from cadl.networks import saved_models
@@ -20,8 +30,20 @@ from cadl.video import probing, reader
 
 import numpy as np
 import pytest
-from conftest import FRAMES, RATE, ROOT
+from conftest import FRAMES, RATE
 from PIL import Image
+from processes import Script
+
+
+@pytest.fixture(autouse=True)
+def short_preparations(monkeypatch):
+    """Fewer frames are painted before a video is; `project` was made with as many as always."""
+    prepare_shortly(monkeypatch)
+
+
+def prepare_shortly(monkeypatch):
+    monkeypatch.setattr(ladder, "LADDER_FRAMES", 1)
+    monkeypatch.setattr(colour_match, "FRAMES", 2)
 
 
 def test_the_video_has_every_frame_its_rate_its_sound_and_no_bars(project, ffmpeg):
@@ -70,32 +92,49 @@ def undisturbed(project, scripts, tmp_path_factory):
     """A conversion in small parts by one run that nothing stops, and what it said."""
     out, said = tmp_path_factory.mktemp("whole"), io.StringIO()
     with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(said):
+        prepare_shortly(patched)
         in_small_parts(patched)
         assert scripts.mogrify_video.main(mogrify(project, "--output-size", "tile", out=out)) == 0
     return SimpleNamespace(out=out, said=said.getvalue())
 
 
 def in_small_parts(monkeypatch):
-    """Makes segments and chunks of 24 frames, as IN_SMALL_PARTS does in another process."""
+    """Makes segments and chunks of 24 frames."""
     monkeypatch.setattr(segments, "SEGMENT_FRAMES", 24)
     for module in (encode_pass, track_files):
         monkeypatch.setattr(module, "CHUNK_FRAMES", 24)
 
 
-IN_SMALL_PARTS = """
-import os, sys, time
-sys.path.insert(0, sys.argv[1])
-import mogrify_video
-from cadl import files
-from cadl.conversion import encode_pass, segments, sharing
-from cadl.strokes import track_files
-segments.SEGMENT_FRAMES = encode_pass.CHUNK_FRAMES = track_files.CHUNK_FRAMES = 24
-rename = files.Path.replace
-def kill(self, target):
-    if sys.argv[2] in target.name: os.kill(os.getpid(), 9)
-    return rename(self, target)
-files.Path.replace = kill
-"""
+def in_small_parts_until(moment):
+    """Kills the process when a file with these words in its name is about to be whole."""
+    patched = pytest.MonkeyPatch()
+    prepare_shortly(patched)
+    in_small_parts(patched)
+    rename = files.Path.replace
+
+    def kill(self, target):
+        if moment in target.name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(self, target)
+
+    files.Path.replace = kill
+
+
+def meet_others(moment):
+    """Makes each of three processes wait until all have claimed a segment."""
+    in_small_parts_until(moment)
+    claim = sharing.Sharing._claim
+
+    def claim_beside_others(self, number):
+        if not claim(self, number):
+            return False
+        meeting = self.output.passes.parent / "meeting"
+        files.write_json(meeting / str(os.getpid()), number)
+        while len(list(meeting.glob("[0-9]*"))) < 3:
+            time.sleep(0.02)
+        return True
+
+    sharing.Sharing._claim = claim_beside_others
 
 
 def test_a_killed_conversion_ends_in_the_same_frames(
@@ -107,16 +146,16 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     )
     assert int(estimate[1]) == FRAMES and not list(undisturbed.out.rglob("estimate.mp4"))
     out = tmp_path / "killed"
-    program = f"{IN_SMALL_PARTS}sys.exit(mogrify_video.main(sys.argv[3:]))"
     name = "my-clip-é-bright-dabs"
     # Twice in pass 1, in pass 2, while the joined video gets its name, and after it has it.
     moments = ("tracks-00001.npz", "chunk-00001.npy", "segment-00002.json", f"{name}.mp4",
                f"{name}.json")  # fmt: skip
     for moment in moments:
-        command = [sys.executable, "-c", program, str(ROOT), moment]
-        command += mogrify(project, "--output-size", "tile", out=out)
-        finished = subprocess.run(command, capture_output=True, check=False)
-        assert finished.returncode == -9, finished.stderr
+        script = Script(
+            "mogrify_video", mogrify(project, "--output-size", "tile", out=out), tmp_path / "log",
+            before=in_small_parts_until, given=(moment,),
+        )  # fmt: skip
+        assert script.wait() == -signal.SIGKILL, script.said
         assert (out / f"{name}.mp4").exists() == moment.endswith("dabs.json")
     capsys.readouterr()
     assert scripts.mogrify_video.main(mogrify(project, "--output-size", "tile", out=out)) == 0
@@ -132,30 +171,16 @@ def test_three_runs_share_a_conversion_and_two_end_it_when_one_is_killed(
     project, undisturbed, tmp_path
 ):
     """Each has claimed one of the three segments when they begin to paint; one never writes its."""
-    program = f"""{IN_SMALL_PARTS}
-claim = sharing.Sharing._claim
-def claim_beside_others(self, number):
-    if not claim(self, number):
-        return False
-    meeting = self.output.passes.parent / "meeting"
-    files.write_json(meeting / str(os.getpid()), number)
-    while len(list(meeting.glob("[0-9]*"))) < 3: time.sleep(0.02)
-    return True
-sharing.Sharing._claim = claim_beside_others
-sys.exit(mogrify_video.main(sys.argv[3:]))
-"""
     given = mogrify(project, "--output-size", "tile", out=tmp_path)
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     runs = [
-        subprocess.Popen([sys.executable, "-c", program, ROOT, moment, *given], **output)
-        for moment in ("segment-", "never", "never")
+        Script(
+            "mogrify_video", given, tmp_path / f"log-{number}", before=meet_others, given=(moment,)
+        )
+        for number, moment in enumerate(("segment-", "never", "never"))
     ]
-    try:
-        said = [run.communicate(timeout=300)[0] for run in runs]
-    finally:
-        for run in runs:
-            run.kill()
-    assert [run.returncode for run in runs] == [-9, 0, 0], said
+    statuses = [run.wait() for run in runs]
+    said = [run.said for run in runs]
+    assert statuses == [-signal.SIGKILL, 0, 0], said
     assert sum("both share the work" in own for own in said) == 2
     assert sum("was finished by another run" in own for own in said[1:]) == 1
     assert (tmp_path / NAME).read_bytes() == (undisturbed.out / NAME).read_bytes()

@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import math
-import os
 import shutil
 import signal
 import subprocess
@@ -23,7 +22,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
+from processes import Script
 
 
 def open_run(folder, script="train_vae.py", codes=512, **more):
@@ -215,14 +214,10 @@ def weights_of(run):
 
 def test_steps_then_kill_then_more_steps_equal_all_steps_in_one(trained, scripts, tmp_path):
     whole, killed = trained.vae_run, tmp_path / "killed"
-    command = [sys.executable, str(ROOT / "train_vae.py"), *train(trained, killed, 5000)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 240
-    while not (killed / "checkpoints" / "ckpt-2.index").exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    script = Script("train_vae", train(trained, killed, 5000), tmp_path / "log")
+    script.wait_for(killed / "checkpoints" / "ckpt-2.index")
+    script.send(signal.SIGKILL)
+    assert script.wait() == -signal.SIGKILL
     assert scripts.train_vae.main(train(trained, killed, 6)) == 0
     (step, ours), (step2, theirs) = weights_of(whole), weights_of(killed)
     assert step == step2 == 6
@@ -335,15 +330,11 @@ def test_a_finished_run_says_so_and_a_larger_goal_goes_on(trained, scripts, caps
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(trained, tmp_path):
-    command = [sys.executable, str(ROOT / "train_vae.py"), *train(trained, tmp_path / "run", 5000)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "run" / "checkpoints" / "ckpt-2.index").exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert "stopped: saved step" in errors and "Traceback" not in errors
+    script = Script("train_vae", train(trained, tmp_path / "run", 5000), tmp_path / "log")
+    script.wait_for(tmp_path / "run" / "checkpoints" / "ckpt-2.index")
+    script.send(signal.SIGTERM)
+    assert script.wait() == 130
+    assert "stopped: saved step" in script.said and "Traceback" not in script.said
     assert (tmp_path / "run" / "projector" / "tiles.png").exists()
     assert not list((tmp_path / "run").glob(".part*"))
 

@@ -6,13 +6,14 @@ painter's pictures, however well the frame under them was moved.
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 from cadl.conversion.clip import resize
 from cadl.conversion.frame_painter import FramePainter
 from cadl.conversion.rendering import Rendering, paint_alone
 from cadl.images.colours import Colours
 from cadl.images.metrics import LUMINANCE
-from cadl.strokes.track_files import read_tracks
+from cadl.strokes.track_files import Tracked, read_tracks
 
 import numpy as np
 
@@ -49,29 +50,50 @@ def find_correction(render: Callable[[Correction], Rendering], goal: Colours) ->
         goal: colours of the painter's pictures.
     """
     found = Correction()
+    rendering = render(found)
+    samples = _Samples.of(rendering)
+    if samples is None:
+        return found
     for _ in range(ROUNDS):
-        painted = _paint_some(render(found))
-        if painted is None:
-            break
+        painted = samples.paint(rendering)
         chroma = found.chroma * goal.chroma / max(painted.chroma, 1e-3)
         light = found.light + LUMINANCE @ (goal.mean - painted.mean)
         found = Correction(
             float(np.clip(chroma, 1 / MOST_CHROMA, MOST_CHROMA)),
             float(np.clip(light, -MOST_LIGHT, MOST_LIGHT)),
         )
+        rendering = render(found)
     return found
 
 
-def _paint_some(rendering: Rendering) -> Colours | None:
-    """Returns the colours of a few painted frames; None if all stay dark."""
-    encoded, strengths = rendering.encoded, rendering.painter.strengths
-    lit = np.flatnonzero(strengths[encoded.sample_indices] > 0.9)
-    if not len(lit):
-        return None
-    chosen = lit[np.unique(np.linspace(0, len(lit) - 1, FRAMES).astype(int))]
-    geometry = rendering.encoding.geometry
-    numbers = encoded.sample_indices[chosen].tolist()
-    frames = [resize(own, geometry.picture_size) for own in encoded.samples[chosen]]
-    tracked = [next(read_tracks(rendering.tracks, number, number + 1)) for number in numbers]
-    painted = [future.result() for future in paint_alone(rendering, numbers, frames, tracked)]
-    return Colours.of(np.stack([resize(own, geometry.tracked_size) for own in painted]))
+class _Samples(NamedTuple):
+    """A few frames of a video, none of them dark.
+
+    Attributes:
+        numbers: of the frames.
+        frames: uint8 [h, w, 3] each, at the size that is painted.
+        tracked: the strokes of each, a layer each.
+    """
+
+    numbers: list[int]
+    frames: list[np.ndarray]
+    tracked: list[list[Tracked]]
+
+    @classmethod
+    def of(cls, rendering: Rendering) -> "_Samples | None":
+        """Returns them; None if all frames stay dark."""
+        encoded, strengths = rendering.encoded, rendering.painter.strengths
+        lit = np.flatnonzero(strengths[encoded.sample_indices] > 0.9)
+        if not len(lit):
+            return None
+        chosen = lit[np.unique(np.linspace(0, len(lit) - 1, FRAMES).astype(int))]
+        size = rendering.encoding.geometry.picture_size
+        numbers = encoded.sample_indices[chosen].tolist()
+        tracked = [next(read_tracks(rendering.tracks, number, number + 1)) for number in numbers]
+        return cls(numbers, [resize(own, size) for own in encoded.samples[chosen]], tracked)
+
+    def paint(self, rendering: Rendering) -> Colours:
+        """Paints them, and returns their colours."""
+        size = rendering.encoding.geometry.tracked_size
+        painted = [future.result() for future in paint_alone(rendering, *self)]
+        return Colours.of(np.stack([resize(own, size) for own in painted]))

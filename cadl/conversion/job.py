@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cadl.conversion import passes, render_pass
@@ -58,6 +58,7 @@ class Job:
     change: Callable
     options: Options
     workers: WorkerPool
+    _painters: dict[float, FramePainter] = field(default_factory=dict, init=False)
 
     @functools.cached_property
     def correction(self) -> Correction:
@@ -75,26 +76,37 @@ class Job:
         return self._render(strength, self.correction)
 
     def _render(self, strength: float, correction: Correction) -> Rendering:
-        encoded, options = self.analysis.encoded, self.options
-        draft = options.quality == "draft"
-        smoothing = options.smoothing_seconds * float(self.clip.source.rate)
-        strengths = encoded.strengths(strength)
-        codes = MovedCodes(encoded, smoothing, self._move, strengths)
-        brushwork = Brushwork(self.geometry, self.hands, draft=draft)
-        painter = FramePainter(brushwork, self.change, codes, strengths)
-        samples = encoded.sample_indices, encoded.samples
+        options, painter = self.options, self._painter(strength)
         if self.style.painter.colours:
-            painter = correction.apply(painter.with_colours(*samples, self.style.painter.colours))
+            painter = correction.apply(painter)
         if any(hand.kind == "flat" for hand, _ in self.hands):
+            encoded = self.analysis.encoded
             painter = painter.with_palettes(
                 encoded.shots, encoded.shot_frames, encoded.shot_pictures
             )
-        preset = "ultrafast" if draft else options.preset
+        preset = "ultrafast" if options.quality == "draft" else options.preset
         encoding = Encoding(self.geometry, options.compare, options.crf, preset)
         return Rendering(
-            self.clip, encoded, self.analysis.tracks, painter, encoding, options.hold_frames,
-            self.workers,
+            self.clip, self.analysis.encoded, self.analysis.tracks, painter, encoding,
+            options.hold_frames, self.workers,
         )  # fmt: skip
+
+    def _painter(self, strength: float) -> FramePainter:
+        """Returns what paints at a strength, with no correction."""
+        if strength not in self._painters:
+            self._painters[strength] = self._make_painter(strength)
+        return self._painters[strength]
+
+    def _make_painter(self, strength: float) -> FramePainter:
+        encoded = self.analysis.encoded
+        strengths = encoded.strengths(strength)
+        smoothing = self.options.smoothing_seconds * float(self.clip.source.rate)
+        codes = MovedCodes(encoded, smoothing, self._move, strengths)
+        brushwork = Brushwork(self.geometry, self.hands, draft=self.options.quality == "draft")
+        painter = FramePainter(brushwork, self.change, codes, strengths)
+        goal = self.style.painter.colours
+        samples = encoded.sample_indices, encoded.samples
+        return painter.with_colours(*samples, goal) if goal else painter
 
 
 def paint(job: Job, share: Sharing) -> dict | None:

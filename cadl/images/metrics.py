@@ -1,5 +1,6 @@
-"""Measures of pictures: error, likeness, sharpness. All in numpy."""
+"""Measures of pictures: error, likeness, sharpness."""
 
+import cv2
 import numpy as np
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
@@ -44,8 +45,5 @@ def sharpness(pictures: np.ndarray) -> np.ndarray:
 
 def _blur(pictures: np.ndarray) -> np.ndarray:
     """Blurs with an 11-tap Gaussian of sigma 1.5, the valid part only."""
-    taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
-    taps /= taps.sum()
-    height, width = pictures.shape[1:]
-    rows = sum(t * pictures[:, i : height - 10 + i] for i, t in enumerate(taps))
-    return sum(t * rows[:, :, i : width - 10 + i] for i, t in enumerate(taps))
+    taps = cv2.getGaussianKernel(11, 1.5)
+    return np.stack([cv2.sepFilter2D(own, -1, taps, taps)[5:-5, 5:-5] for own in pictures])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from cadl import _startup  # noqa: F401
 
@@ -22,7 +23,7 @@ class Adam(keras.optimizers.Adam):
     """Adam (Kingma & Ba 2015, arXiv 1412.6980), a variable at a time in TensorFlow's one kernel.
 
     Keras spells the update out in ten passes over memory, which on a CPU is a fifth of a small
-    step. A gradient of NaN leaves the variable and its moments as they are: a skipped step.
+    step. A scale of 0 leaves the variables and their moments as they are: a skipped step.
 
     Attributes:
         skips_spikes: whether a gradient far longer than usual is skipped; if not, it is clipped as
@@ -34,6 +35,8 @@ class Adam(keras.optimizers.Adam):
 
     skips_spikes = True
     bounds_updates = False
+    _scale: tf.Tensor | float = 1.0  # of the gradients
+    _step: "_Step | None" = None  # what is worked out once for all variables
 
     def build(self, variables):
         """Makes the moments, and the running mean of the gradient's norm, which is saved too."""
@@ -82,40 +85,72 @@ class Adam(keras.optimizers.Adam):
         share = tf.maximum(1 - NORM_MOMENTUM, 1 / (1 + tf.cast(self.iterations, tf.float32)))
         after = usual + share * (tf.where(first, norm, clipped) - usual)
         self.norm_average.assign(tf.where(good, after, before))
-        scale = tf.where(good, clipped / tf.maximum(norm, 1e-12), math.nan)
-        scale /= replicas  # the base class adds replicas up again
-        gradients = tf.cond(
-            tf.equal(scale, 1.0),
-            lambda: [tf.identity(gradient) for gradient in gradients],
-            lambda: [gradient * scale for gradient in gradients],
-        )
+        scale = tf.where(good, clipped / tf.maximum(norm, 1e-12), 0.0)
+        self._scale = scale / replicas  # the base class adds replicas up again
         self.apply(gradients, variables)
         return norm, 1.0 - tf.cast(good, tf.float32)
 
-    def update_step(self, gradient, variable, learning_rate):
-        """Changes one variable, or not if its gradient is NaN."""
-        index = self._get_variable_index(variable)
+    def apply(self, gradients, variables=None):
+        """Changes all variables by their gradients times the scale; not at all if that is 0."""
+        self._step = None
+        super().apply(gradients, variables)
+
+    def _begin_step(self, learning_rate) -> "_Step":
+        scale = tf.convert_to_tensor(self._scale)
+        kept = tf.cast(scale > 0, tf.float32)
         count = tf.cast(self.iterations + 1, tf.float32)
-        kept = 1.0 - tf.cast(tf.math.is_nan(tf.reshape(gradient, [-1])[0]), tf.float32)
-        gradient = tf.math.multiply_no_nan(tf.cast(gradient, tf.float32), kept)
-        rate = kept * tf.cast(learning_rate, tf.float32)
+        return _Step(
+            scale,
+            kept * tf.cast(learning_rate, tf.float32),
+            *(1.0 - kept * (1.0 - beta) for beta in (self.beta_1, self.beta_2)),
+            *(beta**count for beta in (self.beta_1, self.beta_2)),
+        )
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Changes one variable."""
+        step = self._step = self._step or self._begin_step(learning_rate)
+        index = self._get_variable_index(variable)
+        gradient = tf.math.multiply_no_nan(tf.cast(gradient, tf.float32), step.scale)
+        rate = step.rate
         if self.bounds_updates:
             square = tf.square(gradient)
             known = self.beta_2 * self._velocities[index].value + (1.0 - self.beta_2) * square
-            outgrown = square * (1.0 - self.beta_2**count) / (known + self.epsilon**2)
+            outgrown = square * (1.0 - step.beta_2_power) / (known + self.epsilon**2)
             rate /= tf.maximum(1.0, tf.sqrt(tf.reduce_mean(outgrown)))
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=self.beta_1**count,
-            beta2_power=self.beta_2**count,
+            beta1_power=step.beta_1_power,
+            beta2_power=step.beta_2_power,
             lr=rate,
-            beta1=1.0 - kept * (1.0 - self.beta_1),
-            beta2=1.0 - kept * (1.0 - self.beta_2),
+            beta1=step.beta_1,
+            beta2=step.beta_2,
             epsilon=self.epsilon,
             grad=gradient,
         )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What the updates of all variables have in common: worked out once, or each would trace it.
+
+    Attributes:
+        scale: of gradients, float32 []; 0 where the step is skipped, as all that follow are then
+            such that nothing changes.
+        rate: of learning.
+        beta_1: how much of the first moment stays, and so on.
+        beta_2: of the second moment.
+        beta_1_power: to the power of the step's number.
+        beta_2_power: as well.
+    """
+
+    scale: tf.Tensor
+    rate: tf.Tensor
+    beta_1: tf.Tensor
+    beta_2: tf.Tensor
+    beta_1_power: tf.Tensor
+    beta_2_power: tf.Tensor
 
 
 def learning_rate_at(step: int, base: float) -> float:
