@@ -30,8 +30,9 @@ from cadl.conversion.planning import look_at
 from cadl.images import tiles
 from cadl.networks import saved_models
 from cadl.settings import Amount, Count, read_settings
-from cadl.strokes.drawing import Strokes, draw_strokes
+from cadl.strokes.drawing import Strokes
 from cadl.strokes.hands import load_hand
+from cadl.strokes.on_film import draw_on_film
 from cadl.strokes.track_files import read_tracks
 from cadl.style import embeddings, latents
 from cadl.video import probing, reader, writer
@@ -141,13 +142,13 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
         colours = [recolour(geometry, one, one.tracked) for one in moved]
     looks = list(average_looks(small, colours, tracked, hand, spent))
     drawn = []
-    for canvas, layers, own in zip(canvases, tracked, looks, strict=True):
+    for one, canvas, layers, own in zip(moved, canvases, tracked, looks, strict=True):
         strokes = [
             Strokes(layer.places, layer.identities, layer.growth, look)
             for layer, look in zip(layers, own, strict=True)
         ]
         with spent.stage("drawing"):
-            drawn.append(draw_strokes(canvas, strokes, hand, furrows=not draft))
+            drawn.append(draw_on_film(canvas, one.frame, strokes, hand, furrows=not draft))
 
     before = cpu_seconds()
     encoding = Encoding(geometry, "none", CRF, "ultrafast" if draft else PRESET)

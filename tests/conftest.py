@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
+from cadl import _startup, files  # noqa: F401
 from cadl.style import latents
 from cadl.video import writer
 from data import sample_painters
@@ -18,6 +19,7 @@ from data import sample_painters
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +32,7 @@ LONGEST = (
     "test_mogrify.py",
     "test_extraction.py",
 )
+SPREAD = ("test_training.py", "test_devices.py", "test_mogrify.py")
 SLOW = (
     "test_ancestor.py",
     "test_companions.py",
@@ -50,8 +53,12 @@ def pytest_collection_modifyitems(items) -> None:
     the project, and files that train, film or search much, are marked as slow.
     """
     for item in items:
-        if item.path.name in (*LONGEST, *SLOW) or {"trained", "media"} & set(item.fixturenames):
+        name, given = item.path.name, set(item.fixturenames)
+        if name in (*LONGEST, *SLOW) or {"trained", "media"} & given:
             item.add_marker("slow")
+        # Tests of a file run in one process, but for long ones that share nothing with others.
+        if name not in SPREAD or "tmp_path" not in given or "undisturbed" in given:
+            item.add_marker(pytest.mark.xdist_group(name))
     needing = {item.path.name for item in items if "trained" in item.fixturenames}
 
     def order(item) -> tuple:
@@ -74,6 +81,13 @@ def frechet_distance(a: latents.Statistics, b: latents.Statistics) -> float:
     spreads = np.trace(a.covariance) + np.trace(b.covariance)
     gap = a.mean - b.mean
     return float(gap @ gap + spreads - 2.0 * np.sqrt(np.maximum(shared, 0.0)).sum())
+
+
+def checkpoint_of(run: Path, step: int) -> dict[str, np.ndarray]:
+    """Reads all that a run saved at a step."""
+    path = files.plain_path(run) / "checkpoints" / f"ckpt-{step}"
+    reader = tf.train.load_checkpoint(str(path))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 @pytest.fixture(scope="session")
@@ -250,7 +264,7 @@ def train_vae(run: Runner, paths: SimpleNamespace) -> None:
     run("extract_tiles", paintings=media.paintings, videos=media.videos, tiles=paths.tiles,
         frame_step=3)  # fmt: skip
     run("preview_tiles", tiles=paths.tiles, previews=paths.previews)
-    run("train_vae", tiles=paths.tiles, run=paths.vae_run, steps=6, checkpoint_every=3,
+    run("train_vae", tiles=paths.tiles, run=paths.vae_run, steps=6, checkpoint_every=2,
         validation_fraction=0.3, **LEARNING)  # fmt: skip
 
 
@@ -261,4 +275,4 @@ def use_vae(run: Runner, paths: SimpleNamespace) -> None:
         exported=paths.exported)  # fmt: skip
     run("evaluate_embeddings", tiles=paths.tiles, exported=paths.exported, report=paths.report)
     run("mogrify_video", videos=paths.media.clip, style="bright-dabs", exported=paths.exported,
-        out=paths.out)  # fmt: skip
+        out=paths.out, stroke_size=2)  # fmt: skip

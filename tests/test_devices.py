@@ -8,15 +8,15 @@ import subprocess
 import sys
 
 from cadl.errors import UserError
-from cadl.training import checkpoints, devices
+from cadl.training import devices
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
+from conftest import ROOT, checkpoint_of
 from processes import Script
 
-STEPS = 6  # of the trained run, which is the one to be equalled
+STEPS = 4  # where the trained run, which is to be equalled, has a checkpoint
 
 
 def two_cpus():
@@ -27,7 +27,7 @@ def two_cpus():
 def arguments(trained, run):
     return [
         "--tiles", str(trained.tiles), "--run", str(run), "--steps", str(STEPS), "--batch-size",
-        "2", "--checkpoint-every", "3", "--preview-every", "100", "--validation-fraction", "0.3",
+        "2", "--checkpoint-every", "2", "--preview-every", "100", "--validation-fraction", "0.3",
     ]  # fmt: skip
 
 
@@ -48,10 +48,11 @@ def start_workers(trained, run, round_):
 
 
 def assert_same_weights(run, reference):
-    (ours, step, _), (theirs, reference_step, _) = map(checkpoints.load_vae, (run, reference))
-    assert step == reference_step == STEPS
-    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+    ours, theirs = (checkpoint_of(own, STEPS) for own in (run, reference))
+    weights = [name for name in theirs if name.startswith(("averaged", "optimizer/_trainable"))]
+    assert len(weights) > 100
+    for name in weights:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-5, err_msg=name)
 
 
 def test_two_devices_give_the_weights_of_one(trained, tmp_path):
@@ -66,7 +67,7 @@ def test_two_killed_and_restarted_workers_give_the_weights_of_one(trained, tmp_p
     run = tmp_path / "run"
     workers = start_workers(trained, run, 1)
     for worker in workers:
-        worker.wait_for(run / "checkpoints" / "ckpt-3.index")
+        worker.wait_for(run / "checkpoints" / "ckpt-2.index")
     for worker in workers:
         worker.send(signal.SIGKILL)
         assert worker.wait() == -signal.SIGKILL

@@ -97,6 +97,19 @@ def test_colours_are_those_of_the_painter_and_not_the_frames():
         np.testing.assert_allclose(own.colours[:, 1:] * 255, [[0, 77]] * len(places), atol=1e-4)
 
 
+def test_on_a_film_light_differs_more_beside_an_edge_and_colours_keep_their_hue():
+    frame = np.full((HEIGHT, WIDTH, 3), (120, 90, 60), np.uint8)
+    frame[:, WIDTH // 2 :] = (160, 130, 100)
+    places = np.array([(156, 90), (163, 90), (60, 90), (260, 90)], np.float32)
+    film, painting = (
+        measure_looks(frame, frame, HAND, [places] * len(LAYERS), forms)[-1].colours * 255
+        for forms in (None, frame)
+    )
+    more = film - painting
+    assert (more[0] < -4).all() and (more[1] > 4).all()
+    assert np.abs(more[2:]).max() < 0.5 and np.ptp(more, axis=1).max() < 1.5
+
+
 def test_a_table_holds_all_looks():
     for own in measured(0.5 + 0.4 * np.sin(X + Y), some_places(20)):
         again = Looks.of_table(own.table())

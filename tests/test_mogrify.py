@@ -69,7 +69,7 @@ def mogrify(project, *arguments, out=None):
     out = out or project.out
     return [
         *map(str, ["--videos", project.media.clip, "--style", "bright-dabs", "--exported",
-                   project.exported, "--out", out, *arguments])
+                   project.exported, "--out", out, "--stroke-size", 2, *arguments])
     ]  # fmt: skip
 
 
@@ -354,7 +354,8 @@ def test_one_picture_is_a_style(project, scripts, tmp_path, capsys):
     picture = tmp_path / "One Picture.png"
     own = project.media.paintings / "Bright Dabs"
     shutil.copy(min(own.rglob("*.png")), picture)
-    options = ("--length-seconds", 0.2, "--output-size", "tile", "--hand-steps", 2, "--style")
+    options = ("--length-seconds", 0.2, "--output-size", "tile", "--hand-steps", 2, "--stroke-size",
+               1, "--style")  # fmt: skip
     assert scripts.mogrify_video.main(mogrify(project, *options, picture, out=tmp_path)) == 0
     said = capsys.readouterr().out
     assert "is taken as a style of its own, one-picture" in said and "hand of one-picture: " in said

@@ -22,6 +22,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import checkpoint_of
 from processes import Script
 
 
@@ -233,11 +234,6 @@ def train_refiner(project, run, steps, *more):
     ]  # fmt: skip
 
 
-def checkpoint_of(run, step):
-    reader = tf.train.load_checkpoint(str(files.plain_path(run) / "checkpoints" / f"ckpt-{step}"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
 def test_a_refiner_goes_on_to_the_bit(project, scripts, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(project.refiner_run, run)
@@ -265,19 +261,19 @@ def test_a_refiner_of_another_architecture_is_refused(project, tmp_path):
 def test_an_adversary_joins_a_trained_vae_and_is_resumed_to_the_bit(
     trained, scripts, tmp_path, monkeypatch, capsys
 ):
-    """From step 6 on; it counts from its third step on."""
+    """From step 6 on; it counts from its third step on, step 9."""
     monkeypatch.setattr(adversarial, "WARM_UP", 2)
     before = checkpoint_of(trained.vae_run, 6)
     run, finals = tmp_path / "run", []
     shutil.copytree(trained.vae_run, run)
-    for start in (6, 10):  # the second time from a checkpoint on the way
-        for path in (run / "checkpoints").glob("ckpt-12*"):
+    for start in (6, 8):  # the second time from a checkpoint on the way
+        for path in (run / "checkpoints").glob("ckpt-10*"):
             path.unlink()
         more = ("--adversarial-weight", "0.5", "--log-every", "1")
-        assert scripts.train_vae.main(train(trained, run, 12, *more)) == 0
-        assert f"going on from step {start} of 12" in capsys.readouterr().out
-        finals.append(checkpoint_of(run, 12))
-        assert sorted(curve(run, "discriminator_right")) == list(range(7, 13))
+        assert scripts.train_vae.main(train(trained, run, 10, *more)) == 0
+        assert f"going on from step {start} of 10" in capsys.readouterr().out
+        finals.append(checkpoint_of(run, 10))
+        assert sorted(curve(run, "discriminator_right")) == list(range(7, 11))
     whole, resumed = finals
     assert sum(name.startswith("adversary/optimizer/_trainable_variables") for name in whole) > 3
     assert not any(name.startswith("adversary") for name in before)
@@ -317,16 +313,18 @@ def test_a_discriminator_changes_the_decoder_alone(scripts):
     assert change(1) > 1e-4 > 1e-6 > change(0)
 
 
-def test_a_finished_run_says_so_and_a_larger_goal_goes_on(trained, scripts, capsys):
-    arguments = train(trained, trained.vae_run, 6)
-    before = json.loads((trained.vae_run / "settings.json").read_text())
-    projector = trained.vae_run / "projector_config.pbtxt"
+def test_a_finished_run_says_so(trained, scripts, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(trained.vae_run, run)
+    arguments = train(trained, run, 6)
+    before = json.loads((run / "settings.json").read_text())
+    projector = run / "projector_config.pbtxt"
     projector.unlink()  # as if it had been killed before it was written
     assert scripts.train_vae.main(arguments) == 0
     shown = capsys.readouterr().out.splitlines()
     assert "is done at step 6" in shown[-1] and "Next: python train_refiner.py" in shown[-1]
     assert projector.exists()
-    assert json.loads((trained.vae_run / "settings.json").read_text()) == before
+    assert json.loads((run / "settings.json").read_text()) == before
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(trained, tmp_path):
@@ -452,22 +450,14 @@ def test_nan_and_spikes_are_skipped_and_several_go_back_at_half_the_rate(
     assert all(np.isfinite(weight).all() for weight in weights_of(run)[1])
 
 
-def test_nan_for_ever_ends_with_one_line(trained, scripts, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("cadl.training.run.MAX_FALLBACKS", 1)
-    Faults(monkeypatch, nan=range(3, 100))
-    assert scripts.train_vae.main(train(trained, tmp_path / "run", 60)) == 1
-    errors = capsys.readouterr().err
-    assert "start afresh with half the --learning-rate" in errors and "Traceback" not in errors
-
-
 @pytest.mark.parametrize(("option", "bound"), [("--xla", 1e-3), ("--mixed-precision", 0.02)])
 def test_faster_arithmetic_gives_the_same_losses(trained, scripts, tmp_path, option, bound):
-    arguments = [*train(trained, tmp_path / "run", 4), "--log-every", "2", option, "yes"]
+    arguments = [*train(trained, tmp_path / "run", 2), "--log-every", "2", option, "yes"]
     assert scripts.train_vae.main(arguments) == 0
     other = False  # rounding tells that something else did run
     for tag in ("loss", "gradient_norm"):
         plain, faster = (curve(run, tag) for run in (trained.vae_run, tmp_path / "run"))
-        assert list(faster) == [2, 4]
+        assert list(faster) == [2]
         for step, value in faster.items():
             assert value == pytest.approx(plain[step], rel=bound)
             other |= value != plain[step]

@@ -24,6 +24,7 @@ SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 # Of hatching: weights of R, G and B; pixels round a place; and how much more it differs from them.
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
+SHARPER, SHARPER_OVER = 1.2, 3.0  # how much more light differs from its surroundings, in pixels
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
 
 
@@ -140,6 +141,8 @@ def measure_looks(
             _measure_plain(film, colours, hand, *own) for own in zip(layers, places, strict=True)
         ]
     directions = Directions(frame if forms is None else forms)
+    if forms is None:
+        colours = _sharpened(colours)
     looks = []
     for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
         axis = _turned(directions.at(own), hand)
@@ -163,6 +166,16 @@ def measure_looks(
             )
         )
     return looks
+
+
+def _sharpened(colours: np.ndarray) -> np.ndarray:
+    """Makes light differ more from its surroundings: uint8 [h, w, 3] -> [h, w, 3].
+
+    Strokes have the mean colour of what they cover, averaged over time: forms would be pale.
+    """
+    light = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
+    more = SHARPER * (light - cv2.GaussianBlur(light, (0, 0), SHARPER_OVER))
+    return cv2.add(colours, cv2.merge([more] * 3), dtype=cv2.CV_8U)
 
 
 def _turned(axis: np.ndarray, hand: Hand) -> np.ndarray:

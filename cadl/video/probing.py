@@ -221,6 +221,7 @@ def find_crop(video: Video, num_frames: int = 24) -> Crop:
     """
     if video.is_picture:
         return Crop()
+    num_frames = min(num_frames, max(4, len(video.times) // 8))  # a process for each
 
     def brightness_at(seconds: float) -> np.ndarray:
         for only_key_frames in (("-skip_frame", "nokey"), ()):  # quick, but some files have none
