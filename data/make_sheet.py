@@ -21,7 +21,7 @@ import numpy as np
 
 FILM: Path = Path("data/videos/lake.mp4")  # the film that was painted
 STYLES: list[str] = ["dabs", "ink", "poster"]  # the styles that it was painted in
-MOMENTS: list[float] = [1.0, 4.5, 6.5, 9.0]  # seconds from the start, a row each
+MOMENTS: list[float] = [1.0, 4.0, 5.3, 7.5]  # seconds from the start, a row each
 OUT: Path = Path("out")  # folder of the painted films, which gets the sheet
 TILE = (480, 270)  # pixels of a frame on the sheet
 

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 FILM_HEIGHT, RATE = 360, 24
-CUT, FRAMES = 132, 240  # frames of the first shot, and of all
+CUT, FRAMES = 108, 192  # frames of the first shot, and of all
 SCENES = tuple(line.split() for line in """
     noon meadow house tree person dog
     morning lake tree boat
