@@ -14,6 +14,7 @@ LABEL_HEIGHT = 18
 BACKGROUND = (24, 24, 24)
 INK = (224, 224, 224)
 ACCENT = (237, 174, 73)
+PNG_LEVEL = 1  # of compression: higher ones take several times as long, for little
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
@@ -120,7 +121,7 @@ def save_picture(path: Path, picture: Image.Image) -> None:
     mark = PngImagePlugin.PngInfo()
     mark.add_text("Software", inputs.MARK)
     with files.whole_file(path) as temporary:
-        picture.save(temporary, quality=90, pnginfo=mark)
+        picture.save(temporary, quality=90, pnginfo=mark, compress_level=PNG_LEVEL)
 
 
 def _fitting(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:

@@ -81,6 +81,18 @@ def close_pairs(places: np.ndarray, distance: float) -> tuple[np.ndarray, np.nda
     return left[near], right[near]
 
 
+def _turned_canvas(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Returns what of a raster a turned canvas covers, and a little more: bool [rows, columns].
+
+    Most of the raster may lie beside it, and is not to be looked through.
+    """
+    outline = np.rint(corners[[0, 1, 3, 2]]).astype(np.int32)
+    inside = np.zeros(shape, np.uint8)
+    cv2.fillConvexPoly(inside, outline, 1)
+    cv2.polylines(inside, [outline], True, 1, thickness=7)
+    return inside.view(bool)
+
+
 def free_places(
     taken: np.ndarray,
     size: tuple[int, int],
@@ -122,6 +134,8 @@ def free_places(
         flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
         far &= cv2.warpAffine(wanted.view(np.uint8), way, (columns, rows), flags=flags,
                               borderMode=cv2.BORDER_REPLICATE).view(bool)  # fmt: skip
+    if metric is not None:
+        far &= _turned_canvas((corners - origin) / cell, far.shape)
     y, x = np.nonzero(far)
     free = np.stack([x, y], axis=1).astype(np.float32) * np.float32(cell) + origin
     if metric is not None:
