@@ -30,9 +30,9 @@ from cadl.conversion.planning import look_at
 from cadl.images import tiles
 from cadl.networks import saved_models
 from cadl.settings import Amount, Count, read_settings
-from cadl.strokes.drawing import Strokes
+from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.hands import load_hand
-from cadl.strokes.on_film import draw_on_film
+from cadl.strokes.on_film import calmed, draw_forms
 from cadl.strokes.track_files import read_tracks
 from cadl.style import embeddings, latents
 from cadl.video import probing, reader, writer
@@ -148,7 +148,8 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
             for layer, look in zip(layers, own, strict=True)
         ]
         with spent.stage("drawing"):
-            drawn.append(draw_on_film(canvas, one.frame, strokes, hand, furrows=not draft))
+            painted = draw_strokes(canvas, strokes, calmed(hand), furrows=not draft)
+            drawn.append(draw_forms(painted, one.frame, hand, 1.0))
 
     before = cpu_seconds()
     encoding = Encoding(geometry, "none", CRF, "ultrafast" if draft else PRESET)

@@ -33,11 +33,11 @@ from cadl.images import tiles
 from cadl.images.tiles import Crop
 from cadl.settings import Seed, read_settings
 from cadl.strokes.averaging import MEASURED_EVERY, TrackAverager
-from cadl.strokes.drawing import Strokes
+from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.hand import TRACKED, Hand
 from cadl.strokes.hands import load_hand
 from cadl.strokes.looks import Looks, measure_looks
-from cadl.strokes.on_film import draw_on_film
+from cadl.strokes.on_film import calmed, draw_forms
 from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
 from cadl.strokes.tracks import LIVES, StrokeTracker
 from cadl.video import probing, reader
@@ -319,7 +319,7 @@ def paint(frames: Sequence[np.ndarray], hand: Hand, *, follow: bool) -> Painted:
             for own, look in zip(layers, looks, strict=True)
         ]
         with painted.stage("drawing"):
-            drawn = draw_on_film(frame, frame, strokes, hand)
+            drawn = draw_forms(draw_strokes(frame, strokes, calmed(hand)), frame, hand, 1.0)
         painted.frames.append(resize(drawn, size))
     return painted
 
@@ -345,7 +345,8 @@ def least_change(frame: np.ndarray, hand: Hand) -> float:
         ]  # fmt: skip
         way = np.column_stack([np.eye(2), shift * width / WIDTH])
         canvas = cv2.warpAffine(frame, way, (width, height), borderMode=cv2.BORDER_REFLECT)
-        pictures.append(resize(draw_on_film(canvas, canvas, strokes, hand), size))
+        painted = draw_strokes(canvas, strokes, calmed(hand))
+        pictures.append(resize(draw_forms(painted, canvas, hand, 1.0), size))
     back = Motion(np.full((*size[::-1], 2), -MOVED, np.float32), np.ones(size[::-1], bool))
     change = np.abs(back.undo(pictures[0]) - pictures[1])
     return float(change[MARGIN:-MARGIN, MARGIN:-MARGIN].mean())

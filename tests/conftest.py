@@ -46,6 +46,7 @@ SLOW = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups
 def pytest_collection_modifyitems(items) -> None:
     """One process makes the project first, while others run what does without it.
 
@@ -56,7 +57,7 @@ def pytest_collection_modifyitems(items) -> None:
         name, given = item.path.name, set(item.fixturenames)
         if name in (*LONGEST, *SLOW) or {"trained", "media"} & given:
             item.add_marker("slow")
-        # Tests of a file run in one process, but for long ones that share nothing with others.
+        # A file's tests run in one process, except long ones that write only in their own folders.
         if name not in SPREAD or "tmp_path" not in given or "undisturbed" in given:
             item.add_marker(pytest.mark.xdist_group(name))
     needing = {item.path.name for item in items if "trained" in item.fixturenames}

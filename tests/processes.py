@@ -11,9 +11,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cadl import _startup  # noqa: F401
+
+import tensorflow as tf
+
 ROOT = Path(__file__).resolve().parent.parent
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["extract_tiles", "train_vae", "mogrify_video"])
+# A forked process can use neither CUDA nor, on macOS, the system's frameworks.
+FORKS = sys.platform == "linux" and not tf.config.list_physical_devices("GPU")
+CONTEXT = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+if FORKS:  # the server finds the scripts by the path of its environment
+    known = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), known]))
+    CONTEXT.set_forkserver_preload(["extract_tiles", "train_vae", "mogrify_video"])
 
 
 class Script:
@@ -40,6 +49,7 @@ class Script:
             environment: variables that are added.
         """
         self._log = log
+        log.write_bytes(b"")
         words = list(map(str, arguments))
         self._process = CONTEXT.Process(
             target=_run, args=(name, words, str(log), before, given, environment), daemon=True
@@ -58,15 +68,22 @@ class Script:
         self._process.join(timeout)
         status = self._process.exitcode
         if status is None:
-            self._process.kill()
+            self.stop()
             raise TimeoutError(self.said)
         return status
+
+    def stop(self) -> None:
+        """Kills it if it still runs."""
+        self._process.kill()
+        self._process.join()
 
     def wait_for(self, path: Path, timeout: float = 240.0) -> None:
         """Returns when the script has made a file."""
         deadline = time.monotonic() + timeout
         while not path.exists():
-            assert self._process.exitcode is None and time.monotonic() < deadline, self.said
+            if self._process.exitcode is not None or time.monotonic() > deadline:
+                self.stop()
+                raise TimeoutError(self.said)
             time.sleep(0.02)
 
 
@@ -75,7 +92,7 @@ def _run(name, arguments, log, before, given, environment) -> None:
     for stream in (1, 2):
         os.dup2(output, stream)
     os.environ.update(environment)
+    script = __import__(name)  # before any timer of `before`: it may take seconds
     if before:
         before(*given)
-    script = __import__(name)
     sys.exit(script.main(arguments))

@@ -178,7 +178,11 @@ def test_three_runs_share_a_conversion_and_two_end_it_when_one_is_killed(
         )
         for number, moment in enumerate(("segment-", "never", "never"))
     ]
-    statuses = [run.wait() for run in runs]
+    try:
+        statuses = [run.wait() for run in runs]
+    finally:
+        for run in runs:
+            run.stop()
     said = [run.said for run in runs]
     assert statuses == [-signal.SIGKILL, 0, 0], said
     assert sum("both share the work" in own for own in said) == 2

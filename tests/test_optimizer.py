@@ -80,6 +80,16 @@ def test_a_step_not_finite_or_far_out_of_line_changes_nothing(gradient, loss, bo
     assert float(skipped) == 0 and np.any(weight.numpy() != before[0])
 
 
+def test_a_gradient_of_nothing_is_a_step_like_any_other():
+    adam, weight = make((1.0, 2.0))
+    for _ in range(5):
+        adam.learn([weight], [tf.constant([3.0, 4.0])], 1.0)
+    before = adam._momentums[0].numpy()
+    _, skipped = adam.learn([weight], [tf.constant([0.0, 0.0])], 1.0)
+    assert float(skipped) == 0
+    np.testing.assert_allclose(adam._momentums[0].numpy(), 0.9 * before, rtol=1e-5)
+
+
 def test_the_first_steps_teach_the_usual_norm():
     """A loss that begins at a flat place has a first gradient of next to nothing."""
     adam, weight = make()

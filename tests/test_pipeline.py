@@ -193,7 +193,7 @@ class OpenTags(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
-        if tag not in ("img", "meta", "link", "br", "hr", "!doctype"):
+        if tag not in ("img", "meta", "link", "br", "hr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):

@@ -50,19 +50,17 @@ def find_correction(render: Callable[[Correction], Rendering], goal: Colours) ->
         goal: colours of the painter's pictures.
     """
     found = Correction()
-    rendering = render(found)
-    samples = _Samples.of(rendering)
+    samples = _Samples.of(render(found))
     if samples is None:
         return found
     for _ in range(ROUNDS):
-        painted = samples.paint(rendering)
+        painted = samples.paint(render(found))
         chroma = found.chroma * goal.chroma / max(painted.chroma, 1e-3)
         light = found.light + LUMINANCE @ (goal.mean - painted.mean)
         found = Correction(
             float(np.clip(chroma, 1 / MOST_CHROMA, MOST_CHROMA)),
             float(np.clip(light, -MOST_LIGHT, MOST_LIGHT)),
         )
-        rendering = render(found)
     return found
 
 
@@ -70,7 +68,7 @@ class _Samples(NamedTuple):
     """A few frames of a video, none of them dark.
 
     Attributes:
-        numbers: of the frames.
+        numbers: of the frames in the video, from 0.
         frames: uint8 [h, w, 3] each, at the size that is painted.
         tracked: the strokes of each, a layer each.
     """
@@ -81,7 +79,7 @@ class _Samples(NamedTuple):
 
     @classmethod
     def of(cls, rendering: Rendering) -> "_Samples | None":
-        """Returns them; None if all frames stay dark."""
+        """Chooses frames spread over the video; None if all stay dark."""
         encoded, strengths = rendering.encoded, rendering.painter.strengths
         lit = np.flatnonzero(strengths[encoded.sample_indices] > 0.9)
         if not len(lit):
@@ -93,7 +91,7 @@ class _Samples(NamedTuple):
         return cls(numbers, [resize(own, size) for own in encoded.samples[chosen]], tracked)
 
     def paint(self, rendering: Rendering) -> Colours:
-        """Paints them, and returns their colours."""
+        """Paints the frames and returns their colours."""
         size = rendering.encoding.geometry.tracked_size
         painted = [future.result() for future in paint_alone(rendering, *self)]
         return Colours.of(np.stack([resize(own, size) for own in painted]))

@@ -10,12 +10,12 @@ from cadl.conversion import in_between
 from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.codes import MovedCodes
 from cadl.images.colours import Colours, map_between, soften, softening
-from cadl.strokes.drawing import Strokes
+from cadl.strokes.drawing import Strokes, draw_strokes
 from cadl.strokes.flat import draw_areas, find_palette
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand
 from cadl.strokes.looks import Looks, measure_looks
-from cadl.strokes.on_film import draw_on_film
+from cadl.strokes.on_film import calmed, draw_forms
 from cadl.strokes.track_files import Tracked
 
 import cv2
@@ -92,9 +92,13 @@ def paint(
             Strokes(layer.places, layer.identities, layer.growth, own)
             for layer, own in zip(tracked[part], looks[part], strict=True)
         ]
-        canvas = draw_on_film(
-            canvas, moved.frame, strokes, hand, strength=strength, share=share, furrows=furrows
+        canvas = draw_strokes(
+            canvas, strokes, calmed(hand), strength=strength, share=share, furrows=furrows
         )
+    left = strength
+    for hand, share, _ in reversed(list(_layers_of(brushwork))):  # the last one lies on top
+        canvas = draw_forms(canvas, moved.frame, hand, left * share)
+        left *= 1.0 - share
     return canvas
 
 

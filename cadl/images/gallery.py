@@ -14,7 +14,7 @@ LABEL_HEIGHT = 18
 BACKGROUND = (24, 24, 24)
 INK = (224, 224, 224)
 ACCENT = (237, 174, 73)
-PNG_LEVEL = 1  # of compression: higher ones take several times as long, for little
+PNG_LEVEL = 1  # of zlib: higher ones take several times as long and save little
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 

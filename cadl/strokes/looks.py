@@ -24,8 +24,9 @@ SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 # Of hatching: weights of R, G and B; pixels round a place; and how much more it differs from them.
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
-SHARPER, SHARPER_OVER = 1.2, 3.0  # how much more light differs from its surroundings, in pixels
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
+SHARPER = 1.2  # gain of light over its surroundings, on a film
+SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def measure_looks(
         hand: whose strokes they are.
         places: float32 [n, 2] a layer.
         forms: uint8 [h, w, 3], a painter's own picture, what directions come from; None: the frame
-            is a film's.
+            is a film's, and the light of brush strokes' colours is sharpened.
     """
     layers, detail = hand.layers(), hand.detail
     if hand.kind == "flat":
@@ -169,9 +170,9 @@ def measure_looks(
 
 
 def _sharpened(colours: np.ndarray) -> np.ndarray:
-    """Makes light differ more from its surroundings: uint8 [h, w, 3] -> [h, w, 3].
+    """Sharpens the light of a picture: uint8 [h, w, 3] -> [h, w, 3].
 
-    Strokes have the mean colour of what they cover, averaged over time: forms would be pale.
+    A stroke's colour is a mean over its area and over time, which would make small forms pale.
     """
     light = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
     more = SHARPER * (light - cv2.GaussianBlur(light, (0, 0), SHARPER_OVER))

@@ -5,60 +5,58 @@ lost among them.
 """
 
 import dataclasses
-from collections.abc import Sequence
 
-from cadl.strokes.drawing import Strokes, draw_strokes
+from cadl.strokes.drawing import DEEP
 from cadl.strokes.hand import TRACKED, Hand
 from cadl.strokes.tracks import blur
 
 import cv2
 import numpy as np
 
-CALMER = 0.25  # share of the strokes' differences in light that is left out
-DRAWN = 2.2, 12.0  # half widths of the finest strokes: radii between which light is drawn
-DRAWN_SHARE = 0.6  # of the light between these radii
+CALM = 0.25  # share of opaque strokes' differences in light that is left out
+# Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
+# between these sizes are drawn.
+DRAWN = 2.2, 12.0
+DRAWN_SHARE = 0.6  # of the light of these forms
 
 
-def draw_on_film(
-    canvas: np.ndarray,
-    film: np.ndarray,
-    strokes: Sequence[Strokes],
-    hand: Hand,
-    *,
-    strength: float = 1.0,
-    share: float = 1.0,
-    furrows: bool = True,
-) -> np.ndarray:
-    """Draws all layers over a frame that was moved to a painter's colours.
+def calmed(hand: Hand) -> Hand:
+    """Returns a hand as it paints films: where paint is opaque, it differs less in light."""
+    calm = 1.0 - CALM * _opaque(hand)
+    bristles = calm * hand.bristles
+    if hand.bristles >= DEEP:  # below it, narrow strokes have no furrows at all
+        bristles = max(DEEP, bristles)
+    return dataclasses.replace(
+        hand, light=calm * hand.light, bristles=bristles, relief=calm * hand.relief
+    )
 
-    Where paint is opaque, strokes are calmer. If the hand has finer strokes where there is more to
-    show, the light of forms of their size is drawn over them: they do show it, but in one colour
-    each, averaged over time.
+
+def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -> np.ndarray:
+    """Draws the small forms of a film over strokes: their light alone.
+
+    Hands with finer strokes for detail have them, unless their paint is soft. The film's light at
+    the size of these strokes is added, because a stroke has only one colour, averaged over time.
 
     Args:
-        canvas: uint8 [h, w, 3], the moved frame.
-        film: uint8 [h, w, 3], the frame itself.
-        strokes: as `draw_strokes`, and so are all others.
+        canvas: uint8 [h, w, 3], RGB, painted.
+        film: uint8 [h, w, 3], the frame in its own colours, as large as the canvas.
         hand: the recipe.
-        strength: 0 draws nothing.
-        share: of the strokes that are drawn.
-        furrows: draw those of bristles.
+        share: how much of it is drawn, 0 to 1.
 
     Returns:
         As the canvas.
     """
-    opaque = 1.0 - hand.bare if hand.kind == "brush" else 0.0
-    calm = 1.0 - CALMER * opaque
-    calmer = dataclasses.replace(
-        hand, light=calm * hand.light, bristles=calm * hand.bristles, relief=calm * hand.relief
-    )
-    painted = draw_strokes(canvas, strokes, calmer, strength=strength, share=share, furrows=furrows)
+    share *= DRAWN_SHARE * _opaque(hand)
     finest = hand.layers()[-1]
-    if not opaque or not finest.coarser or hand.soft:
-        return painted
+    if share <= 0 or not finest.coarser or hand.soft:
+        return canvas
     light = cv2.cvtColor(film, cv2.COLOR_RGB2GRAY)
-    radius = finest.width * max(light.shape) / TRACKED
-    small, large = (blur(light, part * radius) for part in DRAWN)
-    share *= DRAWN_SHARE * opaque * strength
+    width = finest.width * max(light.shape) / TRACKED
+    small, large = (blur(light, part * width) for part in DRAWN)
     drawn = cv2.addWeighted(small, share, large, -share, 128)
-    return cv2.addWeighted(painted, 1, cv2.merge([drawn] * 3), 1, -128)
+    return cv2.addWeighted(canvas, 1, cv2.merge([drawn] * 3), 1, -128)
+
+
+def _opaque(hand: Hand) -> float:
+    """Returns the share of the canvas where paint, and not ground, is seen between strokes."""
+    return 1.0 - hand.bare if hand.kind == "brush" else 0.0

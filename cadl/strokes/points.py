@@ -82,9 +82,13 @@ def close_pairs(places: np.ndarray, distance: float) -> tuple[np.ndarray, np.nda
 
 
 def _turned_canvas(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Returns what of a raster a turned canvas covers, and a little more: bool [rows, columns].
+    """Returns the cells that a turned canvas covers, and three more around: bool [rows, columns].
 
-    Most of the raster may lie beside it, and is not to be looked through.
+    The raster is its bounding box, most of which may lie outside.
+
+    Args:
+        corners: float32 [4, 2], x and y in cells.
+        shape: rows and columns.
     """
     outline = np.rint(corners[[0, 1, 3, 2]]).astype(np.int32)
     inside = np.zeros(shape, np.uint8)

@@ -35,8 +35,8 @@ class Adam(keras.optimizers.Adam):
 
     skips_spikes = True
     bounds_updates = False
-    _scale: tf.Tensor | float = 1.0  # of the gradients
-    _step: "_Step | None" = None  # what is worked out once for all variables
+    _scale: tf.Tensor | float = 1.0  # what gradients are multiplied by, this step
+    _step: "_Step | None" = None  # set while a step is being made
 
     def build(self, variables):
         """Makes the moments, and the running mean of the gradient's norm, which is saved too."""
@@ -85,15 +85,18 @@ class Adam(keras.optimizers.Adam):
         share = tf.maximum(1 - NORM_MOMENTUM, 1 / (1 + tf.cast(self.iterations, tf.float32)))
         after = usual + share * (tf.where(first, norm, clipped) - usual)
         self.norm_average.assign(tf.where(good, after, before))
-        scale = tf.where(good, clipped / tf.maximum(norm, 1e-12), 0.0)
+        shorter = tf.minimum(1.0, CLIP_RATIO * usual / tf.maximum(norm, 1e-12))
+        scale = tf.where(good, shorter, 0.0)
         self._scale = scale / replicas  # the base class adds replicas up again
         self.apply(gradients, variables)
         return norm, 1.0 - tf.cast(good, tf.float32)
 
     def apply(self, gradients, variables=None):
         """Changes all variables by their gradients times the scale; not at all if that is 0."""
-        self._step = None
-        super().apply(gradients, variables)
+        try:
+            super().apply(gradients, variables)
+        finally:  # both may be tensors of a graph that is being traced
+            self._scale, self._step = 1.0, None
 
     def _begin_step(self, learning_rate) -> "_Step":
         scale = tf.convert_to_tensor(self._scale)
@@ -133,16 +136,17 @@ class Adam(keras.optimizers.Adam):
 
 @dataclass(frozen=True)
 class _Step:
-    """What the updates of all variables have in common: worked out once, or each would trace it.
+    """What the updates of all variables share, so that it is traced once. float32 [] each.
+
+    In a skipped step `scale` and `rate` are 0 and both betas 1, so that nothing changes.
 
     Attributes:
-        scale: of gradients, float32 []; 0 where the step is skipped, as all that follow are then
-            such that nothing changes.
-        rate: of learning.
-        beta_1: how much of the first moment stays, and so on.
-        beta_2: of the second moment.
-        beta_1_power: to the power of the step's number.
-        beta_2_power: as well.
+        scale: what gradients are multiplied by.
+        rate: learning rate.
+        beta_1: decay of the first moment.
+        beta_2: decay of the second moment.
+        beta_1_power: the optimizer's beta_1 to the power of the step's number, from 1 on.
+        beta_2_power: the same of beta_2.
     """
 
     scale: tf.Tensor
