@@ -12,7 +12,7 @@ import pytest
 HEIGHT, WIDTH, SCALE = 720, 1280, 4
 X, Y = 400, 360
 HAND = Hand(width=8.0, finest=2.0, light=0.2, bristles=0.5, relief=0.8)
-BARE = dataclasses.replace(HAND, bare=1.0)
+BARE = dataclasses.replace(HAND, bare=1.0, under=0.0)
 SOFT = dataclasses.replace(HAND, soft=2.0)
 COARSE = dataclasses.replace(HAND, finest=60.0)
 GREY = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)

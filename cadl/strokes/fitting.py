@@ -27,14 +27,15 @@ import numpy as np
 
 SCALE = CANVAS / TRACKED  # drawn pixels of a close-up for each one that strokes are placed on
 BLUR = 5.0  # pixels of a close-up: takes strokes away
-FORMS, FORMS_WEIGHT = 8.0, 0.2  # pixels of the blur that leaves forms; weight of losing them
+FORMS, FORMS_WEIGHT = 8.0, 0.3  # pixels of the blur that leaves forms; weight of losing them
 READ = 40  # close-ups that ground, ink and directions are read from, at most
 FEW, MANY = 4, 12  # close-ups that recipes of the library, and refined ones, are compared on
 FINALISTS = 5
 # Tighter bounds, of the search of a brush: longer strokes look like grass, finer ones can't be told
 # from the canvas' weave and the scan's grain, and more of them only hide each other.
 BRUSH_RANGES = {
-    "aspect": (1.0, 8.0), "finest": (2.0, 60.0), "cover": (0.3, 3.0), "detail": (0.04, 0.4),
+    "width": (3.0, 60.0), "aspect": (1.0, 6.5), "finest": (2.0, 60.0), "cover": (0.3, 3.0),
+    "detail": (0.04, 0.4),
 }  # fmt: skip
 ECONOMY = 0.01  # added to a score where it takes twice as many strokes: of like recipes the broader
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
@@ -126,10 +127,8 @@ class Judge:
 
 
 def _many_strokes(hand: Hand) -> float:
-    """Returns how often a brush's stroke must be doubled to be as large as the fixed brush's."""
-    fixed = Hand()
-    size = hand.width**2 * hand.aspect / (fixed.width**2 * fixed.aspect)
-    return max(0.0, -math.log2(size)) if hand.kind == "brush" else 0.0
+    """Returns how often a brush's stroke must be doubled to be as broad as the fixed brush's."""
+    return max(0.0, 2 * math.log2(Hand().width / hand.width)) if hand.kind == "brush" else 0.0
 
 
 def _lost_forms(content: np.ndarray, painted: np.ndarray) -> float:
@@ -187,6 +186,8 @@ def search(
     while done < steps and step > LAST_STEP:
         better = False
         for name in rng.permutation(SEARCHED[hand.kind]):
+            if name == "bare" and hand.under and hand.finest < hand.width:
+                continue  # an underpainting and fine strokes leave no bare ground
             moved = [
                 own for own in (_moved(hand, name, sign * step) for sign in (1, -1)) if own != hand
             ]

@@ -59,4 +59,6 @@ def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -
 
 def _opaque(hand: Hand) -> float:
     """Returns the share of the canvas where paint, and not ground, is seen between strokes."""
-    return 1.0 - hand.bare if hand.kind == "brush" else 0.0
+    if hand.kind != "brush":
+        return 0.0
+    return 1.0 if hand.under else 1.0 - hand.bare

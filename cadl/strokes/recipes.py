@@ -12,6 +12,7 @@ def library(reading: Reading) -> list[Hand]:
     """Returns the recipes that a search begins with, in the painter's own colours."""
     own = reading._asdict()
     plain: dict[str, Any] = {"bristles": 0.0, "relief": 0.0, "ragged": 0.0}
+    furrowed: dict[str, Any] = {"bristles": 0.9, "relief": 0.7}  # seen on narrow strokes, too
     brush = Hand(**own)
     dots = dataclasses.replace(
         brush, **plain, aspect=1.0, tilt=1.0, bend=0.0, under=0.0, finest=60.0, sizes=0.15,
@@ -22,9 +23,8 @@ def library(reading: Reading) -> list[Hand]:
         bend=0.1, taper=0.1, light=0.06, hue=0.0,
     )  # fmt: skip
     stipple = dataclasses.replace(pencil, aspect=1.2, width=2.4, tilt=1.0, cover=0.4)
-    first = reading.directions[0]
-    across = round((first + 0.5 * math.pi) % math.pi, 3)
-    crossed = (first, across) if len(reading.directions) == 1 else reading.directions
+    across = round((reading.directions[0] + 0.5 * math.pi) % math.pi, 3)
+    crossed = (*reading.directions, across) if len(reading.directions) == 1 else reading.directions
     chalk = dataclasses.replace(pencil, ground=reading.ink, ink=reading.ground, width=1.8)
     stones = dataclasses.replace(
         dots, width=9.0, aspect=1.2, tilt=0.05, fixed=1.0, taper=0.0, cover=1.1, hue=0.03
@@ -32,14 +32,15 @@ def library(reading: Reading) -> list[Hand]:
     flat = Hand(kind="flat", **own)
     variants: list[tuple[Hand, list[dict[str, Any]]]] = [
         (brush, [
-            {},
-            {"width": 4.4, "aspect": 5.2, "finest": 2.0, "light": 0.06},
+            {}, {"width": 4.4, "aspect": 5.2, "finest": 2.0, "light": 0.06},
             {"width": 7.0, "aspect": 5.0, "finest": 2.4, "light": 0.06},
             {"width": 3.4, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.3},
             {"width": 5.0, "aspect": 2.0, "finest": 2.0, "light": 0.07, "tilt": 0.4},
             {"width": 10.0, "aspect": 2.5, "finest": 3.0, "light": 0.05, "bristles": 0.8},
             {"width": 26.0, "aspect": 2.4, "taper": 0.0, "ragged": 0.25, "relief": 0.9,
              "finest": 8.0},
+            {"width": 5.0, "aspect": 6.0, "finest": 2.0, "light": 0.07, "tilt": 0.3, **furrowed},
+            {"width": 3.4, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.5, **furrowed},
             {"width": 12.0, "aspect": 7.0, "finest": 3.0, "bend": 0.6},
             {"width": 5.0, "aspect": 7.0, "finest": 2.0, "light": 0.08, "taper": 0.8},
             {"width": 4.0, "aspect": 4.0, "finest": 2.0, "bare": 0.6, "under": 0.0, "cover": 1.3},

@@ -236,5 +236,5 @@ def score(found: dict[str, float], bare: dict[str, float]) -> float:
     return total / sum(WEIGHTS[name] for name in found)
 
 
-MOST = 4.0  # times the content's distance that count at most
+MOST = 8.0  # times the content's distance that count at most
 FLOORS = {"tone": 0.02, "light": 0.02, "directions": 0.02, "forms": 0.02}
