@@ -101,11 +101,13 @@ def test_on_a_film_light_differs_more_beside_an_edge_and_colours_keep_their_hue(
     frame = np.full((HEIGHT, WIDTH, 3), (120, 90, 60), np.uint8)
     frame[:, WIDTH // 2 :] = (160, 130, 100)
     places = np.array([(156, 90), (163, 90), (60, 90), (260, 90)], np.float32)
-    film, painting = (
-        measure_looks(frame, frame, HAND, [places] * len(LAYERS), forms)[-1].colours * 255
-        for forms in (None, frame)
-    )
-    more = film - painting
+
+    def colours(hand, forms=None):
+        return measure_looks(frame, frame, hand, [places] * len(LAYERS), forms)[-1].colours * 255
+
+    lively = dataclasses.replace(HAND, light=0.06)
+    np.testing.assert_array_equal(colours(HAND), colours(HAND, frame))  # a calm hand needs none
+    more = colours(lively) - colours(lively, frame)
     assert (more[0] < -4).all() and (more[1] > 4).all()
     assert np.abs(more[2:]).max() < 0.5 and np.ptp(more, axis=1).max() < 1.5
 

@@ -25,7 +25,9 @@ SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
-SHARPER = 1.2  # gain of light over its surroundings, on a film
+# Gain of light over its surroundings, on a film, and the spread of the strokes' own light at which
+# it begins, and is whole: forms must be seen among strokes that differ.
+SHARPER, SHARPER_FROM = 1.2, (0.032, 0.05)
 SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
 
 
@@ -143,7 +145,8 @@ def measure_looks(
         ]
     directions = Directions(frame if forms is None else forms)
     if forms is None:
-        colours = _sharpened(colours)
+        gain = SHARPER * float(np.interp(hand.light, SHARPER_FROM, (0.0, 1.0)))
+        colours = _sharpened(colours, gain) if gain else colours
     looks = []
     for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
         axis = _turned(directions.at(own), hand)
@@ -169,13 +172,13 @@ def measure_looks(
     return looks
 
 
-def _sharpened(colours: np.ndarray) -> np.ndarray:
+def _sharpened(colours: np.ndarray, gain: float) -> np.ndarray:
     """Sharpens the light of a picture: uint8 [h, w, 3] -> [h, w, 3].
 
     A stroke's colour is a mean over its area and over time, which would make small forms pale.
     """
     light = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
-    more = SHARPER * (light - cv2.GaussianBlur(light, (0, 0), SHARPER_OVER))
+    more = gain * (light - cv2.GaussianBlur(light, (0, 0), SHARPER_OVER))
     return cv2.add(colours, cv2.merge([more] * 3), dtype=cv2.CV_8U)
 
 
