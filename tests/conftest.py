@@ -32,7 +32,6 @@ LONGEST = (
     "test_mogrify.py",
     "test_extraction.py",
 )
-SPREAD = ("test_training.py", "test_devices.py", "test_mogrify.py")
 SLOW = (
     "test_ancestor.py",
     "test_companions.py",
@@ -46,7 +45,6 @@ SLOW = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups
 def pytest_collection_modifyitems(items) -> None:
     """One process makes the project first, while others run what does without it.
 
@@ -54,12 +52,8 @@ def pytest_collection_modifyitems(items) -> None:
     the project, and files that train, film or search much, are marked as slow.
     """
     for item in items:
-        name, given = item.path.name, set(item.fixturenames)
-        if name in (*LONGEST, *SLOW) or {"trained", "media"} & given:
+        if item.path.name in (*LONGEST, *SLOW) or {"trained", "media"} & set(item.fixturenames):
             item.add_marker("slow")
-        # A file's tests run in one process, except long ones that write only in their own folders.
-        if name not in SPREAD or "tmp_path" not in given or "undisturbed" in given:
-            item.add_marker(pytest.mark.xdist_group(name))
     needing = {item.path.name for item in items if "trained" in item.fixturenames}
 
     def order(item) -> tuple:
