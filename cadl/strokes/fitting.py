@@ -127,7 +127,10 @@ class Judge:
 
 
 def _many_strokes(hand: Hand) -> float:
-    """Returns how often a brush's stroke must be doubled to be as broad as the fixed brush's."""
+    """Returns how often the number of a brush's strokes doubles, as they are narrower than usual.
+
+    Half the width of the fixed brush counts as twice doubled. Length does not count.
+    """
     return max(0.0, 2 * math.log2(Hand().width / hand.width)) if hand.kind == "brush" else 0.0
 
 

@@ -25,8 +25,8 @@ SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
-# Gain of light over its surroundings, on a film, and the spread of the strokes' own light at which
-# it begins, and is whole: forms must be seen among strokes that differ.
+# How much the light of a film is sharpened, from none to SHARPER, as `light` of the hand grows
+# through SHARPER_FROM: the more strokes differ, the more forms must stand out among them.
 SHARPER, SHARPER_FROM = 1.2, (0.032, 0.05)
 SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
 
