@@ -177,3 +177,14 @@ def test_a_share_of_the_strokes_is_so_many_of_them_and_always_the_same():
     assert 0.3 < (some > 128).sum() / (whole > 128).sum() < 0.5
     np.testing.assert_array_equal(some, again)
     assert (whole[some > 128] > 128).all()
+
+
+def test_contours_are_of_ink_as_far_as_the_hand_says():
+    places = np.linspace((100, 90), (220, 90), 40)
+    for contour in (0.5, 1.0):
+        hand = dataclasses.replace(PLAIN, contour=contour, contour_width=6.0, ink=(0.0, 0.0, 1.0))
+        layers = [strokes_of([], 0.0, 0.0), strokes_of(places, 0.0, (1.0, 0.0, 0.0))]
+        drawn = draw_strokes(BLACK, layers, hand)
+        expected = 255 * np.array((1 - contour, 0, contour))
+        np.testing.assert_allclose(drawn[180, 220:420], np.tile(expected, (200, 1)), atol=2)
+        assert not drawn[:160].any() and not drawn[200:].any()

@@ -165,6 +165,21 @@ def test_directions_are_read_from_light_to_dark():
         assert min(abs((own - wanted + 1.57) % 3.14 - 1.57) for own in found[2:]) < 0.12
 
 
+def test_contours_are_read_where_dark_lines_go_round_forms_and_not_at_plain_edges():
+    rng = np.random.default_rng(0)
+    for line, wanted in ((0, 0.0), (3, 1.0)):
+        pictures = []
+        for _ in range(6):
+            sheet = np.full((192, 224, 3), 210, np.uint8)
+            for middle in rng.uniform((50, 50), (170, 140), (3, 2)).astype(int).tolist():
+                cv2.circle(sheet, middle, 36, (130, 120, 110), -1, cv2.LINE_AA)
+                if line:
+                    cv2.circle(sheet, middle, 36, (30, 30, 60), line, cv2.LINE_AA)
+            pictures.append(sheet)
+        assert read_pictures(pictures).contour == wanted
+    assert read_pictures([np.full((192, 224, 3), 210, np.uint8)]).contour == 0.0
+
+
 def test_words_tell_dots_of_ink_chalk_and_fixed_strokes_from_each_other():
     dark, light = (0.1, 0.1, 0.1), (0.9, 0.9, 0.9)
     stipple = Hand(kind="hatching", aspect=1.2, ground=light, ink=dark)

@@ -250,3 +250,14 @@ def test_finer_strokes_lie_only_where_there_is_detail(layer):
 def test_of_an_even_picture_there_are_no_finer_strokes_at_all():
     own = StrokeTracker([HAND], SIZE).add(0, np.full((HEIGHT, WIDTH, 3), 99, np.uint8), None)
     assert [bool(len(layer.places)) for layer in own] == [True, True, False, False]
+
+
+def test_contours_lie_on_the_dark_sides_of_edges_and_nowhere_else():
+    hand = Hand(contour=0.8)
+    edge = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    edge[:, WIDTH // 2 :] = 60
+    contours = StrokeTracker([hand], SIZE).add(0, edge, None)[-1].places
+    assert len(contours) > HEIGHT / (2 * hand.layers()[-1].spacing)
+    assert (contours[:, 0] > WIDTH / 2 - 1).all() and (contours[:, 0] < WIDTH / 2 + 8).all()
+    assert not len(StrokeTracker([hand], SIZE).add(0, np.full_like(edge, 60), None)[-1].places)
+    assert not any(layer.contour for layer in HAND.layers())

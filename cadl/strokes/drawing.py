@@ -35,6 +35,7 @@ CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its i
 SOME = 900  # of the random numbers that say which strokes are some
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
+CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt and bend that contours have
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 
 
@@ -144,6 +145,8 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     base = own.looks.colours[kept]
     if layer.tones:
         base = _tinted(base, hand)
+    elif layer.contour:
+        base = base + strength * hand.contour * (np.array(hand.ink, np.float32) - base)
     elif hand.bare > 0 and number == 0:
         base = base + strength * hand.bare * _making_up(hand) * (
             base - np.array(hand.ground, np.float32)
@@ -192,7 +195,8 @@ def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown) -> tu
     along = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     # Half a turn must leave a stroke as it is: what is odd changes its sign with the direction.
     odd = along[:, 0] - along[:, 1]
-    angle = angle + np.pi * hand.tilt * (chance[:, 1] - 0.5)
+    loose = CONTOUR_LOOSE if layer.contour else 1.0
+    angle = angle + np.pi * loose * hand.tilt * (chance[:, 1] - 0.5)
     spread = np.exp(hand.sizes * 1.7 * (2.0 * chance[:, 2] - 1.0))
     longer = np.exp(0.6 * hand.sizes * 1.7 * (2.0 * chance[:, 3] - 1.0))
     length = layer.length * spread * longer * grown
@@ -202,7 +206,7 @@ def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown) -> tu
         length * np.clip(looks.reach[kept] + side * lean, layer.kept, 1.0) for side in (1, -1)
     )
     turn = (looks.bend[kept] * along).sum(axis=1) * length
-    turn = turn + hand.bend * (chance[:, 4] - 0.5) * 2.0 * odd
+    turn = turn + loose * hand.bend * (chance[:, 4] - 0.5) * 2.0 * odd
     bend = np.clip(turn, -MAX_TURN, MAX_TURN) / np.maximum(length, 1e-3)
     return own.places[kept], angle, forward, back, width, bend, chance
 

@@ -35,14 +35,14 @@ FINALISTS = 5
 # from the canvas' weave and the scan's grain, and more of them only hide each other.
 BRUSH_RANGES = {
     "width": (3.0, 60.0), "aspect": (1.0, 6.5), "finest": (2.0, 60.0), "cover": (0.3, 3.0),
-    "detail": (0.04, 0.4),
+    "detail": (0.04, 0.4), "contour_width": (1.5, 4.0),
 }  # fmt: skip
 ECONOMY = 0.01  # added to a score where it takes twice as many strokes: of like recipes the broader
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 # How long lines of hatching are is chosen from the library: no statistic sees it well.
 SEARCHED = {
     "brush": "width aspect finest cover sizes tilt fixed bend taper ragged bristles relief soft "
-    "light hue bare detail".split(),
+    "light hue bare detail contour_width".split(),
     "hatching": "width cover sizes tilt bend first_tone last_tone light tint".split(),
     "flat": "contour contour_width colours smooth".split(),
 }
@@ -191,6 +191,8 @@ def search(
         for name in rng.permutation(SEARCHED[hand.kind]):
             if name == "bare" and hand.under and hand.finest < hand.width:
                 continue  # an underpainting and fine strokes leave no bare ground
+            if name == "contour_width" and not hand.contour:
+                continue
             moved = [
                 own for own in (_moved(hand, name, sign * step) for sign in (1, -1)) if own != hand
             ]

@@ -18,6 +18,7 @@ PACKING = 0.9  # squared spacings that one stroke has on a canvas filled with th
 MAX_LAYERS = 5
 MAX_DIRECTIONS = 4
 LINES = 6.0  # aspect from which on strokes of hatching are lines; others are dots
+CONTOUR_ASPECT, CONTOUR_COVER, CONTOUR_COARSER = 7.0, 1.5, 1.5  # of strokes that are contours
 SHORTER, SMALL_TONES = 0.4, (0.35, 0.6)  # length and tones of those that draw what is small
 KINDS = ("brush", "hatching", "flat")
 Colour = tuple[float, float, float]
@@ -36,6 +37,7 @@ class Layer(NamedTuple):
         angle: direction of all strokes in radians, clockwise from the right; None: along the forms.
         tones: darkness at which the first strokes appear, and at which all are there.
         stretch: how many times closer strokes lie across their direction than along it.
+        contour: strokes of ink along the dark sides of edges.
     """
 
     spacing: float
@@ -46,6 +48,7 @@ class Layer(NamedTuple):
     angle: float | None = None
     tones: tuple[float, float] | None = None
     stretch: float = 1.0
+    contour: bool = False
 
 
 def _field(default: Any, low: float, high: float, logarithmic: bool = False) -> Any:
@@ -85,7 +88,8 @@ class Hand:
             there is much. And of strokes that are `fixed`.
         first_tone: tone at which the first direction begins, from 0, paper, to 1, ink.
         last_tone: tone at which the last direction begins.
-        contour: how opaque contours round flat areas are; 0 for none.
+        contour: how opaque contours round flat areas are, or how much of the ink strokes along the
+            edges of forms have; 0 for none.
         contour_width: their width in pixels of the canvas.
         colours: number of colours of flat areas.
         smooth: how smooth the outlines of flat areas are, in pixels of the canvas.
@@ -122,7 +126,7 @@ class Hand:
     smooth: float = _field(3.0, 0.5, 12.0, True)
 
     def layers(self) -> tuple[Layer, ...]:
-        """Returns the layers, from broad to fine: underpainting, strokes, and ever finer ones.
+        """Returns the layers: underpainting, strokes, ever finer ones, and contours.
 
         Of hatching one for each direction, and shorter lines in the first two for what is small;
         of flat areas one of points that carry their colours.
@@ -138,7 +142,14 @@ class Hand:
             width = max(width, self.finest)
             layers.append(self._layer(width, layers[-1].width))
             width /= 2
+        if self.contour:
+            layers.append(self._contours())
         return tuple(layers)
+
+    def _contours(self) -> Layer:
+        alike = dataclasses.replace(self, aspect=CONTOUR_ASPECT, cover=CONTOUR_COVER)
+        width = self.contour_width
+        return alike._layer(width, CONTOUR_COARSER * width)._replace(contour=True)
 
     def _layer(self, width: float, coarser: float, kept: float = 0.15) -> Layer:
         scale = TRACKED / CANVAS

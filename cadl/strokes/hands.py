@@ -17,7 +17,7 @@ from cadl.workers import WorkerPool
 
 import numpy as np
 
-FORMAT = 4  # of the search; raise when the same close-ups would give another hand
+FORMAT = 5  # of the search; raise when the same close-ups would give another hand
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
 SURVEYED = 24  # close-ups that are looked at for two kinds of hand, at most
@@ -163,6 +163,8 @@ def in_words(hand: Hand) -> str:
         words.append("thick paint")
     if hand.bare > 0.3:
         words.append("ground between them")
+    if hand.contour > 0.2:
+        words.append("dark contours")
     if hand.light + hand.hue > 0.12:
         words.append("of very different colours")
     return ", ".join(words)

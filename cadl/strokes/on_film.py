@@ -47,7 +47,7 @@ def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -
         As the canvas.
     """
     share *= DRAWN_SHARE * _opaque(hand)
-    finest = hand.layers()[-1]
+    finest = [layer for layer in hand.layers() if not layer.contour][-1]
     if share <= 0 or not finest.coarser or hand.soft:
         return canvas
     light = cv2.cvtColor(film, cv2.COLOR_RGB2GRAY)

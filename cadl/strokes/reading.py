@@ -1,10 +1,11 @@
-"""What is read from a painter's close-ups without a search: ground, ink, directions of hatching."""
+"""What is read from a painter's close-ups without a search: ground, ink, directions, contours."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes import texture
+from cadl.strokes.forms import remove_strokes
 from cadl.strokes.hand import MAX_DIRECTIONS, Colour
 
 import cv2
@@ -13,6 +14,12 @@ import numpy as np
 COMMON = 0.015  # share of most pictures from which on a colour is their ground, or their ink
 ANGLES, SPREAD = 72, 0.17  # places of a histogram; radians by which lines of one direction differ
 TONE_SHARES = (1.0, 0.3, 0.12, 0.06, 0.02, 0.0)  # of all lines, from the lightest places on
+# Offsets in pixels from edges of forms toward their dark side: the light side, where contours lie,
+# and the dark side.
+LIGHT_SIDE, ON_EDGE, DARK_SIDE = (-10, -9, -8, -7), (0, 1, 2, 3, 4), (7, 8, 9, 10)
+EDGE_FORMS, EDGE = 2.0, 0.02  # pixels of a blur; steepness over local light of what is an edge
+CONTOURS = (0.0, 0.05)  # how much darker than the dark side lines are, of an edge's contrast
+FEW_EDGES = 30  # pixels on edges, in a picture that tells nothing
 CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from which they count
 
 
@@ -23,19 +30,22 @@ class Reading(NamedTuple):
         ground: their lightest colour, RGB in [0, 1].
         ink: their darkest.
         directions: of lines that lie the same way everywhere, in radians.
+        contour: how clearly dark lines go round forms, from 0, not at all, to 1.
     """
 
     ground: Colour
     ink: Colour
     directions: tuple[float, ...]
+    contour: float = 0.0
 
 
 def read_pictures(pictures: Sequence[np.ndarray]) -> Reading:
-    """Reads ground, ink and directions from close-ups, uint8 [h, w, 3] each."""
+    """Reads ground, ink, directions and contours from close-ups, uint8 [h, w, 3] each."""
     return Reading(
         _common_colour(pictures, lightest=True),
         _common_colour(pictures, lightest=False),
         _find_directions(pictures),
+        round(float(np.interp(_lines_round_forms(pictures), CONTOURS, (0.0, 1.0))), 2),
     )
 
 
@@ -102,3 +112,39 @@ def _bump(places: np.ndarray, angle: float) -> np.ndarray:
 def _apart(a, b):
     """Returns how far angles of lines are apart, 0 to a quarter turn."""
     return abs((a - b + np.pi / 2) % np.pi - np.pi / 2)
+
+
+def _lines_round_forms(pictures: Sequence[np.ndarray]) -> float:
+    """Returns how much darker than both sides of edges their lines are, over the edges' contrast.
+
+    It is the median of all pictures; below 0 edges have no lines.
+    """
+    found = [own for own in map(_line_on_edges, pictures) if own is not None]
+    return float(np.median(found)) if found else -1.0
+
+
+def _line_on_edges(picture: np.ndarray) -> float | None:
+    """Measures one picture, as `_lines_round_forms`; None: there are too few edges."""
+    light, forms = (
+        cv2.cvtColor(own, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        for own in (picture, remove_strokes(picture, 5.0))
+    )
+    smooth = cv2.GaussianBlur(forms, (0, 0), EDGE_FORMS)
+    across, down = (cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
+    steep = cv2.magnitude(across, down)
+    across, down = across / (steep + 1e-6), down / (steep + 1e-6)
+    y, x = np.mgrid[0 : light.shape[0], 0 : light.shape[1]].astype(np.float32)
+    crest = steep > EDGE * (60.0 + cv2.GaussianBlur(smooth, (0, 0), 12))
+    for side in (-1, 1):
+        crest &= steep > cv2.remap(steep, x + side * across, y + side * down, cv2.INTER_LINEAR)
+    far = DARK_SIDE[-1]
+    crest[:far] = crest[-far:] = crest[:, :far] = crest[:, -far:] = False
+    if np.count_nonzero(crest) < FEW_EDGES:
+        return None
+    x, y, across, down = (own[crest][None] for own in (x, y, across, down))
+    bright, line, dark = (
+        [cv2.remap(light, x - by * across, y - by * down, cv2.INTER_LINEAR).mean() for by in side]
+        for side in (LIGHT_SIDE, ON_EDGE, DARK_SIDE)
+    )
+    inside = np.mean(dark)
+    return float((inside - min(line)) / (np.mean(bright) - inside + 5.0))

@@ -16,7 +16,7 @@ def library(reading: Reading) -> list[Hand]:
     brush = Hand(**own)
     dots = dataclasses.replace(
         brush, **plain, aspect=1.0, tilt=1.0, bend=0.0, under=0.0, finest=60.0, sizes=0.15,
-        taper=0.3, bare=1.0, light=0.1, hue=0.07, cover=1.7,
+        taper=0.3, bare=1.0, light=0.1, hue=0.07, cover=1.7, contour=0.0,
     )  # fmt: skip
     pencil = Hand(
         kind="hatching", **own, **plain, width=1.3, aspect=22.0, cover=0.35, sizes=0.3, tilt=0.04,
@@ -47,6 +47,8 @@ def library(reading: Reading) -> list[Hand]:
             {"width": 22.0, "aspect": 2.0, "soft": 2.5, **plain, "light": 0.02, "finest": 8.0},
             {"width": 8.0, "aspect": 3.0, "soft": 1.2, **plain, "light": 0.04, "finest": 3.0},
             {"width": 3.0, "aspect": 3.0, "soft": 0.7, "light": 0.04, "finest": 2.0},
+            {"width": 3.4, "aspect": 2.6, "soft": 0.4, "light": 0.05, "finest": 2.0, "tilt": 0.4},
+            {"width": 3.8, "aspect": 6.0, "finest": 2.0, "light": 0.06, "tilt": 0.2, **furrowed},
             {"width": 26.0, "aspect": 2.4, "taper": 0.0, "tilt": 1.0, "finest": 8.0, **plain},
             {"width": 11.0, "aspect": 3.0, "taper": 0.0, "tilt": 1.0, "bend": 0.0, "finest": 60.0,
              "light": 0.05, **plain},

@@ -15,6 +15,8 @@ BANDS = 4
 PATCHES = 700  # of a picture and band
 PROJECTIONS = 40
 LAGS = (1, 2, 3, 5, 8, 13, 21)  # pixels along and across the local direction
+GRAIN = 1.5  # pixels of a blur: grain of canvas and scan hides how parallel strokes lie
+AROUND = (4.0, 10.0)  # pixels within which strokes may lie parallel
 QUANTILES = np.linspace(0.005, 0.995, 100)
 # Columns: light, warm less cold, green less magenta.
 OPPONENT = np.array([LUMINANCE, (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25)], np.float32).T
@@ -109,13 +111,13 @@ def _measure(colours: np.ndarray, field: np.ndarray | None) -> dict[str, np.ndar
     light = np.ascontiguousarray(colours[..., 0])
     found: dict[str, np.ndarray] = {}
     axis = None
-    for name, picture in (("tensor1", light), ("tensor2", cv2.resize(light, None, fx=0.5, fy=0.5))):
-        cos, sin, energy = structure(picture, 1.5)
+    smooth = cv2.GaussianBlur(light, (0, 0), GRAIN)
+    for number, radius in enumerate(AROUND):
+        name = f"tensor{number + 1}"
+        cos, sin, energy = structure(smooth, radius)
         strength = np.hypot(cos, sin)
         coherence = strength / (energy + 1e-7)
-        edges = [np.r_[-9, np.linspace(-5.5, -1.5, 9), 3], np.linspace(0, 1.0001, 6)]
-        pairs = np.histogram2d(np.log10(energy + 1e-7).ravel(), coherence.ravel(), edges)[0]
-        found[name] = pairs / picture.size
+        found[name] = _histogram(coherence, np.linspace(0, 1.0001, 11), np.sqrt(energy))
         if axis is None:
             axis = np.dstack([cos, sin]) / (strength[..., None] + 1e-9)
             angles = (0.5 * np.arctan2(sin, cos)) % np.pi
@@ -150,7 +152,7 @@ def are_two_kinds(pictures: Sequence[np.ndarray]) -> bool:
         reach, flat = found["reach"][:, 0], found["reach"][:, 2]
         rows.append([
             *reach / (reach.mean() + 1e-3), *flat, np.log(reach.mean() + 0.01),
-            *np.sqrt(found["gradient"]), *np.sqrt(found["tensor1"]).sum(axis=0),
+            *np.sqrt(found["gradient"]), *np.sqrt(found["tensor1"]),
         ])  # fmt: skip
     points = np.array(rows)
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
@@ -237,4 +239,11 @@ def score(found: dict[str, float], bare: dict[str, float]) -> float:
 
 
 MOST = 8.0  # times the content's distance that count at most
-FLOORS = {"tone": 0.02, "light": 0.02, "directions": 0.02, "forms": 0.02}
+FLOORS = {
+    "tensor1": 0.03,
+    "tensor2": 0.03,
+    "tone": 0.02,
+    "light": 0.02,
+    "directions": 0.02,
+    "forms": 0.02,
+}

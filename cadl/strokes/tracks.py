@@ -213,6 +213,8 @@ def _squares(vectors: np.ndarray) -> np.ndarray:
 
 
 SHADOW = 60.0  # of 255: light below which contrast counts almost alike
+CONTOUR_DETAIL = 0.06  # contrast over local light from which on an edge has a contour
+DARK_SIDE = (0.9, 3.0)  # half widths of a contour: blurs whose difference tells where it lies
 WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
 
 
@@ -234,10 +236,14 @@ def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[n
         float32 [h, w, 1] a layer; None for the broadest.
     """
     found: list[np.ndarray | None] = []
-    light = blur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 12.0).astype(np.float32)
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    light = blur(grey, 12.0).astype(np.float32)
     for layer in layers:
         if not layer.coarser:
             found.append(None)
+            continue
+        if layer.contour:
+            found.append(_dark_sides(grey, layer) / (CONTOUR_DETAIL * (SHADOW + light))[..., None])
             continue
         fine, coarse = (blur(frame, 1.6 * width) for width in (layer.width, layer.coarser))
         red, green, blue = cv2.split(cv2.absdiff(fine, coarse))
@@ -245,6 +251,20 @@ def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[n
         around = cv2.blur(lost, (odd(4 * layer.width),) * 2)
         found.append((around / (detail * (SHADOW + light)))[..., None])
     return found
+
+
+def _dark_sides(grey: np.ndarray, layer: Layer) -> np.ndarray:
+    """Returns by how much a light is darker than around it, at the dark sides of edges.
+
+    Args:
+        grey: uint8 [h, w].
+        layer: of contours.
+
+    Returns:
+        float32 [h, w, 1], of 255; below 0 where it is lighter.
+    """
+    small, around = (cv2.GaussianBlur(grey, (0, 0), wide * layer.width) for wide in DARK_SIDE)
+    return cv2.subtract(around, small, dtype=cv2.CV_32F)[..., None]
 
 
 def blur(frame: np.ndarray, radius: float) -> np.ndarray:
