@@ -1,6 +1,6 @@
 """The hand learnt from close-ups of a painter's pictures: they are painted again, and compared.
 
-Ground, ink and directions of hatching are read from the pictures (`reading.py`). The rest is chosen
+Ground, ink, directions and contours are read from the pictures (`reading.py`). The rest is chosen
 from a library of recipes (`recipes.py`) and refined one number at a time. The search is a function
 of the close-ups alone.
 """
@@ -37,7 +37,7 @@ BRUSH_RANGES = {
     "width": (3.0, 60.0), "aspect": (1.0, 6.5), "finest": (2.0, 60.0), "cover": (0.3, 3.0),
     "detail": (0.04, 0.4), "contour_width": (1.5, 4.0),
 }  # fmt: skip
-ECONOMY = 0.01  # added to a score where it takes twice as many strokes: of like recipes the broader
+ECONOMY = 0.02  # added to a score where it takes twice as many strokes: of like recipes the fewer
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 # How long lines of hatching are is chosen from the library: no statistic sees it well.
 SEARCHED = {
@@ -127,11 +127,13 @@ class Judge:
 
 
 def _many_strokes(hand: Hand) -> float:
-    """Returns how often the number of a brush's strokes doubles, as they are narrower than usual.
+    """Returns how often the number of a brush's strokes is doubled, from the fixed brush's on.
 
-    Half the width of the fixed brush counts as twice doubled. Length does not count.
+    Half its width is twice doubled, twice its cover once. Length does not count.
     """
-    return max(0.0, 2 * math.log2(Hand().width / hand.width)) if hand.kind == "brush" else 0.0
+    usual = Hand()
+    times = (usual.width / hand.width) ** 2 * hand.cover / usual.cover
+    return max(0.0, math.log2(times)) if hand.kind == "brush" else 0.0
 
 
 def _lost_forms(content: np.ndarray, painted: np.ndarray) -> float:

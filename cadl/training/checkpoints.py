@@ -177,9 +177,11 @@ def fingerprint(model: keras.Model) -> str:
 
 def encode_tiles(model: keras.Model, pixels: np.ndarray, label: str) -> np.ndarray:
     """Returns the latents (posterior means) of uint8 tiles: float32 [N, codes]."""
-    encode = tf.function(
-        lambda batch: model.encoder(tf.cast(batch, tf.float32) / 255)[0], reduce_retracing=True
-    )
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def encode(batch: tf.Tensor) -> tf.Tensor:
+        return model.encoder(tf.cast(batch, tf.float32) / 255)[0]
+
     starts = range(0, len(pixels), ENCODE_BATCH)
     bar = console.progress(starts, unit="batch", label=label)
     return np.concatenate([encode(pixels[start : start + ENCODE_BATCH]) for start in bar])

@@ -175,7 +175,7 @@ def make_averager(
     of the learning rate that a run of unknown length cannot plan.
     """
 
-    @tf.function
+    @tf.function(autograph=False)
     def update(step: tf.Tensor) -> None:
         span = tf.minimum(1000.0, 1.0 + 0.1 * tf.cast(step, tf.float32))
         rate = tf.minimum(1.0, AVERAGE_EVERY / span)

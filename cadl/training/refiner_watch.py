@@ -19,7 +19,7 @@ class Watch:
     def __init__(self, tile_set, vae_model, model, train, held_out):
         """Picks the tiles and decodes their codes, which do not change while the refiner learns."""
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def refine(pictures: tf.Tensor, originals: tf.Tensor) -> tf.Tensor:
             return model(pictures, originals, tf.zeros(tf.shape(pictures)[:1]))
 

@@ -22,7 +22,7 @@ class Watch:
     def __init__(self, tile_set: tile_sets.TileSet, model: keras.Model, train, validation):
         """Picks the tiles; `train` and `validation` are indices."""
 
-        @tf.function(input_signature=[tf.TensorSpec((None, *tiles.SHAPE))])
+        @tf.function(input_signature=[tf.TensorSpec((None, *tiles.SHAPE))], autograph=False)
         def look(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             z_mean, z_log_var = model.encoder(batch)
             return z_mean, z_log_var, model.decoder(z_mean)
