@@ -25,7 +25,7 @@ demo: setup
 	@$(RUN) data/make_sheet.py --film demo/data/videos/lake.mp4 --styles dabs,ink,poster
 
 test: setup lint
-	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder  # one of three often waits
+	$(RUN) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder  # one of three often waits
 
 lint: setup
 	.venv/bin/ruff check .

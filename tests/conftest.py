@@ -45,13 +45,17 @@ SLOW = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items) -> None:
     """One process makes the project first, while others run what does without it.
 
     Then come the files that take longest, those first that need only its first scripts. What needs
-    the project, and files that train, film or search much, are marked as slow.
+    the project, and files that train, film or search much, are marked as slow. A file's tests run
+    in one process, but those that are marked to run `apart` as they take long.
     """
     for item in items:
+        apart = item.get_closest_marker("apart")
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if apart else item.path.name))
         if item.path.name in (*LONGEST, *SLOW) or {"trained", "media"} & set(item.fixturenames):
             item.add_marker("slow")
     needing = {item.path.name for item in items if "trained" in item.fixturenames}
@@ -59,7 +63,7 @@ def pytest_collection_modifyitems(items) -> None:
     def order(item) -> tuple:
         name = item.path.name
         place = LONGEST.index(name) if name in LONGEST else len(LONGEST)
-        return name != LONGEST[0], name in needing, place
+        return name != LONGEST[0], name in needing, not item.get_closest_marker("apart"), place
 
     items.sort(key=order)
 

@@ -55,6 +55,7 @@ def assert_same_weights(run, reference):
         np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.apart
 def test_two_devices_give_the_weights_of_one(trained, tmp_path):
     run = tmp_path / "run"
     script = Script("train_vae", arguments(trained, run), tmp_path / "log", before=two_cpus)
@@ -63,6 +64,7 @@ def test_two_devices_give_the_weights_of_one(trained, tmp_path):
     assert_same_weights(run, trained.vae_run)
 
 
+@pytest.mark.apart
 def test_two_killed_and_restarted_workers_give_the_weights_of_one(trained, tmp_path):
     run = tmp_path / "run"
     workers = start_workers(trained, run, 1)

@@ -137,6 +137,7 @@ def meet_others(moment):
     sharing.Sharing._claim = claim_beside_others
 
 
+@pytest.mark.apart
 def test_a_killed_conversion_ends_in_the_same_frames(
     project, scripts, undisturbed, tmp_path, ffmpeg, monkeypatch, capsys
 ):
@@ -167,6 +168,7 @@ def test_a_killed_conversion_ends_in_the_same_frames(
     assert probing.probe(made).width == 320 and probing.probe(made).height == 180
 
 
+@pytest.mark.apart
 def test_three_runs_share_a_conversion_and_two_end_it_when_one_is_killed(
     project, undisturbed, tmp_path
 ):

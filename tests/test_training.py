@@ -213,6 +213,7 @@ def weights_of(run):
     return step, model.get_weights()
 
 
+@pytest.mark.apart
 def test_steps_then_kill_then_more_steps_equal_all_steps_in_one(trained, scripts, tmp_path):
     whole, killed = trained.vae_run, tmp_path / "killed"
     script = Script("train_vae", train(trained, killed, 5000), tmp_path / "log")
@@ -450,6 +451,7 @@ def test_nan_and_spikes_are_skipped_and_several_go_back_at_half_the_rate(
     assert all(np.isfinite(weight).all() for weight in weights_of(run)[1])
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize(("option", "bound"), [("--xla", 1e-3), ("--mixed-precision", 0.02)])
 def test_faster_arithmetic_gives_the_same_losses(trained, scripts, tmp_path, option, bound):
     arguments = [*train(trained, tmp_path / "run", 2), "--log-every", "2", option, "yes"]

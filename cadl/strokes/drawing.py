@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cadl.images.metrics import LUMINANCE
+from cadl.strokes.detail import wanted_need
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.looks import Looks
 from cadl.strokes.points import hashed
-from cadl.strokes.tracks import wanted_need
 
 import cv2
 import numpy as np

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cadl.images.metrics import LUMINANCE
+from cadl.strokes.detail import blur, needs, odd
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.points import sample
-from cadl.strokes.tracks import blur, needs, odd
 
 import cv2
 import numpy as np

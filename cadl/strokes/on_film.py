@@ -6,14 +6,14 @@ lost among them.
 
 import dataclasses
 
+from cadl.strokes.detail import blur
 from cadl.strokes.drawing import DEEP
 from cadl.strokes.hand import TRACKED, Hand
-from cadl.strokes.tracks import blur
 
 import cv2
 import numpy as np
 
-CALM = 0.25  # share of opaque strokes' differences in light that is left out
+CALM = 0.15  # share of opaque strokes' differences in light that is left out
 # Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0

@@ -7,19 +7,44 @@ from typing import Any
 from cadl.strokes.hand import Hand
 from cadl.strokes.reading import Reading
 
+PLAIN: dict[str, Any] = {"bristles": 0.0, "relief": 0.0, "ragged": 0.0}
+FURROWED: dict[str, Any] = {"bristles": 0.9, "relief": 0.7}  # seen on narrow strokes, too
+BRUSHES: list[dict[str, Any]] = [
+    {}, {"width": 4.4, "aspect": 5.2, "finest": 2.0, "light": 0.06},
+    {"width": 7.0, "aspect": 5.0, "finest": 2.4, "light": 0.06},
+    {"width": 3.4, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.3},
+    {"width": 5.0, "aspect": 2.0, "finest": 2.0, "light": 0.07, "tilt": 0.4},
+    {"width": 10.0, "aspect": 2.5, "finest": 3.0, "light": 0.05, "bristles": 0.8},
+    {"width": 26.0, "aspect": 2.4, "taper": 0.0, "ragged": 0.25, "relief": 0.9,
+     "finest": 8.0},
+    {"width": 5.0, "aspect": 6.0, "finest": 2.0, "light": 0.07, "tilt": 0.3, **FURROWED},
+    {"width": 3.4, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.5, **FURROWED},
+    {"width": 12.0, "aspect": 7.0, "finest": 3.0, "bend": 0.6},
+    {"width": 5.0, "aspect": 7.0, "finest": 2.0, "light": 0.08, "taper": 0.8},
+    {"width": 4.0, "aspect": 4.0, "finest": 2.0, "bare": 0.6, "under": 0.0, "cover": 1.3},
+    {"width": 22.0, "aspect": 2.0, "soft": 2.5, **PLAIN, "light": 0.02, "finest": 8.0},
+    {"width": 8.0, "aspect": 3.0, "soft": 1.2, **PLAIN, "light": 0.04, "finest": 3.0},
+    {"width": 3.0, "aspect": 3.0, "soft": 0.7, "light": 0.04, "finest": 2.0},
+    {"width": 3.4, "aspect": 2.6, "soft": 0.4, "light": 0.05, "finest": 2.0, "tilt": 0.4},
+    {"width": 3.8, "aspect": 6.0, "finest": 2.0, "light": 0.06, "tilt": 0.2, **FURROWED},
+    {"width": 26.0, "aspect": 2.4, "taper": 0.0, "tilt": 1.0, "finest": 8.0, **PLAIN},
+    {"width": 11.0, "aspect": 3.0, "taper": 0.0, "tilt": 1.0, "bend": 0.0, "finest": 60.0,
+     "light": 0.05, **PLAIN},
+    {"width": 40.0, "aspect": 1.6, "soft": 7.0, **PLAIN, "light": 0.02, "finest": 20.0},
+    {"width": 6.0, "aspect": 5.0, "fixed": 1.0, "finest": 3.0, "light": 0.06},
+]  # fmt: skip
+
 
 def library(reading: Reading) -> list[Hand]:
     """Returns the recipes that a search begins with, in the painter's own colours."""
     own = reading._asdict()
-    plain: dict[str, Any] = {"bristles": 0.0, "relief": 0.0, "ragged": 0.0}
-    furrowed: dict[str, Any] = {"bristles": 0.9, "relief": 0.7}  # seen on narrow strokes, too
     brush = Hand(**own)
     dots = dataclasses.replace(
-        brush, **plain, aspect=1.0, tilt=1.0, bend=0.0, under=0.0, finest=60.0, sizes=0.15,
+        brush, **PLAIN, aspect=1.0, tilt=1.0, bend=0.0, under=0.0, finest=60.0, sizes=0.15,
         taper=0.3, bare=1.0, light=0.1, hue=0.07, cover=1.7, contour=0.0,
     )  # fmt: skip
     pencil = Hand(
-        kind="hatching", **own, **plain, width=1.3, aspect=22.0, cover=0.35, sizes=0.3, tilt=0.04,
+        kind="hatching", **own, **PLAIN, width=1.3, aspect=22.0, cover=0.35, sizes=0.3, tilt=0.04,
         bend=0.1, taper=0.1, light=0.06, hue=0.0,
     )  # fmt: skip
     stipple = dataclasses.replace(pencil, aspect=1.2, width=2.4, tilt=1.0, cover=0.4)
@@ -31,30 +56,7 @@ def library(reading: Reading) -> list[Hand]:
     )
     flat = Hand(kind="flat", **own)
     variants: list[tuple[Hand, list[dict[str, Any]]]] = [
-        (brush, [
-            {}, {"width": 4.4, "aspect": 5.2, "finest": 2.0, "light": 0.06},
-            {"width": 7.0, "aspect": 5.0, "finest": 2.4, "light": 0.06},
-            {"width": 3.4, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.3},
-            {"width": 5.0, "aspect": 2.0, "finest": 2.0, "light": 0.07, "tilt": 0.4},
-            {"width": 10.0, "aspect": 2.5, "finest": 3.0, "light": 0.05, "bristles": 0.8},
-            {"width": 26.0, "aspect": 2.4, "taper": 0.0, "ragged": 0.25, "relief": 0.9,
-             "finest": 8.0},
-            {"width": 5.0, "aspect": 6.0, "finest": 2.0, "light": 0.07, "tilt": 0.3, **furrowed},
-            {"width": 3.4, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.5, **furrowed},
-            {"width": 12.0, "aspect": 7.0, "finest": 3.0, "bend": 0.6},
-            {"width": 5.0, "aspect": 7.0, "finest": 2.0, "light": 0.08, "taper": 0.8},
-            {"width": 4.0, "aspect": 4.0, "finest": 2.0, "bare": 0.6, "under": 0.0, "cover": 1.3},
-            {"width": 22.0, "aspect": 2.0, "soft": 2.5, **plain, "light": 0.02, "finest": 8.0},
-            {"width": 8.0, "aspect": 3.0, "soft": 1.2, **plain, "light": 0.04, "finest": 3.0},
-            {"width": 3.0, "aspect": 3.0, "soft": 0.7, "light": 0.04, "finest": 2.0},
-            {"width": 3.4, "aspect": 2.6, "soft": 0.4, "light": 0.05, "finest": 2.0, "tilt": 0.4},
-            {"width": 3.8, "aspect": 6.0, "finest": 2.0, "light": 0.06, "tilt": 0.2, **furrowed},
-            {"width": 26.0, "aspect": 2.4, "taper": 0.0, "tilt": 1.0, "finest": 8.0, **plain},
-            {"width": 11.0, "aspect": 3.0, "taper": 0.0, "tilt": 1.0, "bend": 0.0, "finest": 60.0,
-             "light": 0.05, **plain},
-            {"width": 40.0, "aspect": 1.6, "soft": 7.0, **plain, "light": 0.02, "finest": 20.0},
-            {"width": 6.0, "aspect": 5.0, "fixed": 1.0, "finest": 3.0, "light": 0.06},
-        ]),
+        (brush, BRUSHES),
         (dots, [{"width": 5.4}, {"width": 9.0}, {"width": 3.5}, {"width": 14.0},
                 {"width": 9.0, "aspect": 1.8, "tilt": 0.4}]),
         (pencil, [{}, {"width": 1.0, "cover": 0.25, "first_tone": 0.0, "last_tone": 0.7},

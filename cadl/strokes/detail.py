@@ -1,0 +1,73 @@
+"""Where strokes of each layer are needed: what coarser ones can't show, and dark sides of edges."""
+
+from cadl.strokes.hand import Layer
+from cadl.strokes.points import hashed
+
+import cv2
+import numpy as np
+
+SHADOW = 60.0  # of 255: light below which contrast counts almost alike
+CONTOUR_DETAIL = 0.06  # contrast over local light from which on an edge has a contour
+DARK_SIDE = (0.9, 3.0)  # half widths of a contour: blurs whose difference tells where it lies
+WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
+
+
+def wanted_need(identities: np.ndarray, salt: int) -> np.ndarray:
+    """Returns the contrast that each stroke of a finer layer needs, over the mean: float32 [n]."""
+    low, high = WANTED
+    return low + (high - low) * hashed(identities, 1, 500 + salt)[:, 0]
+
+
+def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[np.ndarray | None]:
+    """Works out where each layer adds what the one below can't show.
+
+    Args:
+        frame: uint8 [h, w, 3].
+        layers: from broad to fine.
+        detail: contrast in [0, 1] that counts as 1; in the dark less is enough.
+
+    Returns:
+        float32 [h, w, 1] a layer; None for the broadest.
+    """
+    found: list[np.ndarray | None] = []
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    light = blur(grey, 12.0).astype(np.float32)
+    for layer in layers:
+        if not layer.coarser:
+            found.append(None)
+            continue
+        if layer.contour:
+            found.append(_dark_sides(grey, layer) / (CONTOUR_DETAIL * (SHADOW + light))[..., None])
+            continue
+        fine, coarse = (blur(frame, 1.6 * width) for width in (layer.width, layer.coarser))
+        red, green, blue = cv2.split(cv2.absdiff(fine, coarse))
+        lost = cv2.max(cv2.max(red, green), blue).astype(np.float32)
+        around = cv2.blur(lost, (odd(4 * layer.width),) * 2)
+        found.append((around / (detail * (SHADOW + light)))[..., None])
+    return found
+
+
+def _dark_sides(grey: np.ndarray, layer: Layer) -> np.ndarray:
+    """Returns by how much a light is darker than around it, at the dark sides of edges.
+
+    Args:
+        grey: uint8 [h, w].
+        layer: of contours.
+
+    Returns:
+        float32 [h, w, 1], of 255; below 0 where it is lighter.
+    """
+    small, around = (cv2.GaussianBlur(grey, (0, 0), wide * layer.width) for wide in DARK_SIDE)
+    return cv2.subtract(around, small, dtype=cv2.CV_32F)[..., None]
+
+
+def blur(frame: np.ndarray, radius: float) -> np.ndarray:
+    """Blurs by the mean over squares, twice; edges are mirrored."""
+    side = odd(radius)
+    once = cv2.blur(frame, (side, side), borderType=cv2.BORDER_REFLECT_101)
+    return cv2.blur(once, (side, side), borderType=cv2.BORDER_REFLECT_101)
+
+
+def odd(length: float) -> int:
+    """Returns the odd whole number next to a length, at least 1."""
+    return 2 * int(length / 2) + 1
