@@ -45,7 +45,7 @@ RUN: Path = Path("log/refiner")  # checkpoints, TensorBoard, previews, progress.
 STEPS: Count = 500  # steps in all; some 4 minutes of two CPU cores
 BATCH_SIZE: Annotated[int, Range(2)] = 8  # tiles a step; less if memory runs out
 LEARNING_RATE: Rate = 2e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
-HAND_STEPS: Annotated[int, Range(0, 10_000)] = 120  # recipes tried a painter; 0 fits none
+HAND_STEPS: Annotated[int, Range(0, 10_000)] = 150  # recipes tried a painter; 0 fits none
 SEED: Seed = 1  # of weights, order of tiles and noise
 
 SHIFT_WEIGHT: Amount = 0.5  # weight of the shift-equivariance loss (against shimmer)

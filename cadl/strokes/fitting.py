@@ -30,19 +30,21 @@ BLUR = 5.0  # pixels of a close-up: takes strokes away
 FORMS, FORMS_WEIGHT = 8.0, 0.3  # pixels of the blur that leaves forms; weight of losing them
 READ = 40  # close-ups that ground, ink and directions are read from, at most
 FEW, MANY = 4, 12  # close-ups that recipes of the library, and refined ones, are compared on
-FINALISTS = 5
+FINALISTS, RIVALS, RACED = 5, 3, 7  # recipes compared well; refined; numbers that are refined first
 # Tighter bounds, of the search of a brush: longer strokes look like grass, finer ones can't be told
-# from the canvas' weave and the scan's grain, and more of them only hide each other.
+# from the canvas' weave and the scan's grain, and more of them only hide each other. Strokes that
+# are alike in light can't be seen, but in a wash.
 BRUSH_RANGES = {
-    "width": (3.0, 60.0), "aspect": (1.0, 6.5), "finest": (2.0, 60.0), "cover": (0.3, 3.0),
+    "width": (4.0, 60.0), "aspect": (1.0, 6.5), "finest": (2.0, 60.0), "cover": (0.3, 1.7),
     "detail": (0.04, 0.4), "contour_width": (1.5, 4.0),
 }  # fmt: skip
-ECONOMY = 0.02  # added to a score where it takes twice as many strokes: of like recipes the fewer
+DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.3)}
+ECONOMY = 0.01  # added to a score where it takes twice as many strokes: of like recipes the broader
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 # How long lines of hatching are is chosen from the library: no statistic sees it well.
 SEARCHED = {
-    "brush": "width aspect finest cover sizes tilt fixed bend taper ragged bristles relief soft "
-    "light hue bare detail contour_width".split(),
+    "brush": "width tilt aspect light soft cover hue finest sizes fixed bend taper ragged bristles "
+    "relief bare detail contour_width".split(),
     "hatching": "width cover sizes tilt bend first_tone last_tone light tint".split(),
     "flat": "contour contour_width colours smooth".split(),
 }
@@ -127,13 +129,11 @@ class Judge:
 
 
 def _many_strokes(hand: Hand) -> float:
-    """Returns how often the number of a brush's strokes is doubled, from the fixed brush's on.
+    """Returns how often the number of a brush's strokes doubles, as they are narrower than usual.
 
-    Half its width is twice doubled, twice its cover once. Length does not count.
+    Half the width of the fixed brush counts as twice doubled. Length does not count.
     """
-    usual = Hand()
-    times = (usual.width / hand.width) ** 2 * hand.cover / usual.cover
-    return max(0.0, math.log2(times)) if hand.kind == "brush" else 0.0
+    return max(0.0, 2 * math.log2(Hand().width / hand.width)) if hand.kind == "brush" else 0.0
 
 
 def _lost_forms(content: np.ndarray, painted: np.ndarray) -> float:
@@ -184,37 +184,59 @@ def search(
     finalists = [hands[i] for i in order[: max(1, min(FINALISTS, steps - done))]]
     scores = score_all(pictures, finalists)
     done += len(finalists)
-    best = int(np.argmin(scores))
-    hand, lowest = finalists[best], scores[best]
-    yield Fit(hand, lowest, done)
+    order = np.argsort(scores, kind="stable")
+    rivals = [Fit(finalists[i], scores[i], done) for i in order[:RIVALS]]
+    best = rivals[0]
+    yield best
+    for rival in rivals:  # which recipe is best shows when each has been refined a little
+        for name in SEARCHED[rival.hand.kind][:RACED]:
+            rival = _refined(
+                rival._replace(evaluations=done), name, FIRST_STEP, pictures, score_all
+            )
+            done = rival.evaluations
+            best = min(rival, best._replace(evaluations=done), key=lambda fit: fit.score)
+            yield best
+            if done >= steps:
+                return
     rng, step = np.random.default_rng(0), FIRST_STEP
-    while done < steps and step > LAST_STEP:
-        better = False
-        for name in rng.permutation(SEARCHED[hand.kind]):
-            if name == "bare" and hand.under and hand.finest < hand.width:
-                continue  # an underpainting and fine strokes leave no bare ground
-            if name == "contour_width" and not hand.contour:
-                continue
-            moved = [
-                own for own in (_moved(hand, name, sign * step) for sign in (1, -1)) if own != hand
-            ]
-            if not moved or done >= steps:
-                continue
-            scores = score_all(pictures, moved)
-            done += len(moved)
-            best = int(np.argmin(scores))
-            if scores[best] < lowest - 1e-3:
-                hand, lowest, better = moved[best], scores[best], True
-            yield Fit(hand, lowest, done)
-        if not better:
+    while best.evaluations < steps and step > LAST_STEP:
+        before = best.score
+        for name in rng.permutation(SEARCHED[best.hand.kind]):
+            if best.evaluations < steps:
+                best = _refined(best, name, step, pictures, score_all)
+                yield best
+        if best.score == before:
             step /= 2
+
+
+def _refined(fit: Fit, name: str, step: float, pictures, score_all) -> Fit:
+    """Tries two more values of one number of a hand, `step` of its range up and down."""
+    hand = fit.hand
+    if name == "bare" and hand.under and hand.finest < hand.width:
+        return fit  # an underpainting and fine strokes leave no bare ground
+    if name == "contour_width" and not hand.contour:
+        return fit
+    moved = [own for own in (_moved(hand, name, by) for by in (step, -step)) if own != hand]
+    if not moved:
+        return fit
+    scores = score_all(pictures, moved)
+    done = fit.evaluations + len(moved)
+    best = int(np.argmin(scores))
+    if scores[best] < fit.score - 1e-3:
+        return Fit(moved[best], scores[best], done)
+    return fit._replace(evaluations=done)
+
+
+def _bounds(hand: Hand) -> dict[str, tuple[float, float]]:
+    """Returns the bounds of the search that are tighter than the ranges of a hand."""
+    if hand.kind != "brush":
+        return {}
+    return BRUSH_RANGES if hand.soft else DRY_RANGES
 
 
 def _within_bounds(hand: Hand) -> Hand:
     """Returns a hand whose numbers are within the bounds of the search."""
-    if hand.kind != "brush":
-        return hand
-    bounds = BRUSH_RANGES.items()
+    bounds = _bounds(hand).items()
     return dataclasses.replace(
         hand, **{name: min(high, max(low, getattr(hand, name))) for name, (low, high) in bounds}
     )
@@ -223,8 +245,7 @@ def _within_bounds(hand: Hand) -> Hand:
 def _moved(hand: Hand, name: str, by: float) -> Hand:
     """Returns a hand with one number moved by a share of its range."""
     low, high, logarithmic = RANGES[name]
-    if hand.kind == "brush":
-        low, high = BRUSH_RANGES.get(name, (low, high))
+    low, high = _bounds(hand).get(name, (low, high))
     value = getattr(hand, name)
     if logarithmic:
         value = float(np.exp(np.log(value) + by * np.log(high / low)))
@@ -232,7 +253,7 @@ def _moved(hand: Hand, name: str, by: float) -> Hand:
         value = value + by * (high - low)
     value = float(np.clip(value, low, high))
     change: dict[str, Any] = {name: round(value) if name == "colours" else round(value, 4)}
-    return dataclasses.replace(hand, **change)
+    return _within_bounds(dataclasses.replace(hand, **change))
 
 
 def score_hand(pictures: Sequence[np.ndarray], hand: dict[str, Any], seed: int = 1) -> float:
