@@ -190,14 +190,14 @@ def search(
     yield best
     for rival in rivals:  # which recipe is best shows when each has been refined a little
         for name in SEARCHED[rival.hand.kind][:RACED]:
+            if done >= steps:
+                return
             rival = _refined(
                 rival._replace(evaluations=done), name, FIRST_STEP, pictures, score_all
             )
             done = rival.evaluations
             best = min(rival, best._replace(evaluations=done), key=lambda fit: fit.score)
             yield best
-            if done >= steps:
-                return
     rng, step = np.random.default_rng(0), FIRST_STEP
     while best.evaluations < steps and step > LAST_STEP:
         before = best.score
