@@ -22,8 +22,8 @@ AT_SECONDS: Amount = 0.0  # where the clip begins in it
 PAINTED: list[Path] = []  # the same seconds, painted
 SECONDS: Amount = 3.2  # of the clip
 SHOWN: Count = 12  # frames a second that are shown
-WIDTH: Count = 320  # pixels of each side
-QUALITY: Count = 40  # of WebP
+WIDTH: Count = 420  # pixels of each side
+QUALITY: Count = 65  # of WebP
 TARGET: Path = Path("docs/loop.webp")
 
 
