@@ -188,3 +188,14 @@ def test_contours_are_of_ink_as_far_as_the_hand_says():
         expected = 255 * np.array((1 - contour, 0, contour))
         np.testing.assert_allclose(drawn[180, 220:420], np.tile(expected, (200, 1)), atol=2)
         assert not drawn[:160].any() and not drawn[200:].any()
+
+
+def test_broad_strokes_are_larger_where_a_film_is_even():
+    sizes = []
+    for need in (9.0, 1.0):
+        own = strokes_of([(160.0, 90.0)], 0.0, 1.0)
+        own = dataclasses.replace(
+            own, looks=dataclasses.replace(own.looks, need=np.float32([need]))
+        )
+        sizes.append(np.count_nonzero(draw_strokes(BLACK, [own], PLAIN)[..., 0] > 127))
+    assert 1.6**2 * 0.95 < sizes[1] / sizes[0] < 1.6**2 * 1.05

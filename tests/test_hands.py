@@ -167,7 +167,7 @@ def test_directions_are_read_from_light_to_dark():
 
 def test_contours_are_read_where_dark_lines_go_round_forms_and_not_at_plain_edges():
     rng = np.random.default_rng(0)
-    for line, wanted in ((0, 0.0), (3, 1.0)):
+    for line, least, most in ((0, 0.0, 0.0), (3, 0.8, 1.0)):
         pictures = []
         for _ in range(6):
             sheet = np.full((192, 224, 3), 210, np.uint8)
@@ -176,7 +176,7 @@ def test_contours_are_read_where_dark_lines_go_round_forms_and_not_at_plain_edge
                 if line:
                     cv2.circle(sheet, middle, 36, (30, 30, 60), line, cv2.LINE_AA)
             pictures.append(sheet)
-        assert read_pictures(pictures).contour == wanted
+        assert least <= read_pictures(pictures).contour <= most
     assert read_pictures([np.full((192, 224, 3), 210, np.uint8)]).contour == 0.0
 
 

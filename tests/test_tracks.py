@@ -252,12 +252,16 @@ def test_of_an_even_picture_there_are_no_finer_strokes_at_all():
     assert [bool(len(layer.places)) for layer in own] == [True, True, False, False]
 
 
-def test_contours_lie_on_the_dark_sides_of_edges_and_nowhere_else():
+@pytest.mark.parametrize("dark", [slice(WIDTH // 2, None), slice(None, WIDTH // 2)])
+def test_contours_lie_on_the_dark_sides_of_edges_and_nowhere_else(dark):
     hand = Hand(contour=0.8)
     edge = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
-    edge[:, WIDTH // 2 :] = 60
+    edge[:, dark] = 60
     contours = StrokeTracker([hand], SIZE).add(0, edge, None)[-1].places
     assert len(contours) > HEIGHT / (2 * hand.layers()[-1].spacing)
-    assert (contours[:, 0] > WIDTH / 2 - 1).all() and (contours[:, 0] < WIDTH / 2 + 8).all()
-    assert not len(StrokeTracker([hand], SIZE).add(0, np.full_like(edge, 60), None)[-1].places)
+    into = (contours[:, 0] + 0.5 - WIDTH / 2) * (1 if dark.start else -1)
+    assert (into > -0.6).all() and (into < 5).all()
+    edge[:, dark] = 200
+    edge[90:92, 160:162] = 160  # a lonely spot
+    assert not len(StrokeTracker([hand], SIZE).add(0, edge, None)[-1].places)
     assert not any(layer.contour for layer in HAND.layers())

@@ -8,7 +8,8 @@ import numpy as np
 
 SHADOW = 60.0  # of 255: light below which contrast counts almost alike
 CONTOUR_DETAIL = 0.06  # contrast over local light from which on an edge has a contour
-DARK_SIDE = (0.9, 3.0)  # half widths of a contour: blurs whose difference tells where it lies
+CONTOUR_BLURS = (0.9, 3.0)  # half widths of a contour: their difference tells where it lies
+ALONG, LONELY = 16.0, 4.0  # half widths: a window; how many times its mean a contour may have
 WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
 
 
@@ -27,7 +28,7 @@ def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[n
         detail: contrast in [0, 1] that counts as 1; in the dark less is enough.
 
     Returns:
-        float32 [h, w, 1] a layer; None for the broadest.
+        float32 [h, w, 1] a layer; None for the broadest. Contours need the dark sides of edges.
     """
     found: list[np.ndarray | None] = []
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
@@ -48,7 +49,7 @@ def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[n
 
 
 def _dark_sides(grey: np.ndarray, layer: Layer) -> np.ndarray:
-    """Returns by how much a light is darker than around it, at the dark sides of edges.
+    """Returns how much darker each pixel is than its surroundings, but for lonely spots.
 
     Args:
         grey: uint8 [h, w].
@@ -57,8 +58,11 @@ def _dark_sides(grey: np.ndarray, layer: Layer) -> np.ndarray:
     Returns:
         float32 [h, w, 1], of 255; below 0 where it is lighter.
     """
-    small, around = (cv2.GaussianBlur(grey, (0, 0), wide * layer.width) for wide in DARK_SIDE)
-    return cv2.subtract(around, small, dtype=cv2.CV_32F)[..., None]
+    light = grey.astype(np.float32)
+    small, around = (cv2.GaussianBlur(light, (0, 0), wide * layer.width) for wide in CONTOUR_BLURS)
+    dark = around - small
+    mean = cv2.blur(np.maximum(dark, 0), (odd(ALONG * layer.width),) * 2)
+    return np.minimum(dark, LONELY * mean)[..., None]
 
 
 def blur(frame: np.ndarray, radius: float) -> np.ndarray:

@@ -35,7 +35,8 @@ CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its i
 SOME = 900  # of the random numbers that say which strokes are some
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
-CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt and bend that contours have
+BROADER = (1.05, 1.5), (1.6, 1.0)  # needs, and how many times larger broad strokes are there
+CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 
 
@@ -136,6 +137,8 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     elif layer.coarser:
         wanted = wanted_need(own.identities, number)
         grown = grown * np.clip(2.5 * (own.looks.need / wanted - 0.6), 0.0, 1.0)
+    elif hand.kind == "brush":
+        grown = grown * np.interp(own.looks.need, *BROADER).astype(np.float32)
     kept = np.flatnonzero(grown > SMALLEST)
     kept = kept[np.argsort(chance[kept, 0], kind="stable")]
     if not len(kept):
@@ -152,6 +155,8 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
             base - np.array(hand.ground, np.float32)
         )
     differing = strength if layer.tones else strength * CALMER ** max(0, number - 1)
+    if layer.contour:
+        differing *= CONTOUR_LOOSE
     colours = _colours(base, hand, chance[kept], differing)
     fill, trace = cv2.fillPoly, cv2.polylines
     if lines is None:

@@ -32,8 +32,8 @@ READ = 40  # close-ups that ground, ink and directions are read from, at most
 FEW, MANY = 4, 12  # close-ups that recipes of the library, and refined ones, are compared on
 FINALISTS, RIVALS, RACED = 5, 3, 7  # recipes compared well; refined; numbers that are refined first
 # Tighter bounds, of the search of a brush: longer strokes look like grass, finer ones can't be told
-# from the canvas' weave and the scan's grain, and more of them only hide each other. Strokes that
-# are alike in light can't be seen, but in a wash.
+# from the canvas' weave and the scan's grain, and more of them only hide each other. Except in
+# washes, strokes need a visible spread of light.
 BRUSH_RANGES = {
     "width": (4.0, 60.0), "aspect": (1.0, 6.5), "finest": (2.0, 60.0), "cover": (0.3, 1.7),
     "detail": (0.04, 0.4), "contour_width": (1.5, 4.0),
@@ -188,15 +188,15 @@ def search(
     rivals = [Fit(finalists[i], scores[i], done) for i in order[:RIVALS]]
     best = rivals[0]
     yield best
-    for rival in rivals:  # which recipe is best shows when each has been refined a little
-        for name in SEARCHED[rival.hand.kind][:RACED]:
-            if done >= steps:
-                return
-            rival = _refined(
-                rival._replace(evaluations=done), name, FIRST_STEP, pictures, score_all
-            )
-            done = rival.evaluations
-            best = min(rival, best._replace(evaluations=done), key=lambda fit: fit.score)
+    for number in range(RACED):  # which recipe is best shows when each has been refined a little
+        for place, rival in enumerate(rivals):
+            names = SEARCHED[rival.hand.kind]
+            if done >= steps or number >= len(names):
+                continue
+            rival = rival._replace(evaluations=done)
+            rivals[place] = _refined(rival, names[number], FIRST_STEP, pictures, score_all)
+            done = rivals[place].evaluations
+            best = min(rivals, key=lambda fit: fit.score)._replace(evaluations=done)
             yield best
     rng, step = np.random.default_rng(0), FIRST_STEP
     while best.evaluations < steps and step > LAST_STEP:

@@ -15,10 +15,10 @@ from cadl.images.closeups import CANVAS
 TRACKED = 320  # pixels of the longer side of frames that strokes are followed on
 AREA = 0.8  # of a stroke's rectangle that the stroke fills
 PACKING = 0.9  # squared spacings that one stroke has on a canvas filled with them
-MAX_LAYERS = 5
+MAX_LAYERS = 5  # without contours
 MAX_DIRECTIONS = 4
 LINES = 6.0  # aspect from which on strokes of hatching are lines; others are dots
-CONTOUR_ASPECT, CONTOUR_COVER, CONTOUR_COARSER = 7.0, 1.5, 1.5  # of strokes that are contours
+CONTOUR_ASPECT, CONTOUR_COVER = 7.0, 1.5  # of strokes that are contours
 SHORTER, SMALL_TONES = 0.4, (0.35, 0.6)  # length and tones of those that draw what is small
 KINDS = ("brush", "hatching", "flat")
 Colour = tuple[float, float, float]
@@ -88,8 +88,8 @@ class Hand:
             there is much. And of strokes that are `fixed`.
         first_tone: tone at which the first direction begins, from 0, paper, to 1, ink.
         last_tone: tone at which the last direction begins.
-        contour: how opaque contours round flat areas are, or how much of the ink strokes along the
-            edges of forms have; 0 for none.
+        contour: opacity of contours round flat areas; of a brush, the share of ink in its strokes
+            along the dark sides of edges; 0 for none.
         contour_width: their width in pixels of the canvas.
         colours: number of colours of flat areas.
         smooth: how smooth the outlines of flat areas are, in pixels of the canvas.
@@ -143,13 +143,10 @@ class Hand:
             layers.append(self._layer(width, layers[-1].width))
             width /= 2
         if self.contour:
-            layers.append(self._contours())
+            liner = dataclasses.replace(self, aspect=CONTOUR_ASPECT, cover=CONTOUR_COVER)
+            line = liner._layer(self.contour_width, layers[-1].width)
+            layers.append(line._replace(contour=True))
         return tuple(layers)
-
-    def _contours(self) -> Layer:
-        alike = dataclasses.replace(self, aspect=CONTOUR_ASPECT, cover=CONTOUR_COVER)
-        width = self.contour_width
-        return alike._layer(width, CONTOUR_COARSER * width)._replace(contour=True)
 
     def _layer(self, width: float, coarser: float, kept: float = 0.15) -> Layer:
         scale = TRACKED / CANVAS

@@ -148,8 +148,12 @@ def measure_looks(
         gain = SHARPER * float(np.interp(hand.light, SHARPER_FROM, (0.0, 1.0)))
         colours = _sharpened(colours, gain) if gain else colours
     looks = []
-    for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
-        axis = _turned(directions.at(own), hand)
+    wanted = needs(frame, layers, detail)
+    if forms is None:
+        wanted = _with_evenness(layers, wanted)
+    for layer, own, need in zip(layers, places, wanted, strict=True):
+        fixed = 0.0 if layer.contour else hand.fixed
+        axis = _turned(directions.at(own), hand.directions[0], fixed)
         along = unit_vectors(axis)
         step = 0.5 * layer.length * along
         forward, back = np.split(directions.at(np.concatenate([own + step, own - step])), 2)
@@ -162,7 +166,7 @@ def measure_looks(
         looks.append(
             Looks(
                 axis,
-                ((1 - hand.fixed) * turn / np.float32(layer.length))[:, None] * along,
+                ((1 - fixed) * turn / np.float32(layer.length))[:, None] * along,
                 0.5 * (ends[0] + ends[1]),
                 (0.5 * (ends[0] - ends[1]))[:, None] * along,
                 np.full(len(own), 9.0, np.float32) if need is None else sample(need, own)[:, 0],
@@ -170,6 +174,16 @@ def measure_looks(
             )
         )
     return looks
+
+
+def _with_evenness(layers: Sequence[Layer], wanted: Sequence) -> list:
+    """Gives the broad layers of a film, too, what they need: 1, and what the first finer one needs.
+
+    So broad strokes are known to lie in even places, where they may be broader.
+    """
+    finer = next((x for x, y in zip(wanted, layers) if y.coarser and not y.contour), None)
+    even = None if finer is None else 1.0 + finer
+    return [even if need is None else need for need in wanted]
 
 
 def _sharpened(colours: np.ndarray, gain: float) -> np.ndarray:
@@ -182,13 +196,12 @@ def _sharpened(colours: np.ndarray, gain: float) -> np.ndarray:
     return cv2.add(colours, cv2.merge([more] * 3), dtype=cv2.CV_8U)
 
 
-def _turned(axis: np.ndarray, hand: Hand) -> np.ndarray:
-    """Turns directions, as doubled angles, toward the hand's own: float32 [n, 2] -> [n, 2]."""
-    if not hand.fixed:
+def _turned(axis: np.ndarray, angle: float, share: float) -> np.ndarray:
+    """Turns directions, as doubled angles, a share of the way to an angle: float32 [n, 2] each."""
+    if not share:
         return axis
-    goal = 2 * hand.directions[0]
-    way = np.array((np.cos(goal), np.sin(goal)), np.float32)
-    turned = (1 - hand.fixed) * axis + hand.fixed * way
+    way = np.array((np.cos(2 * angle), np.sin(2 * angle)), np.float32)
+    turned = (1 - share) * axis + share * way
     return (turned / (np.linalg.norm(turned, axis=1, keepdims=True) + 1e-6)).astype(np.float32)
 
 

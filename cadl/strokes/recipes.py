@@ -54,7 +54,7 @@ def library(reading: Reading) -> list[Hand]:
     stones = dataclasses.replace(
         dots, width=9.0, aspect=1.2, tilt=0.05, fixed=1.0, taper=0.0, cover=1.1, hue=0.03
     )
-    flat = Hand(kind="flat", **own)
+    flat = Hand(kind="flat", **own | {"contour": 0.0})
     variants: list[tuple[Hand, list[dict[str, Any]]]] = [
         (brush, BRUSHES),
         (dots, [{"width": 5.4}, {"width": 9.0}, {"width": 3.5}, {"width": 14.0},
