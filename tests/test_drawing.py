@@ -192,7 +192,7 @@ def test_contours_are_of_ink_as_far_as_the_hand_says():
 
 def test_broad_strokes_are_larger_where_a_film_is_even():
     sizes = []
-    for need in (9.0, 1.0):
+    for need in (9.0, 0.0):
         own = strokes_of([(160.0, 90.0)], 0.0, 1.0)
         own = dataclasses.replace(
             own, looks=dataclasses.replace(own.looks, need=np.float32([need]))

@@ -10,6 +10,7 @@ SHADOW = 60.0  # of 255: light below which contrast counts almost alike
 CONTOUR_DETAIL = 0.06  # contrast over local light from which on an edge has a contour
 CONTOUR_BLURS = (0.9, 3.0)  # half widths of a contour: their difference tells where it lies
 ALONG, LONELY = 16.0, 4.0  # half widths: a window; how many times its mean a contour may have
+FINE, NEAR = 5.0, 7  # pixels: what is finer is uneven; how far round it
 WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
 
 
@@ -46,6 +47,18 @@ def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[n
         around = cv2.blur(lost, (odd(4 * layer.width),) * 2)
         found.append((around / (detail * (SHADOW + light)))[..., None])
     return found
+
+
+def unevenness(frame: np.ndarray) -> np.ndarray:
+    """Returns the most contrast near each pixel, over local light: float32 [h, w, 1], from 0.
+
+    Args:
+        frame: uint8 [h, w, 3].
+    """
+    light = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    lost = cv2.absdiff(light, blur(light, FINE)).astype(np.float32)
+    around = cv2.blur(cv2.dilate(lost, np.ones((NEAR, NEAR), np.uint8)), (NEAR, NEAR))
+    return (around / (SHADOW + blur(light, 12.0)))[..., None]
 
 
 def _dark_sides(grey: np.ndarray, layer: Layer) -> np.ndarray:

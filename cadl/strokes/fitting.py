@@ -41,9 +41,10 @@ BRUSH_RANGES = {
 DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.3)}
 ECONOMY = 0.01  # added to a score where it takes twice as many strokes: of like recipes the broader
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
-# How long lines of hatching are is chosen from the library: no statistic sees it well.
+# How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
+# statistic sees it well.
 SEARCHED = {
-    "brush": "width tilt aspect light soft cover hue finest sizes fixed bend taper ragged bristles "
+    "brush": "width tilt aspect light soft cover hue sizes fixed bend taper ragged bristles "
     "relief bare detail contour_width".split(),
     "hatching": "width cover sizes tilt bend first_tone last_tone light tint".split(),
     "flat": "contour contour_width colours smooth".split(),

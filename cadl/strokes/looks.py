@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cadl.images.metrics import LUMINANCE
-from cadl.strokes.detail import blur, needs, odd
+from cadl.strokes.detail import blur, needs, odd, unevenness
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.points import sample
@@ -43,7 +43,8 @@ class Looks:
         bend: float32 [n, 2], radians per pixel that the direction turns, along the direction.
         reach: float32 [n], how much of its length a stroke may have, 0 to 1.
         lean: float32 [n, 2], how much further it reaches forward than back, along the direction.
-        need: float32 [n], contrast that it adds over what it must; above 1 it is whole.
+        need: float32 [n], contrast that it adds over what it must; above 1 it is whole. Of broad
+            strokes of a film, how uneven it is near them, from 0; else 9.
         colours: float32 [n, 3], RGB in [0, 1].
     """
 
@@ -149,8 +150,9 @@ def measure_looks(
         colours = _sharpened(colours, gain) if gain else colours
     looks = []
     wanted = needs(frame, layers, detail)
-    if forms is None:
-        wanted = _with_evenness(layers, wanted)
+    if forms is None and hand.under:  # broad strokes are broader where a film is even
+        around = unevenness(frame)
+        wanted = [around if need is None else need for need in wanted]
     for layer, own, need in zip(layers, places, wanted, strict=True):
         fixed = 0.0 if layer.contour else hand.fixed
         axis = _turned(directions.at(own), hand.directions[0], fixed)
@@ -174,16 +176,6 @@ def measure_looks(
             )
         )
     return looks
-
-
-def _with_evenness(layers: Sequence[Layer], wanted: Sequence) -> list:
-    """Gives the broad layers of a film, too, what they need: 1, and what the first finer one needs.
-
-    So broad strokes are known to lie in even places, where they may be broader.
-    """
-    finer = next((x for x, y in zip(wanted, layers) if y.coarser and not y.contour), None)
-    even = None if finer is None else 1.0 + finer
-    return [even if need is None else need for need in wanted]
 
 
 def _sharpened(colours: np.ndarray, gain: float) -> np.ndarray:

@@ -17,6 +17,7 @@ CALM = 0.15  # share of opaque strokes' differences in light that is left out
 # Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
+DRAWN_BY = 1.3  # half width of the finest strokes, in pixels of tracked frames, at most
 DRAWN_SHARE = 0.6  # of the light of these forms
 
 
@@ -34,8 +35,8 @@ def calmed(hand: Hand) -> Hand:
 def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -> np.ndarray:
     """Draws the small forms of a film over strokes: their light alone.
 
-    Hands with finer strokes for detail have them, unless their paint is soft. The film's light at
-    the size of these strokes is added, because a stroke has only one colour, averaged over time.
+    Hands with narrow strokes have them, unless their paint is soft. The film's light at the size of
+    the finest strokes is added, because a stroke has only one colour, averaged over time.
 
     Args:
         canvas: uint8 [h, w, 3], RGB, painted.
@@ -48,7 +49,7 @@ def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -
     """
     share *= DRAWN_SHARE * _opaque(hand)
     finest = [layer for layer in hand.layers() if not layer.contour][-1]
-    if share <= 0 or not finest.coarser or hand.soft:
+    if share <= 0 or finest.width > DRAWN_BY or hand.soft:
         return canvas
     light = cv2.cvtColor(film, cv2.COLOR_RGB2GRAY)
     width = finest.width * max(light.shape) / TRACKED
