@@ -87,6 +87,23 @@ def test_a_search_never_gets_worse_and_ends(small_library):
     assert scores == sorted(scores, reverse=True) and len(scores) > 1
 
 
+@pytest.mark.parametrize("steps", [18, 40])
+def test_a_recipe_that_is_best_only_when_refined_wins(monkeypatch, steps):
+    recipes = [Hand(relief=relief) for relief in (0.0, 0.5, 1.0)]
+    monkeypatch.setattr(fitting, "library", lambda reading: recipes)
+
+    def score_all(pictures, tried):
+        turned = [abs(hand.tilt - Hand().tilt) > 0.1 for hand in tried]
+        return [
+            0.5 + 0.01 * hand.relief - 0.4 * (hand.relief > 0.9 and own)
+            for hand, own in zip(tried, turned, strict=True)
+        ]
+
+    *_, found = fitting.search(painted_by(DOTS, 1), steps, score_all)
+    assert found.hand.relief > 0.9 and found.score < 0.2
+    assert found.evaluations <= steps + 1
+
+
 @pytest.fixture
 def someone(tmp_path):
     crops = [(f"{i}.png", 640, crop) for i, crop in enumerate(painted_by(DOTS, 4))]
