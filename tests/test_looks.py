@@ -84,8 +84,18 @@ def test_on_an_even_picture_strokes_are_whole_and_finer_ones_are_not_needed():
         np.testing.assert_allclose(own.reach, 1, atol=1e-5)
         np.testing.assert_allclose(own.lean, 0, atol=1e-5)
         np.testing.assert_allclose(own.colours, 128 / 255, atol=1e-6)
-    assert not broad.need.any() and not same.need.any()  # it is even
+    assert (broad.need == 9).all() and (same.need == 9).all()
     assert not fine.need.any() and not finer.need.any()
+
+
+def test_broad_strokes_of_narrow_hands_know_how_even_a_film_is_and_not_a_painting():
+    frame = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    frame[60:120:2, 100:200] = 90
+    places = np.array([(20, 20), (150, 90), (300, 160)], np.float32)
+    hand = Hand(width=4.0, finest=2.0)
+    for forms, wanted in ((None, [0, 1, 0]), (frame, [1, 1, 1])):
+        (under, *_) = measure_looks(frame, frame, hand, [places] * len(hand.layers()), forms)
+        np.testing.assert_array_equal(under.need > 0.05, np.array(wanted, bool))
 
 
 def test_colours_are_those_of_the_painter_and_not_the_frames():

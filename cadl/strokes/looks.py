@@ -24,6 +24,7 @@ SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 # Of hatching: weights of R, G and B; pixels round a place; and how much more it differs from them.
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
+NARROW = 8.0  # pixels of the canvas: width below which broad strokes are broader in even places
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
 # How much the light of a film is sharpened, from none to SHARPER, as `light` of the hand grows
 # through SHARPER_FROM: the more strokes differ, the more forms must stand out among them.
@@ -44,7 +45,7 @@ class Looks:
         reach: float32 [n], how much of its length a stroke may have, 0 to 1.
         lean: float32 [n, 2], how much further it reaches forward than back, along the direction.
         need: float32 [n], contrast that it adds over what it must; above 1 it is whole. Of broad
-            strokes of a film, how uneven it is near them, from 0; else 9.
+            strokes of a narrow hand, how uneven the film is near them, from 0; of others 9.
         colours: float32 [n, 3], RGB in [0, 1].
     """
 
@@ -150,7 +151,7 @@ def measure_looks(
         colours = _sharpened(colours, gain) if gain else colours
     looks = []
     wanted = needs(frame, layers, detail)
-    if forms is None and hand.under:  # broad strokes are broader where a film is even
+    if forms is None and hand.under and hand.width < NARROW:  # broader where a film is even
         around = unevenness(frame)
         wanted = [around if need is None else need for need in wanted]
     for layer, own, need in zip(layers, places, wanted, strict=True):
