@@ -8,9 +8,14 @@ import numpy as np
 
 SHADOW = 60.0  # of 255: light below which contrast counts almost alike
 CONTOUR_DETAIL = 0.06  # contrast over local light from which on an edge has a contour
-CONTOUR_BLURS = (0.9, 3.0)  # half widths of a contour: their difference tells where it lies
-ALONG, LONELY = 16.0, 4.0  # half widths: a window; how many times its mean a contour may have
-FINE, NEAR = 5.0, 7  # pixels: what is finer is uneven; how far round it
+# Of contours, in half widths: two blurs, whose difference is the darkness of an edge's dark side;
+# and the side of a window, where no pixel counts for more than LONELY times the mean darkness.
+CONTOUR_BLURS = (0.9, 3.0)
+ALONG, LONELY = 16.0, 4.0
+FINE, NEAR = (
+    5.0,
+    7,
+)  # pixels: forms smaller than FINE make the square of side NEAR round them uneven
 WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
 
 
@@ -25,11 +30,12 @@ def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[n
 
     Args:
         frame: uint8 [h, w, 3].
-        layers: from broad to fine.
+        layers: from broad to fine, and contours.
         detail: contrast in [0, 1] that counts as 1; in the dark less is enough.
 
     Returns:
-        float32 [h, w, 1] a layer; None for the broadest. Contours need the dark sides of edges.
+        float32 [h, w, 1] a layer, 1 where a stroke is just needed; None for the broadest. Contours
+        are needed on the dark sides of edges, whatever `detail` is.
     """
     found: list[np.ndarray | None] = []
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
@@ -50,10 +56,13 @@ def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[n
 
 
 def unevenness(frame: np.ndarray) -> np.ndarray:
-    """Returns the most contrast near each pixel, over local light: float32 [h, w, 1], from 0.
+    """Returns the largest contrast of small forms near each pixel, over local light.
 
     Args:
         frame: uint8 [h, w, 3].
+
+    Returns:
+        float32 [h, w, 1], 0 where the frame is even.
     """
     light = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     lost = cv2.absdiff(light, blur(light, FINE)).astype(np.float32)
@@ -62,7 +71,7 @@ def unevenness(frame: np.ndarray) -> np.ndarray:
 
 
 def _dark_sides(grey: np.ndarray, layer: Layer) -> np.ndarray:
-    """Returns how much darker each pixel is than its surroundings, but for lonely spots.
+    """Returns how much darker each pixel is than its surroundings; of a lonely spot less.
 
     Args:
         grey: uint8 [h, w].

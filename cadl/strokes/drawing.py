@@ -35,7 +35,7 @@ CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its i
 SOME = 900  # of the random numbers that say which strokes are some
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
-BROADER = (0.015, 0.05), (1.6, 1.0)  # unevenness, and how many times larger broad strokes are
+BROADER = (0.015, 0.05), (1.6, 1.0)  # unevenness of a film, and by how much broad strokes grow
 CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 

@@ -35,7 +35,7 @@ FINALISTS, RIVALS, RACED = 5, 3, 7  # recipes compared well; refined; numbers th
 # from the canvas' weave and the scan's grain, and more of them only hide each other. Except in
 # washes, strokes need a visible spread of light.
 BRUSH_RANGES = {
-    "width": (4.0, 60.0), "aspect": (1.0, 6.5), "finest": (2.0, 60.0), "cover": (0.3, 1.7),
+    "width": (4.0, 60.0), "aspect": (1.0, 6.5), "cover": (0.3, 1.7),
     "detail": (0.04, 0.4), "contour_width": (1.5, 4.0),
 }  # fmt: skip
 DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.3)}

@@ -24,7 +24,7 @@ SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 # Of hatching: weights of R, G and B; pixels round a place; and how much more it differs from them.
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
-NARROW = 8.0  # pixels of the canvas: width below which broad strokes are broader in even places
+NARROW = 8.0  # width of a hand below which its broad strokes grow where a film is even
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
 # How much the light of a film is sharpened, from none to SHARPER, as `light` of the hand grows
 # through SHARPER_FROM: the more strokes differ, the more forms must stand out among them.
@@ -151,7 +151,7 @@ def measure_looks(
         colours = _sharpened(colours, gain) if gain else colours
     looks = []
     wanted = needs(frame, layers, detail)
-    if forms is None and hand.under and hand.width < NARROW:  # broader where a film is even
+    if forms is None and hand.under and hand.width < NARROW:
         around = unevenness(frame)
         wanted = [around if need is None else need for need in wanted]
     for layer, own, need in zip(layers, places, wanted, strict=True):
@@ -190,7 +190,10 @@ def _sharpened(colours: np.ndarray, gain: float) -> np.ndarray:
 
 
 def _turned(axis: np.ndarray, angle: float, share: float) -> np.ndarray:
-    """Turns directions, as doubled angles, a share of the way to an angle: float32 [n, 2] each."""
+    """Turns directions a share of the way to an angle in radians.
+
+    Takes and returns cosine and sine of twice the angle, float32 [n, 2].
+    """
     if not share:
         return axis
     way = np.array((np.cos(2 * angle), np.sin(2 * angle)), np.float32)

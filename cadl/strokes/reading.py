@@ -17,11 +17,10 @@ TONE_SHARES = (1.0, 0.3, 0.12, 0.06, 0.02, 0.0)  # of all lines, from the lighte
 # Offsets in pixels across an edge, positive toward its dark side: of the line, of the dark side.
 ON_EDGE, BESIDE = (0, 1, 2, 3, 4), (7, 8, 9, 10)
 EDGE_FORMS, EDGE = 2.0, 0.02  # pixels of a blur; steepness over local light of what is an edge
-CONTOUR = 0.05  # how much darker than the dark side lines are, of an edge's contrast, to be clear
+CONTOUR = 0.05  # share of an edge's contrast by which a clear line is darker than the dark side
 FEW_CONTOURS = 0.25  # share of pictures with contours below which none are drawn
-LIGHTER = 0.5  # share of what is lighter on the light side that is taken away
-CLEAR_CONTOUR = 0.2  # below it no contours are drawn
-FEW_EDGES = 30  # pixels on edges, in a picture that tells nothing
+LIGHTER = 0.5  # share of the light side's extra light at edges that is taken from that darkness
+FEW_EDGES = 30  # pixels: a picture with fewer on edges tells nothing of contours
 CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from which they count
 
 
@@ -117,10 +116,7 @@ def _apart(a, b):
 
 
 def _find_contours(pictures: Sequence[np.ndarray]) -> float:
-    """Returns the share of pictures in which dark lines go round forms, by how clear they are.
-
-    Close-ups that are painted again with a `contour` of 0.5 have 0.53, without contours up to 0.05.
-    """
+    """Returns the share of pictures in which dark lines go round forms, by how clear they are."""
     lines = [own for own in map(_line_on_edges, pictures) if own is not None]
     share = float(np.clip(np.array(lines) / CONTOUR, 0.0, 1.0).mean()) if lines else 0.0
     return round(share, 2) if share >= FEW_CONTOURS else 0.0
