@@ -197,6 +197,31 @@ def test_contours_are_read_where_dark_lines_go_round_forms_and_not_at_plain_edge
     assert read_pictures([np.full((192, 224, 3), 210, np.uint8)]).contour == 0.0
 
 
+@pytest.mark.parametrize(("contour", "least", "most"), [(0.0, 0.0, 0.0), (0.8, 0.3, 1.0)])
+def test_contours_of_a_painted_close_up_are_read_again(contour, least, most):
+    hand = Hand(width=5.0, aspect=3.0, light=0.05, contour=contour, ink=(0.05, 0.05, 0.1))
+    assert least <= read_pictures(painted_by(hand, 8)).contour <= most
+
+
+@pytest.mark.parametrize("grain", [0, 10])
+def test_parallel_strokes_are_told_from_scattered_ones_through_grain(grain):
+    """The true pictures may have grain, as scans have; the painted ones have none."""
+    parallel, scattered = (
+        Hand(width=6.0, aspect=5.0, light=0.09, tilt=tilt) for tilt in (0.05, 0.8)
+    )
+    rng = np.random.default_rng(0)
+    true = [
+        np.clip(own + grain * rng.standard_normal(own.shape), 0, 255).astype(np.uint8)
+        for own in painted_by(parallel, 3)
+    ]
+    near, far = (
+        texture.distances(texture.describe(painted_by(own, 3), None), texture.describe(true, None))
+        for own in (parallel, scattered)
+    )
+    for name in ("tensor1", "tensor2"):
+        assert 2 * near[name] < far[name]
+
+
 def test_words_tell_dots_of_ink_chalk_and_fixed_strokes_from_each_other():
     dark, light = (0.1, 0.1, 0.1), (0.9, 0.9, 0.9)
     stipple = Hand(kind="hatching", aspect=1.2, ground=light, ink=dark)

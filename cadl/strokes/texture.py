@@ -16,7 +16,7 @@ PATCHES = 700  # of a picture and band
 PROJECTIONS = 40
 LAGS = (1, 2, 3, 5, 8, 13, 21)  # pixels along and across the local direction
 GRAIN = 1.5  # standard deviation of the blur that removes grain of canvas and scan, in pixels
-AROUND = (4.0, 10.0)  # of the windows in which directions are compared
+AROUND = (4.0, 10.0)  # standard deviations of the windows that tell how parallel strokes lie
 QUANTILES = np.linspace(0.005, 0.995, 100)
 # Columns: light, warm less cold, green less magenta.
 OPPONENT = np.array([LUMINANCE, (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25)], np.float32).T
