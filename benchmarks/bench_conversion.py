@@ -30,9 +30,10 @@ from cadl.conversion.planning import look_at
 from cadl.images import tiles
 from cadl.networks import saved_models
 from cadl.settings import Amount, Count, read_settings
-from cadl.strokes.drawing import Strokes, draw_strokes
+from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hands import load_hand
 from cadl.strokes.on_film import calmed, draw_forms
+from cadl.strokes.stroke import Strokes
 from cadl.strokes.track_files import read_tracks
 from cadl.style import embeddings, latents
 from cadl.video import probing, reader, writer

@@ -33,11 +33,12 @@ from cadl.images import tiles
 from cadl.images.tiles import Crop
 from cadl.settings import Seed, read_settings
 from cadl.strokes.averaging import MEASURED_EVERY, TrackAverager
-from cadl.strokes.drawing import Strokes, draw_strokes
+from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hand import TRACKED, Hand
 from cadl.strokes.hands import load_hand
-from cadl.strokes.looks import Looks, measure_looks
+from cadl.strokes.looks import measure_looks
 from cadl.strokes.on_film import calmed, draw_forms
+from cadl.strokes.stroke import Looks, Strokes
 from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
 from cadl.strokes.tracks import LIVES, StrokeTracker
 from cadl.video import probing, reader

@@ -29,7 +29,7 @@ from cadl.networks import saved_models
 from cadl.settings import Count, Seed, read_settings
 from cadl.strokes.averaging import TrackAverager
 from cadl.strokes.hand import Hand
-from cadl.strokes.looks import Looks
+from cadl.strokes.stroke import Looks
 from cadl.strokes.track_files import Tracked, read_tracks
 from cadl.style import embeddings, latents
 from cadl.style.styles import find_style

@@ -1,8 +1,9 @@
 import dataclasses
 
-from cadl.strokes.drawing import Strokes, draw_strokes
+from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hand import Hand
-from cadl.strokes.looks import Looks, unit_vectors
+from cadl.strokes.looks import unit_vectors
+from cadl.strokes.stroke import Looks, Strokes
 
 import cv2
 import numpy as np

@@ -2,7 +2,8 @@ import dataclasses
 
 from cadl.strokes import looks
 from cadl.strokes.hand import Hand
-from cadl.strokes.looks import Looks, measure_looks, unit_vectors
+from cadl.strokes.looks import measure_looks, unit_vectors
+from cadl.strokes.stroke import Looks
 
 import numpy as np
 import pytest

@@ -1,9 +1,9 @@
 import dataclasses
 
-from cadl.strokes.drawing import DEEP, Strokes, draw_strokes
+from cadl.strokes.drawing import DEEP, draw_strokes
 from cadl.strokes.hand import Hand
-from cadl.strokes.looks import Looks
 from cadl.strokes.on_film import calmed, draw_forms
+from cadl.strokes.stroke import Looks, Strokes
 
 import cv2
 import numpy as np

@@ -10,12 +10,13 @@ from cadl.conversion import in_between
 from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.codes import MovedCodes
 from cadl.images.colours import Colours, map_between, soften, softening
-from cadl.strokes.drawing import Strokes, draw_strokes
+from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.flat import draw_areas, find_palette
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand
-from cadl.strokes.looks import Looks, measure_looks
+from cadl.strokes.looks import measure_looks
 from cadl.strokes.on_film import calmed, draw_forms
+from cadl.strokes.stroke import Looks, Strokes
 from cadl.strokes.track_files import Tracked
 
 import cv2

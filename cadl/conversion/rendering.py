@@ -14,7 +14,7 @@ from cadl.conversion.codes import Encoded
 from cadl.conversion.frame_painter import FramePainter, Moved, measure, measure_and_paint, paint
 from cadl.errors import UserError
 from cadl.strokes.averaging import MEASURED_EVERY, WINDOW, TrackAverager
-from cadl.strokes.looks import Looks
+from cadl.strokes.stroke import Looks
 from cadl.strokes.track_files import Tracked, read_tracks
 from cadl.strokes.tracks import LIVES
 from cadl.video.reader import prefetch

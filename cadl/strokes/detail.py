@@ -12,17 +12,16 @@ CONTOUR_DETAIL = 0.06  # contrast over local light from which on an edge has a c
 # and the side of a window, where no pixel counts for more than LONELY times the mean darkness.
 CONTOUR_BLURS = (0.9, 3.0)
 ALONG, LONELY = 16.0, 4.0
-FINE, NEAR = (
-    5.0,
-    7,
-)  # pixels: forms smaller than FINE make the square of side NEAR round them uneven
+# Pixels: forms smaller than FINE make the square of side NEAR round them uneven.
+FINE, NEAR = 5.0, 7
 WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
+WANT = 500  # of the random numbers that say how much each needs
 
 
-def wanted_need(identities: np.ndarray, salt: int) -> np.ndarray:
+def wanted_need(identities: np.ndarray) -> np.ndarray:
     """Returns the contrast that each stroke of a finer layer needs, over the mean: float32 [n]."""
     low, high = WANTED
-    return low + (high - low) * hashed(identities, 1, 500 + salt)[:, 0]
+    return low + (high - low) * hashed(identities, 1, WANT)[:, 0]
 
 
 def needs(frame: np.ndarray, layers: tuple[Layer, ...], detail: float) -> list[np.ndarray | None]:

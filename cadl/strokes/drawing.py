@@ -6,13 +6,12 @@ when all are laid, the heights are lit from the top left.
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import wanted_need
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
-from cadl.strokes.looks import Looks
 from cadl.strokes.points import hashed
+from cadl.strokes.stroke import Strokes
 
 import cv2
 import numpy as np
@@ -23,7 +22,7 @@ WARM = np.array((0.9, 0.2, -1.1), np.float32)  # strokes differ in hue from blue
 GREEN = np.array((-0.5, 0.6, -0.4), np.float32)  # and from magenta to green
 SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a polygon
 # Drawn pixels; thinner strokes are drawn at twice the size. In a draft, or once more at twice.
-THIN = 2.5, 1.5
+THIN = 2.5, 1.9
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 ROUND_ENDS = 0.06  # taper from which on the ends of strokes are round; without any: square
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
@@ -32,37 +31,11 @@ FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides a
 DEEP = 0.4  # depth of bristles from which on they are seen on strokes of a third of that, too
 FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be seen
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
-SOME = 900  # of the random numbers that say which strokes are some
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
 BROADER = (0.015, 0.05), (1.6, 1.0)  # unevenness of a film, and by how much broad strokes grow
 CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
-
-
-@dataclass(frozen=True)
-class Strokes:
-    """The strokes of one layer in one frame; n strokes.
-
-    Attributes:
-        places: float32 [n, 2], in pixels of the tracked frame.
-        identities: int64 [n].
-        growth: float32 [n], 0 to 1: smaller when just born or about to be crowded out.
-        looks: how they look.
-    """
-
-    places: np.ndarray
-    identities: np.ndarray
-    growth: np.ndarray
-    looks: Looks
-
-    def some(self, share: float) -> "Strokes":
-        """Returns a share of the strokes, always the same ones."""
-        if share >= 1:
-            return self
-        kept = hashed(self.identities, 1, SOME)[:, 0] < share
-        looks = Looks.of_table(self.looks.table()[kept])
-        return Strokes(self.places[kept], self.identities[kept], self.growth[kept], looks)
 
 
 def draw_strokes(
@@ -135,7 +108,7 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
         wanted = begin + (end - begin) * chance[:, 9]
         grown = grown * np.clip(0.5 + TONE_STEP * (own.looks.need - wanted), 0.0, 1.0)
     elif layer.coarser:
-        wanted = wanted_need(own.identities, number)
+        wanted = wanted_need(own.identities)
         grown = grown * np.clip(2.5 * (own.looks.need / wanted - 0.6), 0.0, 1.0)
     elif hand.kind == "brush":
         grown = grown * np.interp(own.looks.need, *BROADER).astype(np.float32)

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cadl.strokes import texture
-from cadl.strokes.drawing import Strokes, draw_strokes
+from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.flat import draw_areas, find_palette
 from cadl.strokes.forms import remove_strokes
 from cadl.strokes.hand import CANVAS, RANGES, TRACKED, Hand
 from cadl.strokes.looks import Directions, measure_looks
 from cadl.strokes.reading import read_pictures
 from cadl.strokes.recipes import library
+from cadl.strokes.stroke import Strokes
 from cadl.strokes.tracks import StrokeTracker
 
 import cv2

@@ -6,13 +6,14 @@ Everything is measured at the strokes' places in one frame, and then averaged al
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import blur, needs, odd, unevenness
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.points import sample
+from cadl.strokes.stroke import Looks
+from cadl.strokes.tones import measure_tones
 
 import cv2
 import numpy as np
@@ -30,42 +31,6 @@ SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below wh
 # through SHARPER_FROM: the more strokes differ, the more forms must stand out among them.
 SHARPER, SHARPER_FROM = 1.2, (0.032, 0.05)
 SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
-
-
-@dataclass(frozen=True)
-class Looks:
-    """What strokes of one layer look like in one frame; n strokes.
-
-    Quantities that change their sign with the direction's are kept as vectors along it, so that
-    half a turn of a stroke changes nothing.
-
-    Attributes:
-        axis: float32 [n, 2], cosine and sine of twice the angle, clockwise from the right.
-        bend: float32 [n, 2], radians per pixel that the direction turns, along the direction.
-        reach: float32 [n], how much of its length a stroke may have, 0 to 1.
-        lean: float32 [n, 2], how much further it reaches forward than back, along the direction.
-        need: float32 [n], contrast that it adds over what it must; above 1 it is whole. Of broad
-            strokes of a narrow hand, how uneven the film is near them, from 0; of others 9.
-        colours: float32 [n, 3], RGB in [0, 1].
-    """
-
-    axis: np.ndarray
-    bend: np.ndarray
-    reach: np.ndarray
-    lean: np.ndarray
-    need: np.ndarray
-    colours: np.ndarray
-
-    def table(self) -> np.ndarray:
-        """Returns all as columns, float32 [n, 11]."""
-        columns = (self.axis, self.bend, self.reach[:, None], self.lean, self.need[:, None])
-        return np.concatenate([*columns, self.colours], axis=1)
-
-    @classmethod
-    def of_table(cls, table: np.ndarray) -> "Looks":
-        """Takes the columns apart again."""
-        axis, bend, reach, lean, need, colours = np.split(table, (2, 4, 5, 7, 8), axis=1)
-        return cls(axis, bend, reach[:, 0], lean, need[:, 0], colours)
 
 
 class Directions:
@@ -225,7 +190,7 @@ def _measure_plain(
         along = unit_vectors(axis)
         ends = _reach(blur(film, layer.width), places, layer.length * along)
         reach, lean = 0.5 * (ends[0] + ends[1]), (0.5 * (ends[0] - ends[1]))[:, None] * along
-    need = np.interp(light, *_tones(hand)).astype(np.float32)
+    need = np.interp(light, *measure_tones(hand)).astype(np.float32)
     if film is None and layer.coarser:
         need = np.zeros_like(need)
     return Looks(axis, np.zeros_like(lean), reach, lean, need, painted)
@@ -246,22 +211,6 @@ def _emphasis(film: np.ndarray) -> np.ndarray:
     grey = cv2.transform(film, ORTHOCHROMATIC[None]).astype(np.float32)
     around = blur(grey, SURROUNDING)
     return EMPHASIS * (grey - around) / (around + 75.0)
-
-
-@functools.lru_cache(8)
-def _tones(hand: Hand) -> tuple[np.ndarray, np.ndarray]:
-    """Returns lights, growing, and the tones for which hatching has about that light."""
-    tones = np.linspace(1.3, 0.0, 66)
-    open_ground = np.ones_like(tones)
-    for layer in hand.layers():
-        if layer.tones and not layer.coarser:
-            begin, end = layer.tones
-            share = np.clip((tones - begin) / (end - begin), 0.0, 1.0)
-            open_ground *= np.exp(-0.8 * hand.cover * share)
-    paper, ink = (float(np.dot(LUMINANCE, colour)) for colour in (hand.ground, hand.ink))
-    if ink > paper:  # chalk on dark paper
-        open_ground, tones = open_ground[::-1], tones[::-1]
-    return ink + (paper - ink) * open_ground + 1e-6 * np.arange(66), tones
 
 
 def _reach(frame: np.ndarray, places: np.ndarray, way: np.ndarray) -> tuple:

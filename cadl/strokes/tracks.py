@@ -108,9 +108,7 @@ class LayerTracker:
         moved = self.places + sample(flow[0], self.places)
         gone = self._covered(moved, flow, colours) | self._outside(moved)
         if need is not None:
-            gone |= sample(need, moved)[:, 0] < 0.67 * LOOSE * wanted_need(
-                self.identities, self.salt
-            )
+            gone |= sample(need, moved)[:, 0] < 0.67 * LOOSE * wanted_need(self.identities)
         fates[gone] = SUDDEN
         self.places = moved
         crowded = np.flatnonzero(~gone)[self._crowded(moved[~gone])]
@@ -178,7 +176,7 @@ class LayerTracker:
             identities = self.next_identity + np.arange(len(darts))
             self.next_identity += len(darts)
             if need is not None:
-                lie = sample(need, darts)[:, 0] > LOOSE * wanted_need(identities, self.salt)
+                lie = sample(need, darts)[:, 0] > LOOSE * wanted_need(identities)
                 darts, identities = darts[lie], identities[lie]
             stay = np.ones(len(darts), bool)
             measured = darts if metric is None else darts @ metric

@@ -1,0 +1,70 @@
+"""What is known of the strokes of one layer in one frame, before they have a shape."""
+
+from dataclasses import dataclass
+
+from cadl.strokes.points import hashed
+
+import numpy as np
+
+SOME = 900  # of the random numbers that say which strokes are some
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What strokes of one layer look like in one frame; n strokes.
+
+    Quantities that change their sign with the direction's are kept as vectors along it, so that
+    half a turn of a stroke changes nothing.
+
+    Attributes:
+        axis: float32 [n, 2], cosine and sine of twice the angle, clockwise from the right.
+        bend: float32 [n, 2], radians per pixel that the direction turns, along the direction.
+        reach: float32 [n], how much of its length a stroke may have, 0 to 1.
+        lean: float32 [n, 2], how much further it reaches forward than back, along the direction.
+        need: float32 [n], contrast that it adds over what it must; above 1 it is whole. Of broad
+            strokes of a narrow hand, how uneven the film is near them, from 0; of others 9.
+        colours: float32 [n, 3], RGB in [0, 1].
+    """
+
+    axis: np.ndarray
+    bend: np.ndarray
+    reach: np.ndarray
+    lean: np.ndarray
+    need: np.ndarray
+    colours: np.ndarray
+
+    def table(self) -> np.ndarray:
+        """Returns all as columns, float32 [n, 11]."""
+        columns = (self.axis, self.bend, self.reach[:, None], self.lean, self.need[:, None])
+        return np.concatenate([*columns, self.colours], axis=1)
+
+    @classmethod
+    def of_table(cls, table: np.ndarray) -> "Looks":
+        """Takes the columns apart again."""
+        axis, bend, reach, lean, need, colours = np.split(table, (2, 4, 5, 7, 8), axis=1)
+        return cls(axis, bend, reach[:, 0], lean, need[:, 0], colours)
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """The strokes of one layer in one frame; n strokes.
+
+    Attributes:
+        places: float32 [n, 2], in pixels of the tracked frame.
+        identities: int64 [n].
+        growth: float32 [n], 0 to 1: smaller when just born or about to be crowded out.
+        looks: how they look.
+    """
+
+    places: np.ndarray
+    identities: np.ndarray
+    growth: np.ndarray
+    looks: Looks
+
+    def some(self, share: float) -> "Strokes":
+        """Returns a share of the strokes, always the same ones."""
+        if share >= 1:
+            return self
+        kept = hashed(self.identities, 1, SOME)[:, 0] < share
+        looks = Looks.of_table(self.looks.table()[kept])
+        return Strokes(self.places[kept], self.identities[kept], self.growth[kept], looks)
