@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from cadl.strokes.fitting import CloseUp, paint_close_up
 from cadl.strokes.hand import Hand
+from cadl.strokes.repainting import CloseUp, paint_close_up
 from data import sample_scenes as scenes
 
 import cv2

@@ -14,6 +14,8 @@ PLAIN = Hand(
     width=20.0, aspect=4.0, under=0.0, finest=20.0, sizes=0.0, tilt=0.0, bend=0.0, taper=0.0,
     ragged=0.0, bristles=0.0, relief=0.0, light=0.0, hue=0.0,
 )  # fmt: skip
+NARROW = dataclasses.replace(PLAIN, width=7.9)
+NARROW_UNDER = dataclasses.replace(NARROW, under=2.0)
 LIVELY = Hand(width=20.0, under=0.0, finest=20.0)
 BLACK = np.zeros((360, 640, 3), np.uint8)
 
@@ -191,12 +193,27 @@ def test_contours_are_of_ink_as_far_as_the_hand_says():
         assert not drawn[:160].any() and not drawn[200:].any()
 
 
-def test_broad_strokes_are_larger_where_a_film_is_even():
+@pytest.mark.parametrize(("hand", "larger"), [(NARROW_UNDER, 1.6), (NARROW, 1.0), (PLAIN, 1.0)])
+def test_broad_strokes_of_a_narrow_opaque_hand_are_larger_where_the_picture_is_even(hand, larger):
     sizes = []
     for need in (9.0, 0.0):
         own = strokes_of([(160.0, 90.0)], 0.0, 1.0)
         own = dataclasses.replace(
             own, looks=dataclasses.replace(own.looks, need=np.float32([need]))
         )
-        sizes.append(np.count_nonzero(draw_strokes(BLACK, [own], PLAIN)[..., 0] > 127))
-    assert 1.6**2 * 0.95 < sizes[1] / sizes[0] < 1.6**2 * 1.05
+        nothing = strokes_of([(-99.0, -99.0)], 0.0, 1.0)
+        layers = [own, *[nothing] * (len(hand.layers()) - 1)]
+        sizes.append(np.count_nonzero(draw_strokes(BLACK, layers, hand)[..., 0] > 127))
+    assert larger**2 * 0.95 < sizes[1] / sizes[0] < larger**2 * 1.05
+
+
+@pytest.mark.parametrize("bristles", [0.0, 0.8])
+def test_a_quiet_hands_strokes_differ_less_where_the_picture_is_even(bristles):
+    hand = dataclasses.replace(LIVELY, light=0.1, bristles=bristles)
+    quiet = dataclasses.replace(hand, quiet=0.8)
+    own = strokes_of(many().places, 0.3, 0.5)
+    even = dataclasses.replace(own, looks=dataclasses.replace(own.looks, need=0 * own.growth))
+    grey = np.full((360, 640, 3), 128, np.uint8)
+    np.testing.assert_array_equal(draw_strokes(grey, [own], hand), draw_strokes(grey, [own], quiet))
+    spreads = [draw_strokes(grey, [even], by).std() for by in (quiet, hand)]
+    assert 0.1 < spreads[0] / spreads[1] < 0.3

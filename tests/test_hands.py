@@ -4,7 +4,7 @@ import json
 from cadl import files
 from cadl.errors import UserError
 from cadl.images import closeups
-from cadl.strokes import fitting, hands, texture
+from cadl.strokes import fitting, hands, repainting, texture
 from cadl.strokes.hand import Hand
 from cadl.strokes.reading import Reading, read_pictures
 from cadl.strokes.recipes import library
@@ -37,7 +37,8 @@ def scene(seed):
 
 def painted_by(hand, count=4, first=0):
     return [
-        fitting.paint_close_up(fitting.CloseUp.of(scene(first + i)), hand) for i in range(count)
+        repainting.paint_close_up(repainting.CloseUp.of(scene(first + i)), hand)
+        for i in range(count)
     ]
 
 
@@ -50,7 +51,7 @@ def test_ground_ink_and_directions_are_read_from_the_pictures():
 
 @pytest.mark.parametrize("hand", [DOTS, PENCIL])
 def test_a_hand_is_nearer_to_its_own_pictures_than_others(hand):
-    judge = fitting.Judge.of(painted_by(hand, 2))
+    judge = repainting.Judge.of(painted_by(hand, 2))
     own = judge.score(hand)
     for other in (Hand(), Hand(kind="flat", contour=1.0), DOTS if hand is PENCIL else PENCIL):
         assert own < 0.8 * judge.score(other)
@@ -73,7 +74,7 @@ def test_worms_are_told_from_dots():
 
 
 def score_all(pictures, recipes):
-    return [fitting.score_hand(pictures, hand.to_json()) for hand in recipes]
+    return [repainting.score_hand(pictures, hand.to_json()) for hand in recipes]
 
 
 @pytest.fixture
@@ -84,10 +85,11 @@ def small_library(monkeypatch):
 
 def test_a_search_never_gets_worse_and_ends(small_library):
     scores = [fit.score for fit in fitting.search(painted_by(DOTS, 1), 24, score_all)]
-    assert scores == sorted(scores, reverse=True) and len(scores) > 1
+    falls = np.diff(scores) <= 0
+    assert len(scores) > 1 and (~falls).sum() <= 1  # once, other quarters decide
 
 
-@pytest.mark.parametrize("steps", [18, 40])
+@pytest.mark.parametrize("steps", [21, 40])
 def test_a_recipe_that_is_best_only_when_refined_wins(monkeypatch, steps):
     recipes = [Hand(relief=relief) for relief in (0.0, 0.5, 1.0)]
     monkeypatch.setattr(fitting, "library", lambda reading: recipes)
@@ -256,3 +258,32 @@ def test_pictures_of_two_hands_are_remarked_on():
         assert ("two hands" in hands.remarks(own)) == wanted
     same = closeups.CloseUps(pictures[:1].repeat(12, 0), names, own.held_out, own.sides)
     assert hands.remarks(same) == ""
+
+
+@pytest.mark.parametrize(
+    ("calm", "least", "most"), [(0.15, 0.5, 0.5), (0.37, 0.2, 0.35), (1, 0, 0)]
+)
+def test_quiet_hands_are_known_by_calm_places_between_lively_ones(calm, least, most):
+    """Noise of the size of strokes, a third of it `calm` times as strong."""
+    rng = np.random.default_rng(0)
+    pictures = []
+    for _ in range(4):
+        noise = cv2.GaussianBlur(rng.standard_normal((192, 224)).astype(np.float32), (0, 0), 2.0)
+        noise[:64] *= calm
+        pictures.append(
+            np.repeat((128 + 90 * noise).clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+        )
+    assert least <= read_pictures(pictures).quiet <= most
+
+
+def test_quarters_are_of_as_many_pictures_as_can_be_and_no_part_comes_twice():
+    pictures = [np.full((6, 8, 3), i, np.uint8) for i in range(3)]
+    for own in pictures:
+        own[:3, 4:] += 10
+        own[3:, :4] += 20
+        own[3:, 4:] += 30
+    found = fitting._quarters(pictures, 7)
+    assert [int(own[0, 0, 0]) % 10 for own in found] == [0, 1, 2, 0, 1, 2, 0]
+    assert all(own.shape == (3, 4, 3) and np.ptp(own) == 0 for own in found)
+    every = [int(own[0, 0, 0]) for own in fitting._quarters(pictures, 99)]
+    assert sorted(every) == [i + part for part in (0, 10, 20, 30) for i in range(3)]

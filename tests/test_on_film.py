@@ -2,7 +2,7 @@ import dataclasses
 
 from cadl.strokes.drawing import DEEP, draw_strokes
 from cadl.strokes.hand import Hand
-from cadl.strokes.on_film import calmed, draw_forms
+from cadl.strokes.on_film import calmed, draw_forms, sharpened
 from cadl.strokes.stroke import Looks, Strokes
 
 import cv2
@@ -39,6 +39,17 @@ def test_forms_come_with_their_share_and_take_no_colour_along():
     red[..., 0] = 255
     drawn = draw_forms(GREY, red, HAND, 1.0)
     assert (drawn != GREY).any() and (np.ptp(drawn, axis=2) == 0).all()
+
+
+def test_dark_forms_get_darker_without_light_rims():
+    """Of a dark stripe, drawn over strokes or sharpened below them."""
+    stripe = np.full_like(GREY, 160)
+    stripe[:, X - 4 : X + 4] = 90
+    row = draw_forms(GREY, stripe, HAND, 1.0)[Y, :, 0].astype(int) - 128
+    assert row.min() < -20 and 0 < row.max() < -0.15 * row.min()
+    row = sharpened(stripe, HAND)[Y, :, 0].astype(int) - stripe[Y, :, 0]
+    assert row.min() < -20 and 0 < row.max() < -0.5 * row.min()
+    assert sharpened(stripe, dataclasses.replace(HAND, light=0.0)) is stripe
 
 
 @pytest.mark.parametrize("hand", [BARE, SOFT, COARSE, Hand(kind="flat"), Hand(kind="hatching")])

@@ -10,8 +10,8 @@ from cadl.dataset import tile_sets
 from cadl.images import closeups, gallery, tiles
 from cadl.report.html_page import Page
 from cadl.strokes import hands
-from cadl.strokes.fitting import CloseUp, paint_close_up
 from cadl.strokes.hand import Hand
+from cadl.strokes.repainting import CloseUp, paint_close_up
 from cadl.style import latents
 
 import numpy as np

@@ -13,7 +13,7 @@ CONTOUR_DETAIL = 0.06  # contrast over local light from which on an edge has a c
 CONTOUR_BLURS = (0.9, 3.0)
 ALONG, LONELY = 16.0, 4.0
 # Pixels: forms smaller than FINE make the square of side NEAR round them uneven.
-FINE, NEAR = 5.0, 7
+FINE, NEAR = 3.0, 3
 WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
 WANT = 500  # of the random numbers that say how much each needs
 

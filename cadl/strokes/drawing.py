@@ -33,7 +33,10 @@ FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be s
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
-BROADER = (0.015, 0.05), (1.6, 1.0)  # unevenness of a film, and by how much broad strokes grow
+# Width of a hand below which its broad strokes grow where the picture is even: unevenness, growth.
+NARROW = 8.0
+BROADER = (0.003, 0.008), (1.6, 1.0)
+QUIET = (0.003, 0.02), (1.0, 0.0)  # unevenness, and the share of `quiet` that counts there
 CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 
@@ -110,7 +113,7 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     elif layer.coarser:
         wanted = wanted_need(own.identities)
         grown = grown * np.clip(2.5 * (own.looks.need / wanted - 0.6), 0.0, 1.0)
-    elif hand.kind == "brush":
+    elif hand.under and hand.width < NARROW:
         grown = grown * np.interp(own.looks.need, *BROADER).astype(np.float32)
     kept = np.flatnonzero(grown > SMALLEST)
     kept = kept[np.argsort(chance[kept, 0], kind="stable")]
@@ -130,7 +133,11 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     differing = strength if layer.tones else strength * CALMER ** max(0, number - 1)
     if layer.contour:
         differing *= CONTOUR_LOOSE
-    colours = _colours(base, hand, chance[kept], differing)
+    lively = np.ones((len(kept), 1), np.float32)
+    if hand.quiet and not layer.coarser:
+        even = np.interp(own.looks.need[kept], *QUIET).astype(np.float32)
+        lively -= hand.quiet * even[:, None]
+    colours = _colours(base, hand, chance[kept], differing, lively)
     fill, trace = cv2.fillPoly, cv2.polylines
     if lines is None:
         for polygon, colour in zip(polygons, colours.tolist(), strict=True):
@@ -138,7 +145,7 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
         return
     thickness = max(1, round(0.22 * layer.width * scale / 2))
     pairs = lines.shape[1]
-    tones = 255 * hand.bristles * BRISTLE_TONES * (chance[kept, 8 : 8 + pairs] - 0.5)
+    tones = 255 * hand.bristles * BRISTLE_TONES * lively * (chance[kept, 8 : 8 + pairs] - 0.5)
     bristles = colours[:, None] + tones[..., None] * np.array((1, 1, 1, 5), np.float32)
     drawn = iter(lines.reshape(-1, *lines.shape[2:]))
     toned = iter(np.clip(bristles, 0, 255).reshape(-1, 4).tolist())
@@ -239,13 +246,16 @@ def _placed(a, c, places, angle, bend, scale: float) -> np.ndarray:
     return np.round(points * (1 << SUBPIXEL)).astype(np.int32)
 
 
-def _colours(colours, hand: Hand, chance, strength: float) -> np.ndarray:
-    """Returns colour and height of strokes: float32 [n, 3] in [0, 1] -> [n, 4] in [0, 255]."""
-    spread = np.float32(strength * 1.73 * 2.0)  # to a standard deviation of 1
+def _colours(colours, hand: Hand, chance, strength: float, lively) -> np.ndarray:
+    """Returns colour and height of strokes: float32 [n, 3] in [0, 1] -> [n, 4] in [0, 255].
+
+    They differ by `strength`, in light and hue alone, and each by `lively`, float32 [n, 1].
+    """
+    spread = np.float32(strength * 1.73 * 2.0) * lively  # to a standard deviation of 1
     light = hand.light * spread * (chance[:, 6:7] - 0.5)
     hue = (chance[:, 7:8] - 0.5) * WARM + (chance[:, 10:11] - 0.5) * GREEN
     hue = hand.hue * spread * hue
-    height = np.float32(128) + 90.0 * (chance[:, 5:6] - 0.5)
+    height = np.float32(128) + 90.0 * lively * (chance[:, 5:6] - 0.5)
     return np.concatenate([np.clip(255 * (colours + light + hue), 0, 255), height], axis=1)
 
 

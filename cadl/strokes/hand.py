@@ -79,6 +79,8 @@ class Hand:
         soft: blur of the paint, in pixels of the canvas: washes.
         light: spread of the strokes' light, of white.
         hue: spread of the strokes' hue.
+        quiet: how much less strokes differ, in light, hue and height, where the picture is even: 0
+            as much as elsewhere, 1 not at all.
         detail: contrast over local light from which on finer strokes are needed.
         bare: share of the ground that is seen between strokes, in place of the moved picture.
         ground: colour of paper or canvas, RGB in [0, 1].
@@ -112,6 +114,7 @@ class Hand:
     soft: float = _field(0.0, 0.0, 12.0)
     light: float = _field(0.032, 0.0, 0.3)
     hue: float = _field(0.022, 0.0, 0.3)
+    quiet: float = _field(0.0, 0.0, 1.0)
     detail: float = _field(0.055, 0.02, 0.4, True)
     bare: float = _field(0.0, 0.0, 1.0)
     ground: Colour = (0.95, 0.92, 0.85)

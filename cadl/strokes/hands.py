@@ -11,7 +11,7 @@ from pathlib import Path
 from cadl import console, files
 from cadl.errors import UserError
 from cadl.images import closeups
-from cadl.strokes import fitting, texture
+from cadl.strokes import fitting, repainting, texture
 from cadl.strokes.hand import Hand
 from cadl.workers import WorkerPool
 
@@ -91,7 +91,7 @@ class _Scores:
             for own in recipes
         ]
         futures = {
-            name: self._workers.submit(fitting.score_hand, list(pictures), own, seed)
+            name: self._workers.submit(repainting.score_hand, list(pictures), own, seed)
             for name, own in zip(names, recipes, strict=True)
             if name not in self._known
         }
@@ -167,6 +167,8 @@ def in_words(hand: Hand) -> str:
         words.append("dark contours")
     if hand.light + hand.hue > 0.12:
         words.append("of very different colours")
+    if hand.quiet > 0.3:
+        words.append("quiet where the picture is even")
     return ", ".join(words)
 
 

@@ -11,6 +11,7 @@ from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import blur, needs, odd, unevenness
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
+from cadl.strokes.on_film import sharpened
 from cadl.strokes.points import sample
 from cadl.strokes.stroke import Looks
 from cadl.strokes.tones import measure_tones
@@ -25,12 +26,9 @@ SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 # Of hatching: weights of R, G and B; pixels round a place; and how much more it differs from them.
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
-NARROW = 8.0  # width of a hand below which its broad strokes grow where a film is even
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
-# How much the light of a film is sharpened, from none to SHARPER, as `light` of the hand grows
-# through SHARPER_FROM: the more strokes differ, the more forms must stand out among them.
-SHARPER, SHARPER_FROM = 1.2, (0.032, 0.05)
-SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
+# What is left of a painting without its strokes is more uneven than a film.
+BLOTCHES = 0.5
 
 
 class Directions:
@@ -112,14 +110,10 @@ def measure_looks(
         ]
     directions = Directions(frame if forms is None else forms)
     if forms is None:
-        gain = SHARPER * float(np.interp(hand.light, SHARPER_FROM, (0.0, 1.0)))
-        colours = _sharpened(colours, gain) if gain else colours
+        colours = sharpened(colours, hand)
     looks = []
-    wanted = needs(frame, layers, detail)
-    if forms is None and hand.under and hand.width < NARROW:
-        around = unevenness(frame)
-        wanted = [around if need is None else need for need in wanted]
-    for layer, own, need in zip(layers, places, wanted, strict=True):
+    around = unevenness(frame) * np.float32(1.0 if forms is None else BLOTCHES)
+    for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
         fixed = 0.0 if layer.contour else hand.fixed
         axis = _turned(directions.at(own), hand.directions[0], fixed)
         along = unit_vectors(axis)
@@ -137,21 +131,11 @@ def measure_looks(
                 ((1 - fixed) * turn / np.float32(layer.length))[:, None] * along,
                 0.5 * (ends[0] + ends[1]),
                 (0.5 * (ends[0] - ends[1]))[:, None] * along,
-                np.full(len(own), 9.0, np.float32) if need is None else sample(need, own)[:, 0],
+                sample(around if need is None else need, own)[:, 0],
                 sample(painted, own).astype(np.float32) / np.float32(255),
             )
         )
     return looks
-
-
-def _sharpened(colours: np.ndarray, gain: float) -> np.ndarray:
-    """Sharpens the light of a picture: uint8 [h, w, 3] -> [h, w, 3].
-
-    A stroke's colour is a mean over its area and over time, which would make small forms pale.
-    """
-    light = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
-    more = gain * (light - cv2.GaussianBlur(light, (0, 0), SHARPER_OVER))
-    return cv2.add(colours, cv2.merge([more] * 3), dtype=cv2.CV_8U)
 
 
 def _turned(axis: np.ndarray, angle: float, share: float) -> np.ndarray:

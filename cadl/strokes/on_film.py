@@ -18,7 +18,14 @@ CALM = 0.15  # share of opaque strokes' differences in light that is left out
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
 DRAWN_BY = 1.3  # half width of the finest strokes, in pixels of tracked frames, at most
+# How much the light of a film is sharpened, from none to SHARPER, as `light` of the hand grows
+# through SHARPER_FROM: the more strokes differ, the more forms must stand out among them.
+SHARPER, SHARPER_FROM = 1.2, (0.032, 0.05)
+SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
 DRAWN_SHARE = 0.6  # of the light of these forms
+LIGHTER = 0.35  # share of what makes lighter: light rims round dark forms look like glue
+_STEPS = np.arange(256.0) - 128
+LESS_LIGHT = np.round(128 + np.where(_STEPS > 0, LIGHTER * _STEPS, _STEPS)).astype(np.uint8)
 
 
 def calmed(hand: Hand) -> Hand:
@@ -30,6 +37,20 @@ def calmed(hand: Hand) -> Hand:
     return dataclasses.replace(
         hand, light=calm * hand.light, bristles=bristles, relief=calm * hand.relief
     )
+
+
+def sharpened(colours: np.ndarray, hand: Hand) -> np.ndarray:
+    """Sharpens the light of a tracked frame in the painter's colours: uint8 [h, w, 3] -> [h, w, 3].
+
+    A stroke's colour is a mean over its area and over time, which would make small forms pale.
+    """
+    gain = SHARPER * float(np.interp(hand.light, SHARPER_FROM, (0.0, 1.0)))
+    if not gain:
+        return colours
+    light = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
+    more = gain * (light - cv2.GaussianBlur(light, (0, 0), SHARPER_OVER))
+    more = np.where(more > 0, LIGHTER * more, more)
+    return cv2.add(colours, cv2.merge([more] * 3), dtype=cv2.CV_8U)
 
 
 def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -> np.ndarray:
@@ -54,7 +75,7 @@ def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -
     light = cv2.cvtColor(film, cv2.COLOR_RGB2GRAY)
     width = finest.width * max(light.shape) / TRACKED
     small, large = (blur(light, part * width) for part in DRAWN)
-    drawn = cv2.addWeighted(small, share, large, -share, 128)
+    drawn = cv2.LUT(cv2.addWeighted(small, share, large, -share, 128), LESS_LIGHT)
     return cv2.addWeighted(canvas, 1, cv2.merge([drawn] * 3), 1, -128)
 
 

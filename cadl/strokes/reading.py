@@ -1,4 +1,4 @@
-"""What is read from a painter's close-ups without a search: ground, ink, directions, contours."""
+"""What is read from a painter's close-ups without a search."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,6 +20,11 @@ EDGE_FORMS, EDGE = 2.0, 0.02  # pixels of a blur; steepness over local light of 
 CONTOUR = 0.05  # share of an edge's contrast by which a clear line is darker than the dark side
 FEW_CONTOURS = 0.25  # share of pictures with contours below which none are drawn
 LIGHTER = 0.5  # share of the light side's extra light at edges that is taken from that darkness
+# Standard deviations of the blurs between which strokes are, and of the windows they are seen in;
+# quantiles of how much they differ; and that of the calm ones over the usual, and `quiet` there.
+STROKES, WINDOW = (1.0, 5.0), 6.0
+EVEN, USUAL = 0.1, 0.5
+QUIETER = (0.3, 0.45), (0.5, 0.0)
 FEW_EDGES = 30  # pixels: a picture with fewer on edges tells nothing of contours
 CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from which they count
 
@@ -32,21 +37,24 @@ class Reading(NamedTuple):
         ink: their darkest.
         directions: of lines that lie the same way everywhere, in radians.
         contour: how clearly dark lines go round forms, from 0, not at all, to 1.
+        quiet: how much less strokes differ in even places than elsewhere, from 0 to 1.
     """
 
     ground: Colour
     ink: Colour
     directions: tuple[float, ...]
     contour: float = 0.0
+    quiet: float = 0.0
 
 
 def read_pictures(pictures: Sequence[np.ndarray]) -> Reading:
-    """Reads ground, ink, directions and contours from close-ups, uint8 [h, w, 3] each."""
+    """Reads all from close-ups, uint8 [h, w, 3] each."""
     return Reading(
         _common_colour(pictures, lightest=True),
         _common_colour(pictures, lightest=False),
         _find_directions(pictures),
         _find_contours(pictures),
+        _find_quiet(pictures),
     )
 
 
@@ -155,3 +163,15 @@ def _line_on_edges(picture: np.ndarray) -> float | None:
     darker = dark - min(lights(ON_EDGE, 1))
     lighter = max(0.0, max(lights(ON_EDGE, -1)) - bright)
     return (darker - LIGHTER * lighter) / (max(0.0, bright - dark) + 5.0)
+
+
+def _find_quiet(pictures: Sequence[np.ndarray]) -> float:
+    """Returns how quiet strokes are in even places, by those of the calmest tenth of all places."""
+    contrasts = []
+    for picture in pictures:
+        light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        fine, coarse, around = (cv2.GaussianBlur(light, (0, 0), by) for by in (*STROKES, WINDOW))
+        spread = np.sqrt(cv2.GaussianBlur(np.square(fine - coarse), (0, 0), WINDOW))
+        contrasts.append((spread / (60.0 + around))[::4, ::4].ravel())
+    calm, usual = np.quantile(np.concatenate(contrasts), (EVEN, USUAL))
+    return round(float(np.interp(calm / (usual + 1e-6), *QUIETER)), 2)

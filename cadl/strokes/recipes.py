@@ -19,6 +19,7 @@ BRUSHES: list[dict[str, Any]] = [
      "finest": 8.0},
     {"width": 5.0, "aspect": 6.0, "finest": 2.0, "light": 0.07, "tilt": 0.3, **FURROWED},
     {"width": 4.0, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.5, **FURROWED},
+    {"width": 4.5, "aspect": 1.6, "finest": 2.0, "light": 0.06, **FURROWED},
     {"width": 12.0, "aspect": 6.5, "finest": 3.0, "bend": 0.6},
     {"width": 5.0, "aspect": 6.5, "finest": 2.0, "light": 0.08, "taper": 0.8},
     {"width": 4.0, "aspect": 4.0, "finest": 2.0, "bare": 0.6, "under": 0.0, "cover": 1.3},
@@ -41,7 +42,7 @@ def library(reading: Reading) -> list[Hand]:
     brush = Hand(**own)
     dots = dataclasses.replace(
         brush, **PLAIN, aspect=1.0, tilt=1.0, bend=0.0, under=0.0, finest=60.0, sizes=0.15,
-        taper=0.3, bare=1.0, light=0.1, hue=0.07, cover=1.7, contour=0.0,
+        taper=0.3, bare=1.0, light=0.1, hue=0.07, cover=1.7, contour=0.0, quiet=0.0,
     )  # fmt: skip
     pencil = Hand(
         kind="hatching", **own, **PLAIN, width=1.3, aspect=22.0, cover=0.35, sizes=0.3, tilt=0.04,

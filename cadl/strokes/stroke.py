@@ -22,7 +22,7 @@ class Looks:
         reach: float32 [n], how much of its length a stroke may have, 0 to 1.
         lean: float32 [n, 2], how much further it reaches forward than back, along the direction.
         need: float32 [n], contrast that it adds over what it must; above 1 it is whole. Of broad
-            strokes of a narrow hand, how uneven the film is near them, from 0; of others 9.
+            strokes of a brush, how uneven the picture is near them, from 0.
         colours: float32 [n, 3], RGB in [0, 1].
     """
 

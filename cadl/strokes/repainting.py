@@ -1,0 +1,142 @@
+"""A painter's close-ups painted again, and how far they are from the true ones."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from cadl.strokes import texture
+from cadl.strokes.drawing import draw_strokes
+from cadl.strokes.flat import draw_areas, find_palette
+from cadl.strokes.forms import remove_strokes
+from cadl.strokes.hand import CANVAS, TRACKED, Hand
+from cadl.strokes.looks import Directions, measure_looks
+from cadl.strokes.stroke import Strokes
+from cadl.strokes.tracks import StrokeTracker
+
+import cv2
+import numpy as np
+
+SCALE = CANVAS / TRACKED  # drawn pixels of a close-up for each one that strokes are placed on
+BLUR = 8.0  # pixels of a close-up: takes strokes away, so that drawn ones must make up for all
+FORMS, FORMS_WEIGHT = 8.0, 0.3  # pixels of the blur that leaves forms; weight of losing them
+# Added to a score where it takes twice as many strokes: of like recipes the broader one is better.
+ECONOMY = 0.005
+
+
+class CloseUp(NamedTuple):
+    """A painter's close-up, and what is to be painted again.
+
+    Attributes:
+        picture: uint8 [h, w, 3], true.
+        content: uint8 [h, w, 3], without strokes.
+        forms: uint8 [h, w, 3], what directions come from.
+    """
+
+    picture: np.ndarray
+    content: np.ndarray
+    forms: np.ndarray
+
+    @classmethod
+    def of(cls, picture: np.ndarray) -> "CloseUp":
+        """Takes the strokes away from a picture."""
+        return cls(picture, remove_strokes(picture, BLUR), picture)
+
+
+def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
+    """Paints a close-up's content: uint8 [h, w, 3]."""
+    height, width = close_up.content.shape[:2]
+    size = round(width / SCALE), round(height / SCALE)
+    small, forms = (
+        cv2.resize(own, size, interpolation=cv2.INTER_AREA)
+        for own in (close_up.content, close_up.forms)
+    )
+    carried = StrokeTracker([hand], size).add(0, small, None)
+    looks = measure_looks(small, small, hand, [own.places for own in carried], forms)
+    if hand.kind == "flat":
+        palette = find_palette(close_up.content, max(3, round(0.6 * hand.colours)))
+        return draw_areas(
+            close_up.content, carried[0].places, looks[0].colours, palette, hand, 1.0, SCALE
+        )
+    strokes = [
+        Strokes(own.places, own.identities, np.ones(len(own.places), np.float32), look)
+        for own, look in zip(carried, looks, strict=True)
+    ]
+    return draw_strokes(close_up.content, strokes, hand, scale=SCALE)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Scores hands on close-ups.
+
+    Attributes:
+        close_ups: what is painted again.
+        fields: directions along the forms of each.
+        true: description of the true pictures.
+        bare: distances of the contents to them.
+        seed: of the projections of patches.
+    """
+
+    close_ups: Sequence[CloseUp]
+    fields: Sequence[np.ndarray]
+    true: dict[str, np.ndarray]
+    bare: dict[str, float]
+    seed: int = 1
+
+    @classmethod
+    def of(cls, pictures: Sequence[np.ndarray], seed: int = 1) -> "Judge":
+        """Prepares what all hands are compared with: uint8 [h, w, 3] each."""
+        close_ups = [CloseUp.of(picture) for picture in pictures]
+        fields = [Directions(own.content).field for own in close_ups]
+        fields = [own / (np.linalg.norm(own, axis=2, keepdims=True) + 1e-12) for own in fields]
+        true = texture.describe(pictures, fields, seed)
+        contents = texture.describe([own.content for own in close_ups], fields, seed)
+        return cls(close_ups, fields, true, texture.distances(contents, true), seed)
+
+    def score(self, hand: Hand) -> float:
+        """Returns how far the repainted close-ups are from the true ones: 0 alike, 1 unpainted."""
+        painted = [paint_close_up(own, hand) for own in self.close_ups]
+        found = texture.describe(painted, self.fields, self.seed)
+        lost = np.mean([_lost_forms(own.content, x) for own, x in zip(self.close_ups, painted)])
+        surface = texture.score(texture.distances(found, self.true), self.bare)
+        return surface + FORMS_WEIGHT * float(lost) + ECONOMY * _many_strokes(hand)
+
+
+def _many_strokes(hand: Hand) -> float:
+    """Returns how often the number of a brush's strokes doubles, as they are narrower than usual.
+
+    Half the width of the fixed brush counts as twice doubled. Length does not count.
+    """
+    return max(0.0, 2 * math.log2(Hand().width / hand.width)) if hand.kind == "brush" else 0.0
+
+
+def _lost_forms(content: np.ndarray, painted: np.ndarray) -> float:
+    """Returns how much of the light of forms is lost: 0 none, 1 as much as there is."""
+    lights = [
+        cv2.GaussianBlur(cv2.cvtColor(own, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), FORMS)
+        for own in (content, painted)
+    ]
+    return float(np.abs(lights[0] - lights[1]).mean() / (lights[0].std() + 5.0))
+
+
+def score_hand(pictures: Sequence[np.ndarray], hand: dict[str, Any], seed: int = 1) -> float:
+    """Scores one hand, as `Hand.to_json` gives it, in any process."""
+    return _judge(tuple(own.tobytes() for own in pictures), pictures[0].shape, seed).score(
+        Hand.from_json(json.loads(json.dumps(hand)), "hand")
+    )
+
+
+def _judge(pictures: tuple[bytes, ...], shape: tuple, seed: int) -> Judge:
+    """Returns the judge of some close-ups; the last few are kept."""
+    key = (pictures, seed)
+    if key not in _JUDGES:
+        if len(_JUDGES) > 4:
+            _JUDGES.clear()
+        _JUDGES[key] = Judge.of(
+            [np.frombuffer(own, np.uint8).reshape(shape) for own in pictures], seed
+        )
+    return _JUDGES[key]
+
+
+_JUDGES: dict[tuple, Judge] = {}
