@@ -19,7 +19,9 @@ import cv2
 import numpy as np
 
 SCALE = CANVAS / TRACKED  # drawn pixels of a close-up for each one that strokes are placed on
-BLUR = 8.0  # pixels of a close-up: takes strokes away, so that drawn ones must make up for all
+# Pixels of a close-up: the first takes strokes away, so that drawn ones must make up for all; flat
+# areas have none, and keep smaller forms.
+BLUR, AREAS_BLUR = 8.0, 5.0
 FORMS, FORMS_WEIGHT = 8.0, 0.3  # pixels of the blur that leaves forms; weight of losing them
 # Added to a score where it takes twice as many strokes: of like recipes the broader one is better.
 ECONOMY = 0.005
@@ -31,39 +33,40 @@ class CloseUp(NamedTuple):
     Attributes:
         picture: uint8 [h, w, 3], true.
         content: uint8 [h, w, 3], without strokes.
+        areas: uint8 [h, w, 3], the same with smaller forms, for flat areas.
         forms: uint8 [h, w, 3], what directions come from.
     """
 
     picture: np.ndarray
     content: np.ndarray
+    areas: np.ndarray
     forms: np.ndarray
 
     @classmethod
     def of(cls, picture: np.ndarray) -> "CloseUp":
         """Takes the strokes away from a picture."""
-        return cls(picture, remove_strokes(picture, BLUR), picture)
+        content, areas = (remove_strokes(picture, radius) for radius in (BLUR, AREAS_BLUR))
+        return cls(picture, content, areas, picture)
 
 
 def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
     """Paints a close-up's content: uint8 [h, w, 3]."""
-    height, width = close_up.content.shape[:2]
+    content = close_up.areas if hand.kind == "flat" else close_up.content
+    height, width = content.shape[:2]
     size = round(width / SCALE), round(height / SCALE)
     small, forms = (
-        cv2.resize(own, size, interpolation=cv2.INTER_AREA)
-        for own in (close_up.content, close_up.forms)
+        cv2.resize(own, size, interpolation=cv2.INTER_AREA) for own in (content, close_up.forms)
     )
     carried = StrokeTracker([hand], size).add(0, small, None)
     looks = measure_looks(small, small, hand, [own.places for own in carried], forms)
     if hand.kind == "flat":
-        palette = find_palette(close_up.content, max(3, round(0.6 * hand.colours)))
-        return draw_areas(
-            close_up.content, carried[0].places, looks[0].colours, palette, hand, 1.0, SCALE
-        )
+        palette = find_palette(content, max(3, round(0.6 * hand.colours)))
+        return draw_areas(content, carried[0].places, looks[0].colours, palette, hand, 1.0, SCALE)
     strokes = [
         Strokes(own.places, own.identities, np.ones(len(own.places), np.float32), look)
         for own, look in zip(carried, looks, strict=True)
     ]
-    return draw_strokes(close_up.content, strokes, hand, scale=SCALE)
+    return draw_strokes(content, strokes, hand, scale=SCALE)
 
 
 @dataclass(frozen=True)
