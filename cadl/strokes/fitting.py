@@ -29,7 +29,7 @@ BRUSH_RANGES = {
     "detail": (0.04, 0.4), "contour_width": (1.5, 4.0),
 }  # fmt: skip
 DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.3)}
-# The ends of narrow strokes are a pixel or two of a close-up: blunt ones look stamped on a film.
+# A narrow brush's strokes end within a pixel or two of a close-up: blunt ones look stamped on a film.
 NARROW_RANGES = {"taper": (0.15, 1.0), "ragged": (0.15, 0.5)}
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
@@ -148,7 +148,7 @@ def _bounds(hand: Hand) -> dict[str, tuple[float, float]]:
     if hand.kind != "brush":
         return {}
     bounds = BRUSH_RANGES if hand.soft else DRY_RANGES
-    return bounds | NARROW_RANGES if hand.under and hand.width < NARROW else bounds
+    return bounds | NARROW_RANGES if hand.bristles and hand.width < NARROW else bounds
 
 
 def _within_bounds(hand: Hand) -> Hand:
