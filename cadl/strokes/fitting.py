@@ -29,7 +29,7 @@ BRUSH_RANGES = {
     "detail": (0.04, 0.4), "contour_width": (1.5, 4.0),
 }  # fmt: skip
 DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.3)}
-# Strokes of a narrow brush end within a pixel or two of a close-up: blunt ones look stamped on film.
+# Strokes of a narrow brush end within a pixel or two of a close-up: blunt ones look stamped.
 NARROW_RANGES = {"taper": (0.15, 1.0), "ragged": (0.15, 0.5)}
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
