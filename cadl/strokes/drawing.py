@@ -21,7 +21,8 @@ CORNERS = ((9.0, 16), (4.0, 12), (0.0, 8))  # half width in drawn pixels, from w
 WARM = np.array((0.9, 0.2, -1.1), np.float32)  # strokes differ in hue from blue to orange
 GREEN = np.array((-0.5, 0.6, -0.4), np.float32)  # and from magenta to green
 SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a polygon
-# Drawn pixels; thinner strokes are drawn at twice the size. In a draft, or once more at twice.
+# Drawn pixels: thinner strokes are drawn at twice the size, and those that are then still thinner
+# than the second at three times or more. In a draft only the second counts.
 THIN = 2.5, 1.9
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 ROUND_ENDS = 0.06  # taper from which on the ends of strokes are round; without any: square
@@ -69,7 +70,7 @@ def draw_strokes(
     scale = scale or max(height, width) / TRACKED
     thinnest, times = 2 * scale * min(layer.width for layer in hand.layers()), 1
     while times * thinnest < THIN[not furrows or times > 1]:
-        times *= 2
+        times += 1
     if times > 1:
         size, scale = (times * width, times * height), times * scale
         canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR)
