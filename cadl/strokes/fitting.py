@@ -1,8 +1,8 @@
 """The hand learnt from close-ups of a painter's pictures: they are painted again, and compared.
 
-Ground, ink, directions and contours are read from the pictures (`reading.py`). The rest is chosen
-from a library of recipes (`recipes.py`) and refined one number at a time. The search is a function
-of the close-ups alone.
+Ground, ink, directions, contours and quiet are read from the pictures (`reading.py`). The rest is
+chosen from a library of recipes (`recipes.py`) and refined one number at a time. The search is a
+function of the close-ups alone.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from cadl.strokes.recipes import library
 
 import numpy as np
 
-READ = 40  # close-ups that ground, ink and directions are read from, at most
+READ = 40  # close-ups that are read, at most
 # Quarters of close-ups that recipes of the library, and refined ones, are compared on: of as many
 # pictures as can be, because hands that suited a dozen whole close-ups well suited no others.
 FEW, MANY = 16, 48
@@ -47,7 +47,7 @@ class Fit(NamedTuple):
 
     Attributes:
         hand: the best so far.
-        score: of it, on the close-ups that are fitted to.
+        score: of it, on the quarters of close-ups that are fitted to.
         evaluations: made so far.
     """
 
@@ -69,15 +69,12 @@ def search(
         score_all: scores several hands on some pictures, in any order, on all cores.
 
     Yields:
-        The best found so far, after every few evaluations. Its score never grows, but once, where
-        others than it is fitted to decide between the best three.
+        The best found so far, after every few evaluations.
     """
     recipes = library(read_pictures(pictures[:READ]))
     tried = np.linspace(0, len(recipes) - 1, min(len(recipes), max(2, 3 * steps))).astype(int)
     hands = [_within_bounds(recipes[number]) for number in tried]
-    quarters = _quarters(pictures, 2 * MANY)
-    count = len(quarters) // 2
-    pictures, others = quarters[:count], quarters[count:]
+    pictures = _quarters(pictures, MANY)
     scores = score_all(pictures[:FEW], hands)
     order = np.argsort(scores, kind="stable")
     done = -(-len(hands) * min(FEW, len(pictures)) // len(pictures))
@@ -91,17 +88,13 @@ def search(
     for number in range(RACED):  # which recipe is best shows when each has been refined a little
         for place, rival in enumerate(rivals):
             names = SEARCHED[rival.hand.kind]
-            if done >= steps - RIVALS or number >= len(names):
+            if done >= steps or number >= len(names):
                 continue
             rival = rival._replace(evaluations=done)
             rivals[place] = _refined(rival, names[number], FIRST_STEP, pictures, score_all)
             done = rivals[place].evaluations
             best = min(rivals, key=lambda fit: fit.score)._replace(evaluations=done)
             yield best
-    if done <= steps - RIVALS:  # the best suits other quarters, too, which none was refined on
-        scores = score_all(others, [rival.hand for rival in rivals])
-        best = rivals[int(np.argmin(scores))]._replace(evaluations=done + len(rivals))
-        yield best
     rng, step = np.random.default_rng(0), FIRST_STEP
     while best.evaluations < steps and step > LAST_STEP:
         before = best.score

@@ -17,7 +17,7 @@ from cadl.workers import WorkerPool
 
 import numpy as np
 
-FORMAT = 6  # of the search; raise when the same close-ups would give another hand
+FORMAT = 7  # of the search; raise when the same close-ups would give another hand
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
 SURVEYED = 24  # close-ups that are looked at for two kinds of hand, at most
@@ -86,10 +86,8 @@ class _Scores:
     ) -> list[float]:
         """Scores hands on some close-ups, as `fitting.search` asks."""
         recipes = [hand.to_json() for hand in hands]
-        names = [
-            files.hash_of([self._key, str(len(pictures)), str(seed), json.dumps(own)])
-            for own in recipes
-        ]
+        seen = files.hash_of([picture.tobytes() for picture in pictures])
+        names = [files.hash_of([self._key, seen, str(seed), json.dumps(own)]) for own in recipes]
         futures = {
             name: self._workers.submit(repainting.score_hand, list(pictures), own, seed)
             for name, own in zip(names, recipes, strict=True)
