@@ -34,7 +34,7 @@ FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be s
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
-# Width of a hand below which its broad strokes grow where the picture is even: unevenness, growth.
+# Broad strokes of hands narrower than NARROW grow where the picture is even: unevenness, growth.
 NARROW = 8.0
 BROADER = (0.003, 0.008), (1.6, 1.0)
 QUIET = (0.003, 0.02), (1.0, 0.0)  # unevenness, and the share of `quiet` that counts there
@@ -250,7 +250,8 @@ def _placed(a, c, places, angle, bend, scale: float) -> np.ndarray:
 def _colours(colours, hand: Hand, chance, strength: float, lively) -> np.ndarray:
     """Returns colour and height of strokes: float32 [n, 3] in [0, 1] -> [n, 4] in [0, 255].
 
-    They differ by `strength`, in light and hue alone, and each by `lively`, float32 [n, 1].
+    `strength` scales the differences in light and hue; `lively`, float32 [n, 1], those in height,
+    too, for each stroke.
     """
     spread = np.float32(strength * 1.73 * 2.0) * lively  # to a standard deviation of 1
     light = hand.light * spread * (chance[:, 6:7] - 0.5)

@@ -23,7 +23,7 @@ DRAWN_BY = 1.3  # half width of the finest strokes, in pixels of tracked frames,
 SHARPER, SHARPER_FROM = 1.2, (0.032, 0.05)
 SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
 DRAWN_SHARE = 0.6  # of the light of these forms
-LIGHTER = 0.35  # share of what makes lighter: light rims round dark forms look like glue
+LIGHTER = 0.35  # share of what makes lighter: light rims round dark forms look like a glow
 _STEPS = np.arange(256.0) - 128
 LESS_LIGHT = np.round(128 + np.where(_STEPS > 0, LIGHTER * _STEPS, _STEPS)).astype(np.uint8)
 

@@ -20,8 +20,9 @@ EDGE_FORMS, EDGE = 2.0, 0.02  # pixels of a blur; steepness over local light of 
 CONTOUR = 0.05  # share of an edge's contrast by which a clear line is darker than the dark side
 FEW_CONTOURS = 0.25  # share of pictures with contours below which none are drawn
 LIGHTER = 0.5  # share of the light side's extra light at edges that is taken from that darkness
-# Standard deviations of the blurs between which strokes are, and of the windows they are seen in;
-# quantiles of how much they differ; and that of the calm ones over the usual, and `quiet` there.
+# Standard deviations: strokes are what the first blur leaves and the second takes away, and the
+# window is where their contrast is measured. EVEN and USUAL are quantiles of that contrast, and
+# QUIETER has one over the other, and the `quiet` that this stands for.
 STROKES, WINDOW = (1.0, 5.0), 6.0
 EVEN, USUAL = 0.1, 0.5
 QUIETER = (0.3, 0.45), (0.5, 0.0)
@@ -48,7 +49,7 @@ class Reading(NamedTuple):
 
 
 def read_pictures(pictures: Sequence[np.ndarray]) -> Reading:
-    """Reads all from close-ups, uint8 [h, w, 3] each."""
+    """Reads close-ups, uint8 [h, w, 3] each."""
     return Reading(
         _common_colour(pictures, lightest=True),
         _common_colour(pictures, lightest=False),
@@ -166,7 +167,7 @@ def _line_on_edges(picture: np.ndarray) -> float | None:
 
 
 def _find_quiet(pictures: Sequence[np.ndarray]) -> float:
-    """Returns how quiet strokes are in even places, by those of the calmest tenth of all places."""
+    """Returns how quiet strokes are in even places, by their contrast where it is least."""
     contrasts = []
     for picture in pictures:
         light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
