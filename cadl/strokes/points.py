@@ -1,7 +1,9 @@
-"""Points in the plane: those nearer than a distance, random ones evenly spread, maps read there."""
+"""Points in the plane: pairs too near each other, free places, numbers and maps read at them."""
 
 import cv2
 import numpy as np
+
+NEAR_CELLS = 2.6  # the distance that is kept from points, in cells of a raster; `_far` fits it
 
 
 def sample(maps: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -81,6 +83,16 @@ def close_pairs(places: np.ndarray, distance: float) -> tuple[np.ndarray, np.nda
     return left[near], right[near]
 
 
+def _far(raster: np.ndarray) -> np.ndarray:
+    """Says which cells have no 0 near them: uint8 [rows, columns], 0 or 1.
+
+    Near are the square of five cells round a cell, and three cells in its row and its column.
+    """
+    square, row, column = (np.ones(shape, np.uint8) for shape in ((5, 5), (1, 7), (7, 1)))
+    near_none = cv2.min(cv2.erode(raster, row), cv2.erode(raster, column))
+    return cv2.min(near_none, cv2.erode(raster, square))
+
+
 def _turned_canvas(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Returns the cells that a turned canvas covers, and three more around: bool [rows, columns].
 
@@ -118,20 +130,17 @@ def free_places(
     Returns:
         Top left corners of free cells, float32 [m, 2], and the side of a cell, after the metric.
     """
-    cell = distance / 2.6
+    cell = distance / NEAR_CELLS
     low, high = -margin, np.add(size, margin)
     corners = np.array([[low, low], [high[0], low], [low, high[1]], high], np.float32)
     if metric is not None:
         corners, taken = corners @ metric, taken @ metric
     origin = corners.min(axis=0)
     columns, rows = np.ceil((corners.max(axis=0) - origin) / cell).astype(int)
-    raster = np.full((rows, columns), 255, np.uint8)
+    raster = np.ones((rows, columns), np.uint8)
     x, y = np.clip(((taken - origin) / cell).astype(int), 0, (columns - 1, rows - 1)).T
     raster[y, x] = 0
-    if len(taken):
-        far = cv2.distanceTransform(raster, cv2.DIST_L2, 3) > distance / cell + 0.3
-    else:
-        far = raster > 0
+    far = _far(raster).view(bool)
     if wanted is not None:
         back = np.eye(2) if metric is None else np.linalg.inv(metric)
         way = np.column_stack([cell * back.T, (origin + 0.5 * cell) @ back])
@@ -140,8 +149,10 @@ def free_places(
                               borderMode=cv2.BORDER_REPLICATE).view(bool)  # fmt: skip
     if metric is not None:
         far &= _turned_canvas((corners - origin) / cell, far.shape)
-    y, x = np.nonzero(far)
-    free = np.stack([x, y], axis=1).astype(np.float32) * np.float32(cell) + origin
+    found = cv2.findNonZero(far.view(np.uint8))
+    if found is None:
+        return np.zeros((0, 2), np.float32), cell
+    free = found.reshape(-1, 2).astype(np.float32) * np.float32(cell) + origin
     if metric is not None:
         free = free @ np.linalg.inv(metric)
         x, y = free.T

@@ -59,11 +59,11 @@ class TrackWriter:
         """
         self._folder, self._tracker = folder, tracker
         self.frames_done = CHUNK_FRAMES * self._whole_chunks()
-        self._layers: list[list[Carried]] = [[] for _ in tracker.layers]
-        self._ages: list[np.ndarray] = [np.zeros(0, np.int64) for _ in tracker.layers]
+        self._layers: list[list[Carried]] = [[] for _ in tracker.trackers]
+        self._ages: list[np.ndarray] = [np.zeros(0, np.int64) for _ in tracker.trackers]
         if self.frames_done:
             data = load_chunk(folder, self.frames_done // CHUNK_FRAMES - 1)
-            for i, layer in enumerate(tracker.layers):
+            for i, layer in enumerate(tracker.trackers):
                 layer.places = data[f"{i}/end/places"]
                 layer.identities = data[f"{i}/end/identities"]
                 layer.next_identity = int(data[f"{i}/end/next"])
@@ -97,7 +97,7 @@ class TrackWriter:
             return
         arrays: dict[str, Any] = {}
         for i, frames in enumerate(self._layers):
-            tracker = self._tracker.layers[i]
+            tracker = self._tracker.trackers[i]
             packed = _pack(frames) | {
                 "ages": self._first_ages[i].astype(np.uint8),
                 "end/places": tracker.places,

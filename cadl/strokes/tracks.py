@@ -20,7 +20,9 @@ import numpy as np
 
 Flow = tuple[np.ndarray, np.ndarray]  # forward and backward, as `video.flow.Flow`
 
-BIRTH, CROWDED = 0.83, 0.55  # spacings: nothing nearer, a birth; two in such a cell, one goes
+# Spacings: a stroke is born where none is nearer than the first; of two strokes in one cell of the
+# second's side the younger goes.
+BIRTH, CROWDED = 0.83, 0.55
 FILL_ROUNDS, BIRTH_ROUNDS = 12, 1  # of darts, in a new shot and in each frame
 DARTS = 1.5  # thrown in a round, for each that has room
 MARGIN = 2.0  # spacings round the frame where strokes live, too
@@ -217,13 +219,13 @@ class StrokeTracker:
     def __init__(self, hands: Sequence[Hand], size: tuple[int, int]):
         """Takes the hands whose strokes are followed, and the width and height of the frames."""
         self._hands = hands
-        self._layers = [layer for hand in hands for layer in hand.layers()]
-        self.layers = [LayerTracker.of(layer, size, i) for i, layer in enumerate(self._layers)]
+        layers = [layer for hand in hands for layer in hand.layers()]
+        self.trackers = [LayerTracker.of(layer, size, i) for i, layer in enumerate(layers)]
         self._before: list[np.ndarray] = []
 
     def see(self, frame: np.ndarray) -> None:
         """Remembers a frame that strokes were followed into before."""
-        self._before = [blur(frame, layer.width) for layer in self._layers]
+        self._before = [blur(frame, own.layer.width) for own in self.trackers]
 
     def add(self, number: int, frame: np.ndarray, flow: Flow | None) -> list[Carried]:
         """Returns each layer's strokes in the next frame.
@@ -238,11 +240,10 @@ class StrokeTracker:
         wanted = [need for hand in self._hands for need in needs(frame, hand.layers(), hand.detail)]
         if flow is None:
             return [
-                layer.begin(number, need) for layer, need in zip(self.layers, wanted, strict=True)
+                own.begin(number, need) for own, need in zip(self.trackers, wanted, strict=True)
             ]
+        colours = zip(before, self._before, strict=True)
         return [
-            layer.follow(number, flow, colours, need)
-            for layer, colours, need in zip(
-                self.layers, zip(before, self._before, strict=True), wanted, strict=True
-            )
+            own.follow(number, flow, both, need)
+            for own, both, need in zip(self.trackers, colours, wanted, strict=True)
         ]
