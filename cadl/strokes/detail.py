@@ -14,6 +14,7 @@ CONTOUR_BLURS = (0.9, 3.0)
 ALONG, LONELY = 16.0, 4.0
 # Pixels: forms smaller than FINE make the square of side NEAR round them uneven.
 FINE, NEAR = 3.0, 3
+SMALLEST_SQUARE = 3.0  # pixels: side of squares that blur
 WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
 WANT = 500  # of the random numbers that say how much each needs
 
@@ -87,12 +88,17 @@ def _dark_sides(grey: np.ndarray, layer: Layer) -> np.ndarray:
 
 
 def blur(frame: np.ndarray, radius: float) -> np.ndarray:
-    """Blurs by the mean over squares, twice; edges are mirrored."""
+    """Blurs by the mean over squares, twice; edges are mirrored.
+
+    Sides of squares are odd, so there are none between 1 and 3 pixels: a Gaussian blurs instead.
+    """
+    if radius < SMALLEST_SQUARE:
+        return cv2.GaussianBlur(frame, (0, 0), radius / 6**0.5)
     side = odd(radius)
     once = cv2.blur(frame, (side, side), borderType=cv2.BORDER_REFLECT_101)
     return cv2.blur(once, (side, side), borderType=cv2.BORDER_REFLECT_101)
 
 
 def odd(length: float) -> int:
-    """Returns the odd whole number next to a length, at least 1."""
+    """Returns the odd whole number nearest to a length, at least 1."""
     return 2 * int(length / 2) + 1
