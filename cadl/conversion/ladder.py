@@ -11,8 +11,9 @@ from cadl.strokes.track_files import read_tracks
 
 import numpy as np
 
-LADDER_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-LADDER_FRAMES = 4
+LADDER_STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+LADDER_FRAMES = 4  # at most
+FRAMES_EACH = 100  # a film is shown by one frame, and one more for each so many of its own
 LADDER_WIDTH = 854  # pixels of a frame on it, at most
 
 
@@ -24,15 +25,16 @@ def draw_ladder(target: Path, render: Callable[[float], Rendering], style_map: s
         render: returns what frames of a strength are painted from.
         style_map: as STYLE_MAP.
     """
-    first = render(0.0)
-    geometry = first.encoding.geometry
-    shown = np.linspace(0, len(first.encoded.samples) - 1, LADDER_FRAMES + 2).astype(int)
+    usual = render(LADDER_STRENGTHS[-1])  # sizes, frames and tracks are the same at any strength
+    geometry = usual.encoding.geometry
+    count = min(LADDER_FRAMES, 1 + usual.total // FRAMES_EACH)
+    shown = np.linspace(0, len(usual.encoded.samples) - 1, count + 2).astype(int)
     shown = np.unique(shown[1:-1])
-    numbers, frames, tracked = first.encoded.sample_indices[shown].tolist(), [], []
-    for number, sample in zip(numbers, first.encoded.samples[shown], strict=True):
-        found = read_frames_at(first, number, 1)
+    numbers, frames, tracked = usual.encoded.sample_indices[shown].tolist(), [], []
+    for number, sample in zip(numbers, usual.encoded.samples[shown], strict=True):
+        found = read_frames_at(usual, number, 1)
         frames.append(found[0] if found else resize(sample, geometry.picture_size))
-        tracked.append(next(read_tracks(first.tracks, number, number + 1)))
+        tracked.append(next(read_tracks(usual.tracks, number, number + 1)))
     painted = [
         paint_alone(render(strength), numbers, frames, tracked) for strength in LADDER_STRENGTHS
     ]
@@ -40,7 +42,10 @@ def draw_ladder(target: Path, render: Callable[[float], Rendering], style_map: s
     sheet = gallery.contact_sheet(
         rows,
         title=f"{target.stem}, map {style_map}",
-        row_labels=["original", *(f"strength {strength}" for strength in LADDER_STRENGTHS)],
+        row_labels=[
+            "strength 0: the film",
+            *(f"strength {strength}" for strength in LADDER_STRENGTHS),
+        ],
         scale=min(1.0, LADDER_WIDTH / geometry.picture_size[0]),
     )
     path = target.with_name(f"{target.stem}-ladder.png")
