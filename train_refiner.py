@@ -146,26 +146,18 @@ def fit_hands(tile_set: tile_sets.TileSet, run: Run, settings) -> None:
     folder = settings.run / "hands"
     with WorkerPool() as workers:
         for painter in tile_set.names("painting"):
-            own = closeups.load(settings.tiles, painter)
-            if hands.is_fitted(own, settings.hand_steps, folder, painter):
+            close_ups = closeups.load(settings.tiles, painter)
+            if hands.is_fitted(close_ups, settings.hand_steps, folder, painter):
                 continue
-            with console.progress(
-                total=settings.hand_steps, unit="recipe", label=f"hand of {painter}"
-            ) as bar:
-                for best in hands.fit_hand(own, settings.hand_steps, folder, painter, workers):
-                    bar.update(min(best.evaluations, settings.hand_steps) - bar.n)
-                    bar.set_postfix_str(f"score {best.score:.3f}", refresh=False)
+            hand = hands.fit_with_progress(close_ups, settings.hand_steps, folder, painter, workers)
             about = files.read_json(folder / f"{painter}.json")[hands.ABOUT]
-            hand = hands.load_hand(folder / f"{painter}.json")
-            used = "a fixed brush is as good and" if about["fixed_brush"] else "it"
+            used = "the fixed brush is nearer and" if about["fixed_brush"] else "the hand"
             console.say(
-                f"hand of {painter}: {hands.in_words(hand)}; held-out close-ups "
-                f"{about['held_out']:.3f} from its own, of the fixed brush "
-                f"{about['held_out_of_the_fixed_brush']:.3f}: {used} is used"
+                f"hand of {painter}: {hands.in_words(hand)}; on held-out close-ups "
+                f"{about['held_out']:.3f} (0: the painter's surface, 1: no strokes), of the fixed "
+                f"brush {about['held_out_of_the_fixed_brush']:.3f}: {used} is used"
             )
-            if remark := hands.remarks(own):
-                console.warn(f"{painter}: {remark}: do not trust its hand too far")
-            sheet = sections.hand_sheet(own, hand, painter)
+            sheet = sections.hand_sheet(close_ups, hand, painter)
             run.progress.show_picture(f"hands/{painter}", sheet, int(run.step))
 
 

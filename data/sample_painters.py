@@ -45,7 +45,7 @@ def painting(painter: str, number: int) -> np.ndarray:
         own = _outlined(own)
     if painter == "poster":
         own = _posterise(own)
-    return paint_close_up(CloseUp(own, own, own, own), HANDS[painter])
+    return paint_close_up(CloseUp(own, own, own), HANDS[painter])
 
 
 def _vivid(picture: np.ndarray) -> np.ndarray:

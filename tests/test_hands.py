@@ -73,8 +73,8 @@ def test_worms_are_told_from_dots():
     assert far > 1.5 * near
 
 
-def score_all(pictures, recipes):
-    return [repainting.score_hand(pictures, hand.to_json()) for hand in recipes]
+def score_all(tasks):
+    return [repainting.score_hand(pictures, hand) for pictures, hand in tasks]
 
 
 @pytest.fixture
@@ -93,16 +93,32 @@ def test_a_recipe_that_is_best_only_when_refined_wins(monkeypatch, steps):
     recipes = [Hand(relief=relief) for relief in (0.0, 0.5, 1.0)]
     monkeypatch.setattr(fitting, "library", lambda reading: recipes)
 
-    def score_all(pictures, tried):
-        turned = [abs(hand.tilt - Hand().tilt) > 0.1 for hand in tried]
+    def score_all(tasks):
         return [
-            0.5 + 0.01 * hand.relief - 0.4 * (hand.relief > 0.9 and own)
-            for hand, own in zip(tried, turned, strict=True)
-        ]
+            0.5 + 0.01 * hand.relief
+            - 0.4 * (hand.relief > 0.9 and abs(hand.tilt - Hand().tilt) > 0.1)
+            for _, hand in tasks
+        ]  # fmt: skip
 
     *_, found = fitting.search(painted_by(DOTS, 1), steps, score_all)
     assert found.hand.relief > 0.9 and found.score < 0.2
     assert found.evaluations <= steps + 1
+
+
+@pytest.mark.parametrize("suits", [(1, 0), (1, 1)])
+def test_what_suits_one_half_of_the_pictures_alone_is_not_taken(monkeypatch, suits):
+    monkeypatch.setattr(fitting, "library", lambda reading: [Hand(), Hand(relief=0.0)])
+    dark, light = (np.full((60, 80, 3), value, np.uint8) for value in (50, 200))
+
+    def score_all(tasks):
+        suited = [suits[int(pictures[0].mean() > 100)] for pictures, _ in tasks]
+        return [
+            0.5 + 0.1 * hand.relief + (-0.4 if own else 0.1) * hand.tilt
+            for own, (_, hand) in zip(suited, tasks, strict=True)
+        ]
+
+    *_, found = fitting.search([dark, light], 20, score_all)
+    assert (found.hand.tilt > Hand().tilt) == all(suits)
 
 
 @pytest.fixture
@@ -138,6 +154,7 @@ def test_a_hand_can_be_edited_and_what_is_wrong_is_named(tmp_path):
         ({"kind": "spray"}, r"kind 'spray' is not one of brush, hatching, flat"),
         ({"ground": [1, 2, 3]}, r"ground \[1, 2, 3\] is not three numbers from 0 to 1"),
         ({"colour": 3}, r"colour is no attribute of a hand"),
+        ({"colours": 9.5}, r"colours 9\.5 is not a whole number"),
         ({"tilt": "much"}, r"tilt 'much' is not a number"),
     ):
         path.write_text(json.dumps({**PENCIL.to_json(), **change}))
@@ -292,6 +309,12 @@ def test_scores_are_kept_for_the_pictures_they_were_worked_out_on(tmp_path):
     """As many other pictures have scores of their own."""
     with WorkerPool() as workers:
         kept = hands._Scores(tmp_path / "someone.scores", "key", workers)
-        (first,), (other,) = (kept.score_all(painted_by(DOTS, 1, i), [Hand()]) for i in (0, 5))
+        (first,), (other,) = (kept.score_all([(painted_by(DOTS, 1, i), Hand())]) for i in (0, 5))
         again = hands._Scores(tmp_path / "someone.scores", "key", workers)
-        assert again.score_all(painted_by(DOTS, 1), [Hand()]) == [first] != [other]
+        assert again.score_all([(painted_by(DOTS, 1), Hand())]) == [first] != [other]
+        with again.path.open("a") as file:
+            file.write("half a li")  # as a kill, or a full disk, leaves it
+        whole = hands._Scores(tmp_path / "someone.scores", "key", workers)
+        whole.score_all([(painted_by(DOTS, 1), Hand(tilt=1.0))])
+        lines = whole.path.read_text().splitlines()
+        assert len(lines) == 3 and all(float.fromhex(line.split()[1]) for line in lines)

@@ -135,7 +135,7 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     if layer.contour:
         differing *= CONTOUR_LOOSE
     lively = np.ones((len(kept), 1), np.float32)
-    if hand.quiet and not layer.coarser:
+    if hand.quiet and not (layer.coarser or layer.tones):
         even = np.interp(own.looks.need[kept], *QUIET).astype(np.float32)
         lively -= hand.quiet * even[:, None]
     colours = _colours(base, hand, chance[kept], differing, lively)

@@ -2,7 +2,7 @@
 
 Ground, ink, directions, contours and quiet are read from the pictures (`reading.py`). The rest is
 chosen from a library of recipes (`recipes.py`) and refined one number at a time. The search is a
-function of the close-ups alone.
+function of the close-ups and the number of steps alone.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ import numpy as np
 
 READ = 40  # close-ups that are read, at most
 # Quarters of close-ups that recipes of the library, and refined ones, are compared on: of as many
-# pictures as can be, because hands that suited a dozen whole close-ups well suited no others.
+# pictures as can be, because the best of some hands on a dozen whole ones was not so on others.
 FEW, MANY = 16, 48
 FINALISTS, RIVALS, RACED = 5, 3, 7  # recipes compared well; refined; numbers that are refined first
 # Tighter bounds, of the search of a brush: longer strokes look like grass, finer ones can't be told
@@ -29,9 +29,11 @@ BRUSH_RANGES = {
     "detail": (0.04, 0.4), "contour_width": (1.5, 4.0),
 }  # fmt: skip
 DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.3)}
+DOTTED_RANGES = {"cover": (0.3, 2.4)}  # round strokes on bare ground leave gaps: they lie closer
 # Strokes of a narrow brush end within a pixel or two of a close-up: blunt ones look stamped.
 NARROW_RANGES = {"taper": (0.15, 1.0), "ragged": (0.15, 0.5)}
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
+LEAST_GAIN = 1e-3  # of a score, for which a number is changed
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
 # statistic sees it well.
 SEARCHED = {
@@ -42,31 +44,39 @@ SEARCHED = {
 }
 
 
+Task = tuple[Sequence[np.ndarray], Hand]  # pictures, uint8 [h, w, 3] each, and what paints them
+
+
 class Fit(NamedTuple):
     """How far a search has come.
 
     Attributes:
         hand: the best so far.
-        score: of it, on the quarters of close-ups that are fitted to.
+        scores: of it, on both halves of the quarters of close-ups that are fitted to.
         evaluations: made so far.
     """
 
     hand: Hand
-    score: float
+    scores: tuple[float, ...]
     evaluations: int
+
+    @property
+    def score(self) -> float:
+        """The mean of both scores."""
+        return sum(self.scores) / len(self.scores)
 
 
 def search(
     pictures: Sequence[np.ndarray],
     steps: int,
-    score_all: Callable[[Sequence[np.ndarray], Sequence[Hand]], list[float]],
+    score_all: Callable[[Sequence[Task]], list[float]],
 ) -> Iterator[Fit]:
     """Searches the hand that painted some close-ups.
 
     Args:
         pictures: uint8 [h, w, 3] each; the first READ are read, quarters of them are fitted to.
         steps: evaluations in all, of one hand on MANY quarters each.
-        score_all: scores several hands on some pictures, in any order, on all cores.
+        score_all: scores hands on pictures, each task by itself, on all cores.
 
     Yields:
         The best found so far, after every few evaluations.
@@ -74,15 +84,18 @@ def search(
     recipes = library(read_pictures(pictures[:READ]))
     tried = np.linspace(0, len(recipes) - 1, min(len(recipes), max(2, 3 * steps))).astype(int)
     hands = [_within_bounds(recipes[number]) for number in tried]
-    pictures = _quarters(pictures, MANY)
-    scores = score_all(pictures[:FEW], hands)
-    order = np.argsort(scores, kind="stable")
-    done = -(-len(hands) * min(FEW, len(pictures)) // len(pictures))
+    few, halves = _quarters(pictures, FEW), _halves(pictures)
+
+    def score_halves(some: Sequence[Hand]) -> list[tuple[float, ...]]:
+        scores = score_all([(half, hand) for hand in some for half in halves])
+        return list(zip(scores[::2], scores[1::2], strict=True))
+
+    order = np.argsort(score_all([(few, hand) for hand in hands]), kind="stable")
+    done = -(-len(hands) * len(few) // sum(map(len, halves)))
     finalists = [hands[i] for i in order[: max(1, min(FINALISTS, steps - done))]]
-    scores = score_all(pictures, finalists)
     done += len(finalists)
-    order = np.argsort(scores, kind="stable")
-    rivals = [Fit(finalists[i], scores[i], done) for i in order[:RIVALS]]
+    rivals = [Fit(*own, done) for own in zip(finalists, score_halves(finalists), strict=True)]
+    rivals = sorted(rivals, key=lambda fit: fit.score)[:RIVALS]
     best = rivals[0]
     yield best
     for number in range(RACED):  # which recipe is best shows when each has been refined a little
@@ -91,7 +104,7 @@ def search(
             if done >= steps or number >= len(names):
                 continue
             rival = rival._replace(evaluations=done)
-            rivals[place] = _refined(rival, names[number], FIRST_STEP, pictures, score_all)
+            rivals[place] = _refined(rival, names[number], FIRST_STEP, score_halves)
             done = rivals[place].evaluations
             best = min(rivals, key=lambda fit: fit.score)._replace(evaluations=done)
             yield best
@@ -100,10 +113,17 @@ def search(
         before = best.score
         for name in rng.permutation(SEARCHED[best.hand.kind]):
             if best.evaluations < steps:
-                best = _refined(best, name, step, pictures, score_all)
+                best = _refined(best, name, step, score_halves)
                 yield best
         if best.score == before:
             step /= 2
+
+
+def _halves(pictures: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+    """Returns quarters of two halves of the pictures, MANY in all at most; of one its own."""
+    if len(pictures) == 1:
+        return [_quarters(pictures, MANY)[half::2] for half in (0, 1)]
+    return [_quarters(pictures[half::2], MANY // 2) for half in (0, 1)]
 
 
 def _quarters(pictures: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
@@ -118,22 +138,26 @@ def _quarters(pictures: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
     return found
 
 
-def _refined(fit: Fit, name: str, step: float, pictures, score_all) -> Fit:
-    """Tries two more values of one number of a hand, `step` of its range up and down."""
+def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
+    """Tries two more values of one number of a hand, `step` of its range up and down.
+
+    A value is taken only if it suits both halves of the pictures better: what suits one of them
+    alone often fits no others.
+    """
     hand = fit.hand
     if name == "bare" and hand.under and hand.finest < hand.width:
         return fit  # an underpainting and fine strokes leave no bare ground
     if name == "contour_width" and not hand.contour:
         return fit
     moved = [own for own in (_moved(hand, name, by) for by in (step, -step)) if own != hand]
-    if not moved:
-        return fit
-    scores = score_all(pictures, moved)
     done = fit.evaluations + len(moved)
-    best = int(np.argmin(scores))
-    if scores[best] < fit.score - 1e-3:
-        return Fit(moved[best], scores[best], done)
-    return fit._replace(evaluations=done)
+    better = [
+        Fit(hand, scores, done)
+        for hand, scores in zip(moved, score_halves(moved), strict=True)
+        if all(new < old for new, old in zip(scores, fit.scores, strict=True))
+    ]
+    best = min(better, key=lambda own: own.score, default=fit)
+    return best if best.score < fit.score - LEAST_GAIN else fit._replace(evaluations=done)
 
 
 def _bounds(hand: Hand) -> dict[str, tuple[float, float]]:
@@ -141,6 +165,8 @@ def _bounds(hand: Hand) -> dict[str, tuple[float, float]]:
     if hand.kind != "brush":
         return {}
     bounds = BRUSH_RANGES if hand.soft else DRY_RANGES
+    if hand.bare == 1:
+        bounds = bounds | DOTTED_RANGES
     return bounds | NARROW_RANGES if hand.bristles and hand.width < NARROW else bounds
 
 

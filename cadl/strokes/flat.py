@@ -1,7 +1,7 @@
 """Flat areas of few colours, with or without contours: steady, since tracked points carry colours.
 
-Each point of a tracked layer has a colour, averaged along its track, and with it the next colour of
-a palette that stays the same for the whole video. A place has the colour that most points near it
+Each point of a tracked layer has a colour, averaged along its track, and with it the nearest colour
+of a palette that stays the same through a shot. A place has the colour that most points near it
 have.
 """
 

@@ -66,7 +66,7 @@ class Hand:
         aspect: length of a stroke over its width.
         under: how much wider the strokes of the underpainting are; 0 for none.
         finest: width of the finest strokes, which lie where broader ones can't show what is there;
-            as wide as `width` or wider: there are no finer ones.
+            two thirds of `width` or wider: there are no finer ones.
         cover: how many times strokes of a layer cover what they lie on.
         sizes: spread of the strokes' sizes, 0 all alike.
         tilt: how far strokes turn from the forms, 1 any direction.
@@ -216,6 +216,10 @@ class Hand:
                     raise UserError(f"{where}: {name} {value!r} is not a number")
                 if not low <= value <= high:
                     raise UserError(f"{where}: {name} {value:g} is not from {low:g} to {high:g}")
+                whole = isinstance(known[name].default, int)
+                if whole and value != int(value):
+                    raise UserError(f"{where}: {name} {value:g} is not a whole number")
+                given[name] = int(value) if whole else float(value)
         return cls(**given)
 
 

@@ -12,12 +12,10 @@ from cadl import console, files
 from cadl.errors import UserError
 from cadl.images import closeups
 from cadl.strokes import fitting, repainting, texture
-from cadl.strokes.hand import Hand
+from cadl.strokes.hand import LINES, Hand
 from cadl.workers import WorkerPool
 
-import numpy as np
-
-FORMAT = 7  # of the search; raise when the same close-ups would give another hand
+FORMAT = 9  # of the search; raise when the same close-ups would give another hand
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
 SURVEYED = 24  # close-ups that are looked at for two kinds of hand, at most
@@ -25,12 +23,12 @@ JUDGE_SEED = 7  # of other projections than the search's
 
 
 def fit_hand(
-    own: closeups.CloseUps, steps: int, folder: Path, painter: str, workers: WorkerPool
+    close_ups: closeups.CloseUps, steps: int, folder: Path, painter: str, workers: WorkerPool
 ) -> Iterator[fitting.Fit]:
     """Fits a painter's hand, and writes it to `folder/<painter>.json`.
 
     Args:
-        own: the painter's close-ups.
+        close_ups: the painter's.
         steps: evaluations of recipes, at most.
         folder: where hands and scores are kept.
         painter: name.
@@ -39,16 +37,16 @@ def fit_hand(
     Yields:
         The best hand so far, after every few evaluations.
     """
-    fitted_to = list(own.spread(fitting.READ, held_out=False))
-    held_out = list(own.spread(JUDGED, held_out=True)) or fitted_to
-    key = files.hash_of([own.pixels.tobytes(), str(FORMAT)])
+    fitted_to = list(close_ups.spread(fitting.READ, held_out=False))
+    held_out = list(close_ups.spread(JUDGED, held_out=True)) or fitted_to
+    key = _key(close_ups)
     scores = _Scores(folder / f"{painter}.scores", key, workers)
     best = None
     for best in fitting.search(fitted_to, steps, scores.score_all):
         yield best
     assert best is not None
     fixed = Hand()
-    judged = scores.score_all(held_out, [best.hand, fixed], JUDGE_SEED)
+    judged = scores.score_all([(held_out, best.hand), (held_out, fixed)], JUDGE_SEED)
     chosen = best.hand if judged[0] <= judged[1] else fixed
     about = {
         "painter": painter, "close_ups": key, "steps": steps, "evaluations": best.evaluations,
@@ -59,14 +57,30 @@ def fit_hand(
     scores.path.unlink(missing_ok=True)
 
 
-def is_fitted(own: closeups.CloseUps, steps: int, folder: Path, painter: str) -> bool:
+def fit_with_progress(
+    close_ups: closeups.CloseUps, steps: int, folder: Path, painter: str, workers: WorkerPool
+) -> Hand:
+    """Fits a painter's hand as `fit_hand`, shows how far it is, and says how far to trust it."""
+    with console.progress(total=steps, unit="recipe", label=f"hand of {painter}") as bar:
+        for best in fit_hand(close_ups, steps, folder, painter, workers):
+            bar.set_postfix_str(f"score {best.score:.3f}", refresh=False)
+            bar.update(min(best.evaluations, steps) - bar.n)
+    if remark := remarks(close_ups):
+        console.warn(f"{painter}: {remark}: do not trust its hand too far")
+    return load_hand(folder / f"{painter}.json")
+
+
+def is_fitted(close_ups: closeups.CloseUps, steps: int, folder: Path, painter: str) -> bool:
     """Says whether a hand was fitted to these close-ups, with as many evaluations."""
     try:
         about = files.read_json(folder / f"{painter}.json")[ABOUT]
-        key = files.hash_of([own.pixels.tobytes(), str(FORMAT)])
-        return about["close_ups"] == key and about["steps"] == steps
+        return about["close_ups"] == _key(close_ups) and about["steps"] == steps
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
+
+
+def _key(close_ups: closeups.CloseUps) -> str:
+    return files.hash_of([close_ups.pixels.tobytes(), str(FORMAT)])
 
 
 class _Scores:
@@ -76,25 +90,29 @@ class _Scores:
         self.path, self._key, self._workers = path, key, workers
         self._known: dict[str, float] = {}
         if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+            text = path.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]  # a kill may leave half a line
+            if whole != text:
+                path.write_text(whole, encoding="utf-8")
+            for line in whole.splitlines():
                 name, _, value = line.partition(" ")
-                if value.endswith("\n"):  # a kill may leave half a line
-                    self._known[name] = float.fromhex(value)
+                self._known[name] = float.fromhex(value)
 
-    def score_all(
-        self, pictures: Sequence[np.ndarray], hands: Sequence[Hand], seed: int = 1
-    ) -> list[float]:
+    def score_all(self, tasks: Sequence[fitting.Task], seed: int = 1) -> list[float]:
         """Scores hands on some close-ups, as `fitting.search` asks."""
-        recipes = [hand.to_json() for hand in hands]
-        seen = files.hash_of([picture.tobytes() for picture in pictures])
-        names = [files.hash_of([self._key, seen, str(seed), json.dumps(own)]) for own in recipes]
+        seen = {id(pictures): files.hash_of([own.tobytes() for own in pictures])
+                for pictures, _ in tasks}  # fmt: skip
+        names = [
+            files.hash_of([self._key, seen[id(pictures)], str(seed), json.dumps(hand.to_json())])
+            for pictures, hand in tasks
+        ]
         futures = {
-            name: self._workers.submit(repainting.score_hand, list(pictures), own, seed)
-            for name, own in zip(names, recipes, strict=True)
+            name: self._workers.submit(repainting.score_hand, list(pictures), hand, seed)
+            for name, (pictures, hand) in zip(names, tasks, strict=True)
             if name not in self._known
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
+        with self.path.open("a", buffering=1, encoding="utf-8") as file:
             for name, future in futures.items():
                 self._known[name] = future.result()
                 file.write(f"{name} {self._known[name].hex()}\n")
@@ -116,25 +134,22 @@ def load_hand(path: Path) -> Hand:
 
 def fit_to_picture(path: Path, steps: int, folder: Path, workers: WorkerPool) -> Hand:
     """Returns the hand of a single picture, fitted by so many evaluations; it is kept."""
-    own = closeups.of_picture(path)
+    close_ups = closeups.of_picture(path)
     name = files.source_name(path.stem)
     kept = folder / f"{name}.json"
     with files.only_one(folder / name, f"the hand of {name}"):
-        if not is_fitted(own, steps, folder, name):
-            with console.progress(total=steps, unit="recipe", label=f"hand of {name}") as bar:
-                for best in fit_hand(own, steps, folder, name, workers):
-                    bar.update(min(best.evaluations, steps) - bar.n)
-            if remark := remarks(own):
-                console.warn(f"{path}: {remark}: do not trust its hand too far")
-        hand = load_hand(kept)
+        if is_fitted(close_ups, steps, folder, name):
+            hand = load_hand(kept)
+        else:
+            hand = fit_with_progress(close_ups, steps, folder, name, workers)
     console.say(f"hand of {name}: {in_words(hand)} ({kept})")
     return hand
 
 
-def remarks(own: closeups.CloseUps) -> str:
+def remarks(close_ups: closeups.CloseUps) -> str:
     """Returns how far a hand that is fitted to close-ups can be trusted; empty if it can be."""
-    found = [closeups.remarks(own)]
-    if texture.are_two_kinds(list(own.spread(SURVEYED, held_out=False))):
+    found = [closeups.remarks(close_ups)]
+    if texture.are_two_kinds(list(close_ups.spread(SURVEYED, held_out=False))):
         found.append("they look like pictures of two hands")
     return "; ".join(filter(None, found))
 
@@ -175,7 +190,7 @@ def _hatching_in_words(hand: Hand) -> str:
     light = sum(hand.ink) > sum(hand.ground)
     what = "coloured pencil" if hand.tint > 0.5 else "chalk" if light else "pencil or ink"
     paper = "dark paper" if light else "paper"
-    if hand.aspect < 2:
+    if hand.aspect < LINES:
         return f"dots of {what} on {paper}, closer where it is {'light' if light else 'dark'}"
     length = _pick(hand.width * hand.aspect, ((16, "short"), (40, "long"), (9999, "very long")))
     count = len(hand.directions)

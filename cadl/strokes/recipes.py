@@ -42,13 +42,13 @@ def library(reading: Reading) -> list[Hand]:
     brush = Hand(**own)
     dots = dataclasses.replace(
         brush, **PLAIN, aspect=1.0, tilt=1.0, bend=0.0, under=0.0, finest=60.0, sizes=0.15,
-        taper=0.3, bare=1.0, light=0.1, hue=0.07, cover=1.7, contour=0.0, quiet=0.0,
+        taper=0.75, bare=1.0, light=0.1, hue=0.07, cover=1.9, contour=0.0, quiet=0.0,
     )  # fmt: skip
     pencil = Hand(
-        kind="hatching", **own, **PLAIN, width=1.3, aspect=22.0, cover=0.35, sizes=0.3, tilt=0.04,
-        bend=0.1, taper=0.1, light=0.06, hue=0.0,
+        kind="hatching", **own | {"quiet": 0.0}, **PLAIN, width=1.3, aspect=22.0, cover=0.35,
+        sizes=0.3, tilt=0.04, bend=0.1, taper=0.1, light=0.06, hue=0.0,
     )  # fmt: skip
-    stipple = dataclasses.replace(pencil, aspect=1.2, width=2.4, tilt=1.0, cover=0.4)
+    stipple = dataclasses.replace(pencil, aspect=1.0, taper=0.75, width=2.4, tilt=1.0, cover=0.4)
     across = round((reading.directions[0] + 0.5 * math.pi) % math.pi, 3)
     crossed = (*reading.directions, across) if len(reading.directions) == 1 else reading.directions
     chalk = dataclasses.replace(pencil, ground=reading.ink, ink=reading.ground, width=1.8)
@@ -58,7 +58,7 @@ def library(reading: Reading) -> list[Hand]:
     flat = Hand(kind="flat", **own | {"contour": 0.0})
     variants: list[tuple[Hand, list[dict[str, Any]]]] = [
         (brush, BRUSHES),
-        (dots, [{"width": 5.4}, {"width": 9.0}, {"width": 4.0}, {"width": 14.0},
+        (dots, [{"width": 6.6}, {"width": 9.0}, {"width": 4.5}, {"width": 14.0},
                 {"width": 9.0, "aspect": 1.8, "tilt": 0.4}]),
         (pencil, [{}, {"width": 1.0, "cover": 0.25, "first_tone": 0.0, "last_tone": 0.7},
                   {"width": 0.8, "cover": 0.25, "aspect": 36.0},

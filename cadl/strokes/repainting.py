@@ -1,10 +1,9 @@
 """A painter's close-ups painted again, and how far they are from the true ones."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cadl.strokes import texture
 from cadl.strokes.drawing import draw_strokes
@@ -28,16 +27,14 @@ ECONOMY = 0.005
 
 
 class CloseUp(NamedTuple):
-    """A painter's close-up, and what is to be painted again.
+    """What is to be painted again of a painter's close-up.
 
     Attributes:
-        picture: uint8 [h, w, 3], true.
         content: uint8 [h, w, 3], without strokes.
         areas: uint8 [h, w, 3], the same with smaller forms, for flat areas.
-        forms: uint8 [h, w, 3], what directions come from.
+        forms: uint8 [h, w, 3], the close-up itself, what directions come from.
     """
 
-    picture: np.ndarray
     content: np.ndarray
     areas: np.ndarray
     forms: np.ndarray
@@ -46,7 +43,7 @@ class CloseUp(NamedTuple):
     def of(cls, picture: np.ndarray) -> "CloseUp":
         """Takes the strokes away from a picture."""
         content, areas = (remove_strokes(picture, radius) for radius in (BLUR, AREAS_BLUR))
-        return cls(picture, content, areas, picture)
+        return cls(content, areas, picture)
 
 
 def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
@@ -125,11 +122,10 @@ def _lost_forms(content: np.ndarray, painted: np.ndarray) -> float:
     return float(np.abs(lights[0] - lights[1]).mean() / (lights[0].std() + 5.0))
 
 
-def score_hand(pictures: Sequence[np.ndarray], hand: dict[str, Any], seed: int = 1) -> float:
-    """Scores one hand, as `Hand.to_json` gives it, in any process."""
-    return _judge(tuple(own.tobytes() for own in pictures), pictures[0].shape, seed).score(
-        Hand.from_json(json.loads(json.dumps(hand)), "hand")
-    )
+def score_hand(pictures: Sequence[np.ndarray], hand: Hand, seed: int = 1) -> float:
+    """Scores one hand, in any process, by the judge of some close-ups, uint8 [h, w, 3] each."""
+    judge = _judge(tuple(own.tobytes() for own in pictures), pictures[0].shape, seed)
+    return judge.score(hand)
 
 
 def _judge(pictures: tuple[bytes, ...], shape: tuple, seed: int) -> Judge:

@@ -244,6 +244,6 @@ FLOORS = {
     "tensor2": 0.03,
     "tone": 0.02,
     "light": 0.02,
-    "directions": 0.02,
+    "directions": 0.06,
     "forms": 0.02,
 }
