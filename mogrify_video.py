@@ -211,7 +211,6 @@ def request_of(
         "style": style.name,
         "input": files.identity(path),
         "vae": about["vae"],
-        "refiner": about["refiner"],
         "painter": style.key,
         "recipes": json.loads(json.dumps([[hand.to_json(), share] for hand, share in painting])),
         "segment_frames": segments.SEGMENT_FRAMES,

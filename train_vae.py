@@ -28,9 +28,7 @@ import tensorflow as tf
 TILES: Path = Path("data/tiles")  # tiles by extract_tiles.py
 RUN: Path = Path("log/vae")  # checkpoints, TensorBoard, previews, progress.mp4
 
-STEPS: Count = (
-    3_000  # steps in all: held-out tiles are at their best; some 12 minutes of two CPU cores
-)
+STEPS: Count = 3_000  # in all: some 12 minutes on two cores; held-out tiles are then at their best
 BATCH_SIZE: Count = 8  # tiles a step; less if memory runs out
 LEARNING_RATE: Rate = 1e-3  # Adam's, after warm-up; falls with 1/sqrt(step) from step 2000
 BETA: Amount = 0.05  # weight of the KL term: more gives smoother codes and a blurrier picture

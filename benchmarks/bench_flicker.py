@@ -13,7 +13,9 @@ Films that stand still are compressed as cameras do; a codec copies what it can,
 is a small part of a level.
 """
 
+import dataclasses
 import functools
+import itertools
 import sys
 import tempfile
 import time
@@ -26,7 +28,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.claims import claim
-from benchmarks.measure_video import WIDTH, Motion, find_motion, laplacian, warping_error
+from benchmarks.measure_video import (
+    LEAST_MOVING,
+    WIDTH,
+    Motion,
+    find_motion,
+    laplacian,
+    warping_error,
+)
 from cadl import console
 from cadl.conversion.clip import resize
 from cadl.images import tiles
@@ -38,6 +47,7 @@ from cadl.strokes.hand import TRACKED, Hand
 from cadl.strokes.hands import load_hand
 from cadl.strokes.looks import measure_looks
 from cadl.strokes.on_film import calmed, draw_forms
+from cadl.strokes.points import sample
 from cadl.strokes.stroke import Looks, Strokes
 from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
 from cadl.strokes.tracks import LIVES, StrokeTracker
@@ -114,6 +124,7 @@ class Painted:
         deaths: strokes gone a frame, in the same ones.
         lengths: frames that each stroke of the longest shot lived.
         bytes: of the tracks on disk, a frame of a long film.
+        floor: change of what moves, of 255, if strokes only moved by the motion that is measured.
     """
 
     frames: list[np.ndarray] = field(default_factory=list)
@@ -122,6 +133,7 @@ class Painted:
     deaths: float = 0.0
     lengths: np.ndarray = field(default_factory=lambda: np.zeros(0))
     bytes: float = 0.0
+    floor: float = float("nan")
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -142,10 +154,12 @@ def main(argv: list[str] | None = None) -> int:
         if settings.films and not any(part in name for part in settings.films):
             continue
         film = make()
-        carried, fixed = (paint(film.frames, hand, follow=follow) for follow in (True, False))
         size = WIDTH, max(2, round(WIDTH * film.frames[0].shape[0] / film.frames[0].shape[1]))
         own = [resize(frame, size) for frame in film.frames]
         motions = find_motion(own)
+        measured = motions if film.most and film.known is None else []
+        carried = paint(film.frames, hand, follow=True, motions=measured)
+        fixed = paint(film.frames, hand, follow=False)
         errors = [warping_error(frames, motions) for frames in (own, carried.frames, fixed.frames)]
         known = [float("nan")] * 3
         if film.known:
@@ -163,10 +177,13 @@ def main(argv: list[str] | None = None) -> int:
             *(f"{value / len(own):.1f}" for value in carried.milliseconds.values()),
         ])  # fmt: skip
         make_claims(film, errors, known, sharp, megabytes)
-        if film.most and film.known is None:
+        if measured:
             least, change = least_change(film.frames[len(own) // 2], hand), errors[1][1]
-            console.say(f"{name}: {change:.2f} of 255 changes of what moves; of one painting that "
-                        f"moves as a whole {least:.2f}")  # fmt: skip
+            console.say(
+                f"{name}: what moves changes by {change:.2f} of 255; by {carried.floor:.2f} if "
+                f"strokes only followed the measured motion; by {least:.2f} if one painting moved "
+                "as a whole"
+            )
             if hand.kind == "hatching":
                 claim(f"{name}: change over that painting's", change / least, most=1.3)
     header = ["film", *(f"{what}: {way}" for what in ("all", "moving", "known")
@@ -295,13 +312,20 @@ def compressed(film: Film) -> Film:
     return Film(film.name, frames, film.rate, film.most, film.known)
 
 
-def paint(frames: Sequence[np.ndarray], hand: Hand, *, follow: bool) -> Painted:
+def paint(
+    frames: Sequence[np.ndarray],
+    hand: Hand,
+    *,
+    follow: bool,
+    motions: Sequence[Motion | None] = (),
+) -> Painted:
     """Paints a film at its own size, strength 1, in its own colours.
 
     Args:
         frames: uint8 [h, w, 3] each.
         hand: the recipe.
         follow: carry the strokes; else they are fixed to the screen.
+        motions: between frames, of WIDTH pixels, to find the floor by; none if empty.
     """
     painted = Painted()
     height, width = frames[0].shape[:2]
@@ -314,15 +338,39 @@ def paint(frames: Sequence[np.ndarray], hand: Hand, *, follow: bool) -> Painted:
     count_lives(tracked, painted)
     size = WIDTH, max(2, round(WIDTH * height / width))
     averaged = average_looks(small, small, tracked, hand, painted)
-    for frame, layers, looks in zip(frames, tracked, averaged, strict=True):
+
+    def draw(frame: np.ndarray, strokes: Sequence[Strokes]) -> np.ndarray:
+        drawn = draw_forms(draw_strokes(frame, strokes, calmed(hand)), frame, hand, 1.0)
+        return resize(drawn, size)
+
+    floors: list[float] = []
+    following = [*itertools.zip_longest(frames[1:], motions), (None, None)]
+    for frame, layers, looks, (after, motion) in zip(
+        frames, tracked, averaged, following, strict=True
+    ):
         strokes = [
             Strokes(own.places, own.identities, own.growth, look)
             for own, look in zip(layers, looks, strict=True)
         ]
         with painted.stage("drawing"):
-            drawn = draw_forms(draw_strokes(frame, strokes, calmed(hand)), frame, hand, 1.0)
-        painted.frames.append(resize(drawn, size))
+            painted.frames.append(draw(frame, strokes))
+        if after is not None and motion is not None and motion.moving.mean() >= LEAST_MOVING:
+            moved = [
+                dataclasses.replace(own, places=move_by(motion, own.places)) for own in strokes
+            ]
+            change = np.abs(motion.undo(painted.frames[-1]) - draw(after, moved)).mean(-1)
+            floors.append(float(change[motion.moving].mean()))
+    if floors:
+        painted.floor = float(np.mean(floors))
     return painted
+
+
+def move_by(motion: Motion, places: np.ndarray) -> np.ndarray:
+    """Moves places of a tracked frame, float32 [n, 2], on by a motion that leads back."""
+    begin = there = places * np.float32(WIDTH / TRACKED)
+    for _ in range(3):
+        there = begin - sample(motion.back, there)
+    return there * np.float32(TRACKED / WIDTH)
 
 
 def least_change(frame: np.ndarray, hand: Hand) -> float:

@@ -18,7 +18,7 @@ DRAFT = 2  # times that a draft is painted smaller, both ways
 INSET = 4  # the original's side in the corner is the picture's over this
 HELD_SECONDS = 0.25  # a frame that is shown so far into a part belongs to it
 LATE_SECONDS = 0.03  # that nobody sees or hears
-NARROWEST = 16  # pixels of a tracked frame: optical flow needs so many
+LEAST_SIDE = 16  # pixels of a tracked frame: optical flow needs so many
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Geometry:
         if not isinstance(size, str):
             picture = size
         scale = TRACKED / max(shown)
-        tracked = max(NARROWEST, round(scale * shown[0])), max(NARROWEST, round(scale * shown[1]))
+        tracked = max(LEAST_SIDE, round(scale * shown[0])), max(LEAST_SIDE, round(scale * shown[1]))
         output = (2 * picture[0], picture[1]) if compare == "side" else picture
         if draft:
             picture = max(2, picture[0] // DRAFT), max(2, picture[1] // DRAFT)
@@ -124,7 +124,7 @@ class Encoding:
         if self.compare == "side":
             return np.concatenate([original, painted], axis=1)
         if self.compare == "inset":
-            height, width = painted.shape[0] // INSET, painted.shape[1] // INSET
+            height, width = (max(1, side // INSET) for side in painted.shape[:2])
             painted = painted.copy()
             painted[:height, :width] = resize(original, (width, height))
         return painted

@@ -74,7 +74,7 @@ def paint(
         brushwork: how.
         moved: by `FramePainter.move`.
         tracked: its strokes, a layer each.
-        looks: by `FramePainter.measure`, averaged along the tracks.
+        looks: by `measure`, averaged along the tracks.
         strength: of the strokes, 0 to 1.
     """
     canvas = recolour(brushwork.geometry, moved, moved.frame)
@@ -83,11 +83,9 @@ def paint(
     furrows = not brushwork.draft
     for hand, share, part in _layers_of(brushwork):
         if hand.kind == "flat":
-            palette = moved.palette
-            if palette is None:
-                palette = find_palette(canvas, hand.colours)
+            assert moved.palette is not None
             places, colours = tracked[part][0].places, looks[part][0].colours
-            canvas = draw_areas(canvas, places, colours, palette, hand, share * strength)
+            canvas = draw_areas(canvas, places, colours, moved.palette, hand, share * strength)
             continue
         strokes = [
             Strokes(layer.places, layer.identities, layer.growth, own)
@@ -208,7 +206,7 @@ class FramePainter:
     def with_palettes(
         self, shots: np.ndarray, numbers: np.ndarray, pictures: np.ndarray
     ) -> "FramePainter":
-        """Adds the colours of flat areas, a shot's found in one of its frames when it begins.
+        """Adds the colours of flat areas: a shot's are found in one frame, when first asked for.
 
         Args:
             shots: int [N], number of each frame's shot.

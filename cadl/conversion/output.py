@@ -73,7 +73,8 @@ class Output:
                 "yes or another --out"
             )
         before = record["request"]
-        changed = sorted(key for key in self.request if before.get(key) != self.request[key])
+        keys = self.request.keys() | before.keys()
+        changed = sorted(key for key in keys if before.get(key) != self.request.get(key))
         raise UserError(
             f"{self.target} exists and was made with other {', '.join(changed)}: "
             "give --replace yes or another --out"

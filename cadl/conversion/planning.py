@@ -11,7 +11,7 @@ from cadl.images.tiles import Crop
 from cadl.video import probing
 
 LONGEST_SIDE = 16384  # pixels that the encoder of H.264 takes
-LONGEST_GIVEN = 8192  # by OUTPUT_SIZE: twice of it, side by side, can be written
+LONGEST_GIVEN = 8192  # by OUTPUT_SIZE: twice that, side by side, can be written
 
 
 def parse_size(text: str) -> str | tuple[int, int]:
