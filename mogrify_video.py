@@ -76,8 +76,8 @@ def main(argv: list[str] | None = None) -> int:
         )
     paths = find_videos(settings.videos)
     pool = ThreadPoolExecutor(1)  # ffmpeg looks at the first video while TensorFlow loads
-    looks: dict[Path, Callable] = {path: functools.partial(look_at, path, crop) for path in paths}
-    looks[paths[0]] = pool.submit(look_at, paths[0], crop).result
+    probes: dict[Path, Callable] = {path: functools.partial(look_at, path, crop) for path in paths}
+    probes[paths[0]] = pool.submit(look_at, paths[0], crop).result
     pool.shutdown(wait=False)
     vae_graph, vae_about = saved_models.load_graph(settings.exported, "vae")
     stylizer, about = saved_models.load_graph(
@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
         started = time.monotonic()
         try:
             with WorkerPool() as workers:
-                row = convert(path, looks[path], size, model, style, workers, settings)
+                row = convert(path, probes[path], size, model, style, workers, settings)
         except (UserError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise

@@ -80,8 +80,8 @@ def main(argv: list[str] | None = None) -> int:
         parts = build_parts(settings)
     operations = blocks.count_operations(refiner.Refining(size=tiles.SHAPE[:2]))
     console.say(f"VAE of step {vae_step}; the refiner takes {operations / 1e9:.2f} GFLOP a tile")
-    own = of_vae["settings"]
-    trained, held_out = tile_set.split(own["validation_fraction"], own["seed"])
+    split = of_vae["settings"]
+    trained, held_out = tile_set.split(split["validation_fraction"], split["seed"])
 
     # Open the run, or go on with it.
     with one_writer(settings.run):
