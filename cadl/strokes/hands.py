@@ -15,7 +15,7 @@ from cadl.strokes import fitting, repainting, texture
 from cadl.strokes.hand import LINES, Hand
 from cadl.workers import WorkerPool
 
-FORMAT = 9  # of the search; raise when the same close-ups would give another hand
+FORMAT = 10  # of the search; raise when the same close-ups would give another hand
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
 SURVEYED = 24  # close-ups that are looked at for two kinds of hand, at most
