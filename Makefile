@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up what they need. Nothing here that you could not type yourself.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 RUN = .venv/bin/python
 
 .PHONY: setup demo test lint bench clean
