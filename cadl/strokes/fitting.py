@@ -26,7 +26,7 @@ FINALISTS, RIVALS, RACED = 5, 3, 7  # recipes compared well; refined; numbers th
 # washes, strokes need a visible spread of light.
 BRUSH_RANGES = {
     "width": (4.0, 60.0), "aspect": (1.0, 6.5), "cover": (0.3, 1.7),
-    "detail": (0.07, 0.4), "contour_width": (1.5, 4.0),
+    "detail": (0.04, 0.4), "contour_width": (1.5, 4.0),
 }  # fmt: skip
 DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.3)}
 DOTTED_RANGES = {"cover": (0.3, 2.4)}  # round strokes on bare ground leave gaps: they lie closer

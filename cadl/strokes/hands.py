@@ -4,6 +4,7 @@ A search asks for scores of recipes. Each score is kept as soon as it is known, 
 that was killed goes through the same recipes again in no time, and ends in the same hand.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,10 @@ from cadl.strokes import fitting, repainting, texture
 from cadl.strokes.hand import LINES, Hand
 from cadl.workers import WorkerPool
 
-FORMAT = 10  # of the search; raise when the same close-ups would give another hand
+FORMAT = 11  # of the search; raise when the same close-ups would give another hand
+# Least `detail` of what is found. Close-ups hardly tell what is best, and a film is full of small
+# forms: at 0.04 half as many strokes of a Monet again were too small to be seen.
+FAINTEST = 0.07
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
 SURVEYED = 24  # close-ups that are looked at for two kinds of hand, at most
@@ -45,9 +49,9 @@ def fit_hand(
     for best in fitting.search(fitted_to, steps, scores.score_all):
         yield best
     assert best is not None
-    fixed = Hand()
-    judged = scores.score_all([(held_out, best.hand), (held_out, fixed)], JUDGE_SEED)
-    chosen = best.hand if judged[0] <= judged[1] else fixed
+    found, fixed = dataclasses.replace(best.hand, detail=max(FAINTEST, best.hand.detail)), Hand()
+    judged = scores.score_all([(held_out, found), (held_out, fixed)], JUDGE_SEED)
+    chosen = found if judged[0] <= judged[1] else fixed
     about = {
         "painter": painter, "close_ups": key, "steps": steps, "evaluations": best.evaluations,
         "score": best.score, "held_out": judged[0], "held_out_of_the_fixed_brush": judged[1],
