@@ -9,8 +9,8 @@ screen. The warping error is the mean change between neighbouring frames once th
 undone, of 255, at a width of 640 pixels (`benchmarks/measure_video.py`). Where the motion is known,
 the known one is undone.
 
-Where the motion is measured, the strokes of each frame are also moved by it and painted again: what
-changes then is the least that strokes of this hand can change by.
+Where the motion is measured, another figure says what would change if the strokes of each frame did
+nothing but follow it.
 
 Films that stand still are compressed as cameras do; a codec copies what it can, so their own change
 is a small part of a level.

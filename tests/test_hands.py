@@ -137,6 +137,7 @@ def test_a_search_that_was_stopped_ends_in_the_same_hand(someone, tmp_path, smal
         assert not (tmp_path / "stopped" / "someone.json").exists()
         list(hands.fit_hand(someone, 12, tmp_path / "stopped", "someone", workers))
     a, b = (files.read_json(tmp_path / name / "someone.json") for name in ("whole", "stopped"))
+    assert a["detail"] >= hands.FAINTEST or a[hands.ABOUT]["fixed_brush"]
     assert a == b and hands.is_fitted(someone, 12, tmp_path / "whole", "someone")
     assert not hands.is_fitted(someone, 13, tmp_path / "whole", "someone")
     assert (
@@ -318,3 +319,6 @@ def test_scores_are_kept_for_the_pictures_they_were_worked_out_on(tmp_path):
         whole.score_all([(painted_by(DOTS, 1), Hand(tilt=1.0))])
         lines = whole.path.read_text().splitlines()
         assert len(lines) == 3 and all(float.fromhex(line.split()[1]) for line in lines)
+        whole.path.write_text("nonsense\n")
+        anew = hands._Scores(tmp_path / "someone.scores", "key", workers)
+        assert anew.score_all([(painted_by(DOTS, 1), Hand())]) == [first]

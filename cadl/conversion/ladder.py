@@ -25,16 +25,18 @@ def draw_ladder(target: Path, render: Callable[[float], Rendering], style_map: s
         render: returns what frames of a strength are painted from.
         style_map: as STYLE_MAP.
     """
-    usual = render(LADDER_STRENGTHS[-1])  # sizes, frames and tracks are the same at any strength
-    geometry = usual.encoding.geometry
-    count = min(LADDER_FRAMES, 1 + usual.total // FRAMES_EACH)
-    shown = np.linspace(0, len(usual.encoded.samples) - 1, count + 2).astype(int)
+    rendering = render(
+        LADDER_STRENGTHS[-1]
+    )  # sizes, frames and tracks are the same at any strength
+    geometry = rendering.encoding.geometry
+    count = min(LADDER_FRAMES, 1 + rendering.total // FRAMES_EACH)
+    shown = np.linspace(0, len(rendering.encoded.samples) - 1, count + 2).astype(int)
     shown = np.unique(shown[1:-1])
-    numbers, frames, tracked = usual.encoded.sample_indices[shown].tolist(), [], []
-    for number, sample in zip(numbers, usual.encoded.samples[shown], strict=True):
-        found = read_frames_at(usual, number, 1)
+    numbers, frames, tracked = rendering.encoded.sample_indices[shown].tolist(), [], []
+    for number, sample in zip(numbers, rendering.encoded.samples[shown], strict=True):
+        found = read_frames_at(rendering, number, 1)
         frames.append(found[0] if found else resize(sample, geometry.picture_size))
-        tracked.append(next(read_tracks(usual.tracks, number, number + 1)))
+        tracked.append(next(read_tracks(rendering.tracks, number, number + 1)))
     painted = [
         paint_alone(render(strength), numbers, frames, tracked) for strength in LADDER_STRENGTHS
     ]

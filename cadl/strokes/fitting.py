@@ -33,7 +33,7 @@ DOTTED_RANGES = {"cover": (0.3, 2.4)}  # round strokes on bare ground leave gaps
 # Strokes of a narrow brush end within a pixel or two of a close-up: blunt ones look stamped.
 NARROW_RANGES = {"taper": (0.15, 1.0), "ragged": (0.15, 0.5)}
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
-LEAST_GAIN = 1e-3  # of a score, for which a number is changed
+LEAST_GAIN = 1e-3  # by which the score must fall for a number to be changed
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
 # statistic sees it well.
 SEARCHED = {
@@ -120,7 +120,10 @@ def search(
 
 
 def _halves(pictures: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
-    """Returns quarters of two halves of the pictures, MANY in all at most; of one its own."""
+    """Returns quarters of each half of the pictures, MANY in all at most.
+
+    If there is one picture alone, its own quarters are halved.
+    """
     if len(pictures) == 1:
         return [_quarters(pictures, MANY)[half::2] for half in (0, 1)]
     return [_quarters(pictures[half::2], MANY // 2) for half in (0, 1)]

@@ -17,8 +17,8 @@ from cadl.strokes.hand import LINES, Hand
 from cadl.workers import WorkerPool
 
 FORMAT = 11  # of the search; raise when the same close-ups would give another hand
-# Least `detail` of what is found. Close-ups hardly tell what is best, and a film is full of small
-# forms: at 0.04 half as many strokes of a Monet again were too small to be seen.
+# Least `detail` of a hand that is found, set after its search. Close-ups hardly tell which is best,
+# and a film is full of small forms: a Monet had 30 MB of tracks a minute at 0.04, 24 at 0.07.
 FAINTEST = 0.07
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
@@ -64,7 +64,7 @@ def fit_hand(
 def fit_with_progress(
     close_ups: closeups.CloseUps, steps: int, folder: Path, painter: str, workers: WorkerPool
 ) -> Hand:
-    """Fits a painter's hand as `fit_hand`, shows how far it is, and says how far to trust it."""
+    """Fits a painter's hand as `fit_hand`, with progress; warns if it is not to be trusted."""
     with console.progress(total=steps, unit="recipe", label=f"hand of {painter}") as bar:
         for best in fit_hand(close_ups, steps, folder, painter, workers):
             bar.set_postfix_str(f"score {best.score:.3f}", refresh=False)
@@ -93,19 +93,22 @@ class _Scores:
     def __init__(self, path: Path, key: str, workers: WorkerPool):
         self.path, self._key, self._workers = path, key, workers
         self._known: dict[str, float] = {}
-        if path.exists():
+        if not path.exists():
+            return
+        try:
             text = path.read_text(encoding="utf-8")
             whole = text[: text.rfind("\n") + 1]  # a kill may leave half a line
             if whole != text:
                 path.write_text(whole, encoding="utf-8")
-            for line in whole.splitlines():
-                name, _, value = line.partition(" ")
-                self._known[name] = float.fromhex(value)
+            scores = dict(line.split() for line in whole.splitlines())
+            self._known = {name: float.fromhex(value) for name, value in scores.items()}
+        except ValueError:  # damaged: all is scored again
+            path.unlink()
 
     def score_all(self, tasks: Sequence[fitting.Task], seed: int = 1) -> list[float]:
         """Scores hands on some close-ups, as `fitting.search` asks."""
-        seen = {id(pictures): files.hash_of([own.tobytes() for own in pictures])
-                for pictures, _ in tasks}  # fmt: skip
+        sets = {id(pictures): pictures for pictures, _ in tasks}
+        seen = {key: files.hash_of([own.tobytes() for own in some]) for key, some in sets.items()}
         names = [
             files.hash_of([self._key, seen[id(pictures)], str(seed), json.dumps(hand.to_json())])
             for pictures, hand in tasks
