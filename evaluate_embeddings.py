@@ -124,9 +124,9 @@ class Networks:
         for start in range(0, len(codes), self._batch_size):
             part = slice(start, start + self._batch_size)
             originals = tiles.to_float(self._tiles.pixels[chosen[part]])
-            grey = metrics.luminance(originals)
+            grey = originals @ metrics.LUMINANCE
             for i, drawn in enumerate(self.draw(codes[part], chosen[part], 0.0)):
-                own = metrics.luminance(drawn)
+                own = drawn @ metrics.LUMINANCE
                 sums[i] += metrics.psnr(originals, drawn).sum()
                 sums[2 + i] += metrics.ssim(grey, own).sum()
                 sums[4 + i] += (metrics.sharpness(own) / (metrics.sharpness(grey) + 1e-8)).sum()

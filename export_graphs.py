@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, graph in (
             ("vae", saved_models.VaeGraph(vae_model)),
             ("refiner", saved_models.RefinerGraph(refining)),
-            ("stylizer", saved_models.StylizerGraph(vae_model)),
+            ("stylizer", saved_models.StylizerGraph(vae_model.decoder)),
         ):
             saved_models.save_graph(graph, staged / name, about)
         chosen = tile_sets.spread(np.arange(len(tile_set)), settings.compared_tiles)

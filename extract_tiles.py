@@ -71,11 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         )
 
     header = ["source", "kind", "files", "skipped", "tiles", "dropped", "crop", "seconds", "note"]
-    cells = [
-        [name, kind, row["files"], row["skipped"], row["tiles"], row["dropped"], row["crop"],
-         row["seconds"], row.get("note", "")]
-        for name, kind, row in rows
-    ]  # fmt: skip
+    cells = [[name, kind, *(row[key] for key in header[2:])] for name, kind, row in rows]
     console.say(console.table(header, cells))
     total = sum(row["tiles"] for _, _, row in rows)
     if empty := [name for name, _, row in rows if not row["tiles"]]:
@@ -165,6 +161,7 @@ def extract_paintings(
 ) -> dict:
     """Writes the tiles of a painter's pictures; unreadable ones are skipped with a warning."""
     skipped = small = 0
+    each = max(1, min(closeups.MOST, round(closeups.WANTED / len(paths))))  # close-ups
     crops: list[tuple[str, int, np.ndarray]] = []
     for path in console.progress(paths, unit="picture", label=source):
         try:
@@ -175,28 +172,19 @@ def extract_paintings(
             continue
         small += warn_if_small(path, *picture.size)
         crops += [
-            (path.name, max(picture.size), crop)
-            for crop in closeups.cut(picture, path.name, closeups.count_for(len(paths)))
+            (path.name, max(picture.size), crop) for crop in closeups.cut(picture, path.name, each)
         ]
         cut = tiles.picture_tiles(picture, settings.tiles_per_picture)
         for index, pixels in enumerate(cut):
-            writer.write(
-                shards.Tile(pixels, "painting", source, index, 0.0, 0, os.fspath(path))
-            )  # fmt: skip
+            writer.write(shards.Tile(pixels, "painting", source, index, 0.0, 0, os.fspath(path)))
     note = f"{len(crops)} close-ups" + (f", {small} enlarged" if small else "")
     if crops:
         path = closeups.path_of(settings.tiles, source)
         closeups.save(path, crops)
         if remark := closeups.remarks(closeups.load(settings.tiles, source)):
             console.warn(f"{source}: {remark}: its hand is learnt with less certainty")
-    return {
-        "files": len(paths),
-        "skipped": skipped,
-        "tiles": writer.count,
-        "dropped": 0,
-        "crop": "",
-        "note": note,
-    }
+    row = dict(files=len(paths), skipped=skipped, tiles=writer.count, dropped=0, crop="", note=note)
+    return row
 
 
 def extract_video(
@@ -226,9 +214,7 @@ def extract_video(
         bar = console.progress(frames, total=len(times), unit="frame", label=source)
         for index, frame, shot in sample_frames(bar, source_video, frame_step, row, settings):
             seconds = float(times[min(index, len(times) - 1)])
-            writer.write(
-                shards.Tile(frame, "video", source, index, seconds, shot, os.fspath(path))
-            )  # fmt: skip
+            writer.write(shards.Tile(frame, "video", source, index, seconds, shot, os.fspath(path)))
     except (UserError, FileNotFoundError) as error:
         if writer.count:
             raise

@@ -25,7 +25,6 @@ from cadl.conversion.job import Job, Options, paint
 from cadl.conversion.output import Output, tell_distance
 from cadl.conversion.planning import find_videos, look_at, parse_size, plan
 from cadl.conversion.sharing import Sharing
-from cadl.conversion.style_hands import find_hands
 from cadl.errors import UserError
 from cadl.images.tiles import Crop
 from cadl.networks import saved_models
@@ -122,17 +121,11 @@ def main(argv: list[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class Model:
-    """What is loaded once, for all videos.
-
-    Attributes:
-        networks: the SavedModels.
-        about: what the stylizer says of itself.
-        trained: statistics of the sources that it was trained on.
-    """
+    """What is loaded once, for all videos."""
 
     networks: saved_models.Networks
-    about: dict
-    trained: list[latents.Statistics]
+    about: dict  # what the stylizer says of itself
+    trained: list[latents.Statistics]  # of the sources that it was trained on
 
 
 def convert(
@@ -187,15 +180,32 @@ def convert(
 def choose_hands(
     style: Style, workers: WorkerPool, settings: SimpleNamespace
 ) -> tuple[tuple[Hand, float], ...]:
-    """Returns the hands that paint, each with its share; that of a picture is fitted to it."""
-    fit = functools.partial(
-        hands.fit_to_picture,
-        steps=settings.hand_steps,
-        folder=settings.out / "work" / "hands",
-        workers=workers,
-    )
+    """Returns the hands that paint, each with its share: those of HAND, else the style's.
+
+    Raises:
+        UserError: HAND is no painter with a hand, or a file that can't be read.
+    """
     folder = settings.exported / "hands"
-    return find_hands(style, settings.hand, folder, settings.stroke_size, fit)
+
+    def load(name: str) -> Hand | None:
+        if name in style.pictures:  # its own hand is fitted to it now
+            kept = settings.out / "work" / "hands"
+            return hands.fit_to_picture(style.pictures[name], settings.hand_steps, kept, workers)
+        path = folder / f"{name}.json"
+        return hands.load_hand(path) if path.exists() else None
+
+    if settings.hand and files.exists(settings.hand, as_file=True):
+        found = [(hands.load_hand(Path(settings.hand)), 1.0)]
+    else:
+        known = sorted(path.stem for path in folder.glob("*.json"))
+        weights = latents.parse_style(settings.hand, known) if settings.hand else style.weights
+        found, missing = hands.of_style(weights, load)
+        if missing:
+            console.warn(
+                f"no hand of {', '.join(missing)} in {folder}: a fixed brush paints; run "
+                "train_refiner.py and export_graphs.py, or give --hand"
+            )
+    return tuple((hand.scaled(settings.stroke_size), share) for hand, share in found)
 
 
 def request_of(

@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     """Checks all shards, draws a sheet a source and returns the exit status."""
     settings = read_settings(argv)
     by_source: dict[tuple[str, str], list[Path]] = {}
-    for path in shards.list_shards(settings.tiles):
-        by_source.setdefault(shards.kind_and_source(path), []).append(path)
+    for path, source_of in shards.list_shards(settings.tiles).items():
+        by_source.setdefault(source_of, []).append(path)
 
     rows, faults = [], []
     with console.progress(total=sum(map(len, by_source.values())), unit="shard") as bar:

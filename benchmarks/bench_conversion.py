@@ -166,7 +166,7 @@ def move_codes(codes: np.ndarray, painter: latents.Statistics) -> MovedCodes:
     nothing = np.zeros(len(codes), np.float32)
     one_shot = np.zeros(len(codes), int)
     encoded = Encoded(codes, one_shot, nothing, nothing, *2 * (np.zeros(0), one_shot[:0]))
-    move = encoded.style_move(painter, STYLE_MAP)
+    move = latents.style_move(encoded.statistics, painter, STYLE_MAP)
     return MovedCodes(encoded, 0.0, move, nothing + 1)
 
 

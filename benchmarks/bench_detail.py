@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         restored, moved = draw(parts, scene, vae_model)
         kept = score(scene, restored)
         gains[way] = kept[0] - alone[0]
-        light = [metrics.luminance(np.clip(x, 0, 1)) for x in (scene.originals, moved)]
+        light = [np.clip(x, 0, 1) @ metrics.LUMINANCE for x in (scene.originals, moved)]
         rows.append([
             sees, channels, noise, steps, *kept, bits / 1000,
             f"{measures.patch_distance(moved, scene.paintings):.3f}",
@@ -177,7 +177,7 @@ def draw(parts, scene, vae_model) -> tuple[np.ndarray, np.ndarray]:
 
 def score(scene, drawn: np.ndarray) -> list[float]:
     """Returns PSNR and SSIM of light, and sharpness over the original's."""
-    ours, theirs = (metrics.luminance(np.clip(x, 0, 1)) for x in (drawn, scene.originals))
+    ours, theirs = (np.clip(x, 0, 1) @ metrics.LUMINANCE for x in (drawn, scene.originals))
     sharp = metrics.sharpness(ours).mean() / metrics.sharpness(theirs).mean()
     return [float(metrics.psnr(ours, theirs).mean()), float(metrics.ssim(ours, theirs).mean()),
             float(sharp)]  # fmt: skip

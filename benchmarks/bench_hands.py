@@ -242,7 +242,7 @@ def tell_of_contents(painters: list[Painter], frames: list[np.ndarray], painted:
 
 
 def _likeness(frame: np.ndarray, painted: np.ndarray) -> float:
-    pair = (metrics.luminance(tiles.to_float(own[None])) for own in (frame, painted))
+    pair = (tiles.to_float(own[None]) @ metrics.LUMINANCE for own in (frame, painted))
     return float(metrics.ssim(*pair).mean())
 
 

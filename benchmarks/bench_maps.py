@@ -172,7 +172,7 @@ def measure_film(
 ) -> tuple[list[float], np.ndarray]:
     """Converts a film's clips; returns MEASURES and a frame to look at."""
     strengths = film.encoded.strengths(strength)
-    move = film.encoded.style_move(style, style_map)
+    move = latents.style_move(film.encoded.statistics, style, style_map)
     codes = MovedCodes(film.encoded, smoothing * film.rate, move, strengths)
     painter = FramePainter(Brushwork(film.geometry, ((Hand(), 1.0),)), change, codes, strengths)
     size = film.geometry.tile_size
@@ -183,7 +183,7 @@ def measure_film(
     clips = [tiles.to_float(np.array(x)) for x in (before, after)]  # [clips, frames, h, w, 3]
     flat = [x.reshape(-1, *x.shape[2:]) for x in clips]
     distances = [measures.patch_distance(x, theirs, seed=seed) for x in flat]
-    light = [metrics.luminance(x) for x in flat]
+    light = [x @ metrics.LUMINANCE for x in flat]
     flickers = [np.mean([measures.flicker(clip) for clip in x]) for x in clips]
     middle = after[len(after) // 2]
     return [

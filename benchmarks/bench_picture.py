@@ -136,9 +136,7 @@ def find_scene(vae_model, record: dict, settings) -> SimpleNamespace:
         return tile_sets.spread(of, settings.num_tiles)
 
     def moved(z: np.ndarray) -> np.ndarray:
-        return latents.map_latents(
-            z, own[video], own[painter], style_map=latents.DEFAULT_STYLE_MAP, strength=1.0
-        )
+        return latents.style_move(own[video], own[painter], latents.DEFAULT_STYLE_MAP)(z)
 
     chosen = some(indices[video])
     originals = tiles.to_float(tile_set.pixels[chosen])
@@ -177,7 +175,7 @@ def draw_all(scene: SimpleNamespace, vae_model, theirs, refiners: dict) -> dict[
 
 def measure(scene: SimpleNamespace, name: str, drawn, panned, seed: int) -> list:
     """Returns the columns of one way."""
-    grey, light = metrics.luminance(scene.originals), metrics.luminance(drawn)
+    grey, light = scene.originals @ metrics.LUMINANCE, drawn @ metrics.LUMINANCE
     untouched = name == "untouched"
     return [
         "" if untouched else metrics.psnr(scene.originals, drawn).mean(),

@@ -237,10 +237,8 @@ def paint_as_in_2017(pieces: list[Path], settings) -> Painted:
     for frames in map(read, pieces):
         seen = [Image.fromarray(x).resize((tiles.WIDTH, tiles.HEIGHT)) for x in frames]
         codes = np.asarray(graph.encode(np.stack(list(map(np.asarray, seen))))["z_mean"])
-        moved = latents.map_latents(
-            codes, latents.statistics_of(codes, "video"), sources[settings.painter],
-            style_map="ancestor", strength=1.0,
-        )  # fmt: skip
+        own = latents.statistics_of(codes, "video")
+        moved = latents.style_move(own, sources[settings.painter], "ancestor")(codes)
         film, before = [], None
         for picture in np.asarray(graph.decode(moved)):
             before = picture if before is None else KEPT * before + (1 - KEPT) * picture

@@ -250,7 +250,7 @@ def likeness(before: np.ndarray, after: np.ndarray) -> float:
     return float(
         np.mean(
             [
-                metrics.ssim(*(metrics.luminance(tiles.to_float(x[None])) for x in pair))
+                metrics.ssim(*(tiles.to_float(x[None]) @ metrics.LUMINANCE for x in pair))
                 for pair in pairs
             ]
         )

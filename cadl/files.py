@@ -14,6 +14,8 @@ import re
 import shutil
 import tempfile
 import unicodedata
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +23,10 @@ from typing import IO, Any
 from cadl import console
 from cadl.errors import UserError
 
+# What NumPy raises for a damaged .npz file, or one with other arrays in it.
+UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 SEAL = "checksum"  # of everything else in the file
 LOCK = ".lock"  # in each folder that is worked in for long
 LONGEST_NAME = 100  # bytes of a source's name: two of them and a suffix fit into a file's name
@@ -176,12 +182,8 @@ def hash_of(parts: Iterable[bytes | str]) -> str:
 
 def checksums(folder: Path, besides: str) -> dict[str, str]:
     """Returns the SHA-256 of every file in a folder, and in those within, besides one."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != besides:
-            found[name] = checksum(path)
-    return found
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    return {k: checksum(own) for k, own in paths.items() if own.is_file() and k != besides}
 
 
 def exists(name: str, *, as_file: bool = False) -> bool:

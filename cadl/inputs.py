@@ -8,16 +8,8 @@ from pathlib import Path
 
 from cadl import console, files
 
-SYSTEM_FOLDERS = frozenset(
-    (
-        "@eadir",
-        "__macosx",
-        "#recycle",
-        "@recycle",
-        "$recycle.bin",
-        "lost+found",
-        "system volume information",
-    )
+SYSTEM_FOLDERS = {"system volume information"}.union(
+    "@eadir __macosx #recycle @recycle $recycle.bin lost+found".split()
 )
 NO_SUFFIX = "without a suffix"
 MARK = "cadl"  # the software that a picture of ours names in itself

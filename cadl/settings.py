@@ -8,16 +8,13 @@ and becomes `--batch-size 16`. The value in the file passes the same check as th
 """
 
 import argparse
-import ast
 import difflib
 import functools
 import inspect
+import re
 import sys
-import tokenize
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -67,25 +64,21 @@ def read_settings(argv: list[str] | None, script: ModuleType | None = None) -> S
     if script is None or script.__file__ is None:
         raise ValueError("settings are read from a script's file, and this is none")
     path = Path(script.__file__)
-    source = path.read_text(encoding="utf-8")
-    comments = _trailing_comments(source)
-    lines = (script.__doc__ or "").strip()
+    constants = [name for name in script.__annotations__ if name.isupper()]
+    text = path.read_text(encoding="utf-8")
+    comments = dict(re.findall(r"^([A-Z][A-Z0-9_]*): .*?(?:  # (.*))?$", text, re.M))
     parser = argparse.ArgumentParser(
         prog=path.name,
         usage="%(prog)s [--flag value]...   all flags: %(prog)s --help",
-        description=lines,
+        description=(script.__doc__ or "").strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    constants = _annotated_constants(source)
-    for name, line in constants.items():
+    for name in constants:
+        about = f"{comments.get(name, '')} (default: {_show(getattr(script, name))})"
+        metavar = _metavar(script.__annotations__[name])
         parser.add_argument(
-            _flag(name),
-            dest=name.lower(),
-            metavar=_metavar(script.__annotations__[name]),
-            help=f"{comments.get(line, '')} (default: {_show(getattr(script, name))})".replace(
-                "%", "%%"
-            ),
+            _flag(name), dest=name.lower(), metavar=metavar, help=about.replace("%", "%%")
         )
     known, unknown = parser.parse_known_args(_protect_negative_values(argv))
     if unknown:
@@ -131,39 +124,13 @@ def _unknown_flag(given: str, flags: list[str]) -> str:
 
 def _protect_negative_values(argv: list[str] | None) -> list[str]:
     """Joins `--flag -value` to `--flag=-value`, so that values may begin with a dash."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
     joined: list[str] = []
-    while arguments:
-        argument = arguments.pop(0)
-        takes_value = argument.startswith("--") and "=" not in argument and argument != "--help"
-        if takes_value and arguments and arguments[0][:1] == "-" and arguments[0][:2] != "--":
-            argument += "=" + arguments.pop(0)
-        joined.append(argument)
+    for word in sys.argv[1:] if argv is None else argv:
+        if joined and re.fullmatch("--(?!help$)[^=]*", joined[-1]) and re.match("-(?!-)", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
     return joined
-
-
-def _annotated_constants(source: str) -> dict[str, int]:
-    """Maps each annotated UPPER_CASE name of a module to the last line of its assignment."""
-    try:
-        module = ast.parse(source)
-    except SystemError:  # Python 3.11 counts depth for all threads at once, cpython issue 106905
-        module = ast.parse(source)
-    return {
-        node.target.id: node.end_lineno or node.lineno
-        for node in module.body
-        if isinstance(node, ast.AnnAssign)
-        and isinstance(node.target, ast.Name)
-        and node.target.id.isupper()
-    }
-
-
-def _trailing_comments(source: str) -> dict[int, str]:
-    tokens = tokenize.generate_tokens(StringIO(source).readline)
-    return {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokens
-        if token.type == tokenize.COMMENT
-    }
 
 
 def _metavar(annotation: Any) -> str:
@@ -190,50 +157,32 @@ def _show(value: Any) -> str:
     return str(value)
 
 
+_SWITCH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+_PLAIN: dict[Any, tuple] = {  # from a text, and what it must be
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    bool: (lambda text: _SWITCH[text.lower()], "yes or no"),
+}
+
+
 def _convert(annotation: Any, value: Any) -> Any:
     """Converts a flag's text, or checks a constant's value, by its annotation."""
     base, limits = _split(annotation)
-    if get_origin(base) is Literal:
-        if value not in get_args(base):
-            raise ValueError(f"must be one of {', '.join(map(str, get_args(base)))}")
-        return value
-    origin = get_origin(base) or base
-    converter = _CONVERTERS[origin]
-    value = converter(value, get_args(base))
+    kind, arguments = get_origin(base) or base, get_args(base)
+    if kind in _PLAIN:
+        convert, words = _PLAIN[kind]
+        try:
+            value = convert(str(value))
+        except (ValueError, KeyError):
+            raise ValueError(f"must be {words}") from None
+    elif kind is Literal and value not in arguments:
+        raise ValueError(f"must be one of {', '.join(map(str, arguments))}")
+    elif kind is str and not isinstance(value, str):
+        raise ValueError("must be a text")
+    elif kind in (Path, list, dict):
+        value = {Path: _to_path, list: _to_list, dict: _to_dict}[kind](value, arguments)
     if limits is not None:
         limits.check(value)
-    return value
-
-
-def _to_int(value: Any, _: tuple) -> int:
-    try:
-        if isinstance(value, (bool, float)):
-            raise ValueError
-        return int(str(value).replace("_", ""))
-    except ValueError:
-        raise ValueError("must be a whole number") from None
-
-
-def _to_float(value: Any, _: tuple) -> float:
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError("must be a number") from None
-
-
-def _to_bool(value: Any, _: tuple) -> bool:
-    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-    try:
-        return words[str(value).lower()]
-    except KeyError:
-        raise ValueError("must be yes or no") from None
-
-
-def _to_text(value: Any, _: tuple) -> str:
-    if not isinstance(value, str):
-        raise ValueError("must be a text")
     return value
 
 
@@ -262,14 +211,3 @@ def _to_dict(value: Any, arguments: tuple) -> dict:
         raise ValueError("must be name=value, several separated by commas")
     normal = functools.partial(unicodedata.normalize, "NFC")  # as the names of sources are
     return {normal(str(key)): _convert(arguments[1], item) for key, item in pairs}
-
-
-_CONVERTERS: dict[Any, Callable[[Any, tuple], Any]] = {
-    int: _to_int,
-    float: _to_float,
-    bool: _to_bool,
-    str: _to_text,
-    Path: _to_path,
-    list: _to_list,
-    dict: _to_dict,
-}

@@ -82,6 +82,15 @@ def frechet_distance(a: latents.Statistics, b: latents.Statistics) -> float:
     return float(gap @ gap + spreads - 2.0 * np.sqrt(np.maximum(shared, 0.0)).sum())
 
 
+def map_latents(
+    codes: np.ndarray, video: latents.Statistics, painter: latents.Statistics, *,
+    style_map: str, strength: float,
+) -> np.ndarray:  # fmt: skip
+    """Moves latents from a video's distribution toward a painter's, in a straight line."""
+    moved = latents.style_move(video, painter, style_map)(codes)
+    return (codes + strength * (moved - codes)).astype(np.float32)
+
+
 def checkpoint_of(run: Path, step: int) -> dict[str, np.ndarray]:
     """Reads all that a run saved at a step."""
     path = files.plain_path(run) / "checkpoints" / f"ckpt-{step}"

@@ -23,6 +23,7 @@ from cadl.workers import WorkerPool
 
 import numpy as np
 import pytest
+from conftest import map_latents
 
 RNG = np.random.default_rng(0)
 
@@ -39,9 +40,9 @@ def test_dark_frames_keep_their_codes_and_light_ones_are_moved_whole():
     found = encoded([0.0, 0.02, 0.05, 0.08, 0.9])
     painter = latents.statistics_of(RNG.standard_normal((50, 4)) + 3, "painting")
     strengths = found.strengths(0.8)
-    move = found.style_move(painter, "diagonal")
+    move = latents.style_move(found.statistics, painter, "diagonal")
     moved = MovedCodes(found, 0.0, move, strengths)[:]
-    whole = latents.map_latents(
+    whole = map_latents(
         found.latents, found.statistics, painter, style_map="diagonal", strength=0.8
     )
     np.testing.assert_allclose(strengths, [0, 0, 0.4, 0.8, 0.8], atol=1e-6)
@@ -56,12 +57,10 @@ def test_codes_asked_for_in_parts_are_those_of_the_whole(monkeypatch):
     found.shots[17:] = 1
     monkeypatch.setattr("cadl.conversion.codes.SMOOTHED_FRAMES", 12)
     painter = latents.statistics_of(RNG.standard_normal((50, 4)), "painting")
-    move = found.style_move(painter, "gaussian")
+    move = latents.style_move(found.statistics, painter, "gaussian")
     codes = MovedCodes(found, 2.0, move, found.strengths(0.7))
     smoothed = latents.smooth(found.latents, found.shots, frames=2.0)
-    whole = latents.map_latents(
-        smoothed, found.statistics, painter, style_map="gaussian", strength=0.7
-    )
+    whole = map_latents(smoothed, found.statistics, painter, style_map="gaussian", strength=0.7)
     assert len(codes) == 40
     parts = np.concatenate([codes[i : i + 8] for i in range(0, 48, 8)])
     np.testing.assert_allclose(parts, whole, atol=1e-6)

@@ -4,7 +4,7 @@ from cadl.style.latents import Statistics
 
 import numpy as np
 import pytest
-from conftest import frechet_distance
+from conftest import frechet_distance, map_latents
 
 RNG = np.random.default_rng(3)
 
@@ -37,7 +37,7 @@ def test_no_latents_have_no_moments():
 def test_strength_0_is_the_identity(style_map):
     samples, video = gaussian_source(8, 60, 1)
     _, painter = gaussian_source(8, 60, 2, "painting")
-    same = latents.map_latents(samples, video, painter, style_map=style_map, strength=0.0)
+    same = map_latents(samples, video, painter, style_map=style_map, strength=0.0)
     np.testing.assert_array_equal(same, samples)
 
 
@@ -45,21 +45,21 @@ def test_strength_0_is_the_identity(style_map):
 def test_strength_1_matches_the_painters_mean(style_map):
     samples, video = gaussian_source(8, 400, 1)
     _, painter = gaussian_source(8, 400, 2, "painting")
-    moved = latents.map_latents(samples, video, painter, style_map=style_map, strength=1.0)
+    moved = map_latents(samples, video, painter, style_map=style_map, strength=1.0)
     np.testing.assert_allclose(moved.mean(0), painter.mean, atol=1e-4)
 
 
 def test_the_diagonal_map_matches_spreads():
     samples, video = gaussian_source(8, 400, 1)
     _, painter = gaussian_source(8, 400, 2, "painting")
-    moved = latents.map_latents(samples, video, painter, style_map="diagonal", strength=1.0)
+    moved = map_latents(samples, video, painter, style_map="diagonal", strength=1.0)
     np.testing.assert_allclose(moved.var(0), np.diag(painter.covariance), rtol=1e-3)
 
 
 def test_the_gaussian_map_matches_covariances_of_many_samples():
     samples, video = gaussian_source(4, 20000, 1)
     _, painter = gaussian_source(4, 20000, 2, "painting")
-    moved = latents.map_latents(samples, video, painter, style_map="gaussian", strength=1.0)
+    moved = map_latents(samples, video, painter, style_map="gaussian", strength=1.0)
     error = np.abs(np.cov(moved.T, bias=True) - painter.covariance).max()
     assert error < 0.1 * np.abs(painter.covariance).max()
 
@@ -67,7 +67,7 @@ def test_the_gaussian_map_matches_covariances_of_many_samples():
 def test_the_ancestors_map_is_a_quarter_and_a_half():
     samples, video = gaussian_source(4, 50, 1)
     _, painter = gaussian_source(4, 50, 2, "painting")
-    moved = latents.map_latents(samples, video, painter, style_map="ancestor", strength=1.0)
+    moved = map_latents(samples, video, painter, style_map="ancestor", strength=1.0)
     wanted = samples - 0.25 * video.mean + 0.5 * painter.mean
     np.testing.assert_allclose(moved, wanted, atol=1e-6)
 
@@ -75,16 +75,14 @@ def test_the_ancestors_map_is_a_quarter_and_a_half():
 def test_an_unknown_map_is_named():
     samples, video = gaussian_source(4, 50, 1)
     with pytest.raises(ValueError, match="'median' is not one of mean"):
-        latents.map_latents(samples, video, video, style_map="median", strength=1.0)
+        map_latents(samples, video, video, style_map="median", strength=1.0)
 
 
 @pytest.mark.parametrize("style_map", latents.STYLE_MAPS)
 def test_a_constant_video_and_few_paintings_work(style_map):
     samples = np.ones((10, 32), np.float32)
     _, painter = gaussian_source(32, 5, 2, "painting")
-    moved = latents.map_latents(
-        samples, moments(samples), painter, style_map=style_map, strength=1.0
-    )
+    moved = map_latents(samples, moments(samples), painter, style_map=style_map, strength=1.0)
     assert np.isfinite(moved).all() and np.ptp(moved, axis=0).max() < 1e-5
 
 
@@ -102,7 +100,7 @@ def test_distance_falls_steadily_with_strength(style_map):
     _, painter = gaussian_source(6, 300, 2, "painting")
     distances = []
     for strength in (0, 0.25, 0.5, 0.75, 1):
-        moved = latents.map_latents(samples, video, painter, style_map=style_map, strength=strength)
+        moved = map_latents(samples, video, painter, style_map=style_map, strength=strength)
         distances.append(frechet_distance(moments(moved), painter))
     assert (np.diff(distances) < 0).all()
 
@@ -113,8 +111,8 @@ def test_the_way_back_leads_back(style_map):
     samples, video = gaussian_source(6, 5000, 1)
     others, painter = gaussian_source(6, 5000, 1, "painting")
     painter = moments(1.5 * others[:, ::-1] + 2.0, "painting")
-    there = latents.map_latents(samples, video, painter, style_map=style_map, strength=1.0)
-    back = latents.map_latents(there, painter, video, style_map=style_map, strength=1.0)
+    there = map_latents(samples, video, painter, style_map=style_map, strength=1.0)
+    back = map_latents(there, painter, video, style_map=style_map, strength=1.0)
     assert np.abs(there - samples).mean() > 1
     assert np.abs(back - samples).mean() < 0.02
 

@@ -101,7 +101,7 @@ def test_the_first_steps_teach_the_usual_norm():
 def test_the_usual_norm_can_be_learnt_anew():
     adam, weight = make()
     adam.learn([weight], [tf.constant([1.0, 0.0])], 1.0)
-    adam.forget_norm()
+    adam.norm_average.assign(0.0)
     _, skipped = adam.learn([weight], [tf.constant([1e6, 0.0])], 1.0)
     assert float(skipped) == 0 and float(adam.norm_average) == pytest.approx(1e6)
 

@@ -17,7 +17,7 @@ from cadl.training import checkpoints, refiner_batches, refiner_inputs
 import imageio.v2 as imageio
 import numpy as np
 import pytest
-from conftest import frechet_distance
+from conftest import frechet_distance, map_latents
 from PIL import Image
 
 
@@ -157,9 +157,7 @@ def test_maps_match_moments_of_real_latents(project):
     for style_map in ("mean", "diagonal", "gaussian"):
         distances = []
         for strength in (0.0, 0.5, 1.0):
-            moved = latents.map_latents(
-                codes, video, painter, style_map=style_map, strength=strength
-            )
+            moved = map_latents(codes, video, painter, style_map=style_map, strength=strength)
             found = latents.statistics_of(moved, "video")
             distances.append(frechet_distance(found, painter))
         assert distances[0] > distances[1] > distances[2]

@@ -23,18 +23,14 @@ LEAST_SIDE = 16  # pixels of a tracked frame: optical flow needs so many
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes on the way: width and height in pixels.
+    """Sizes on the way: width and height in pixels."""
 
-    Attributes:
-        tile_size: of the frame inside its tile of 320x180; the rest of the tile mirrors it.
-        tracked_size: of the frame that strokes are followed on; its longer side is TRACKED.
-        picture_size: of the frame that is painted; half of what is shown in a draft.
-        output_size: of the video, which may show the original beside the painted frame.
-    """
-
+    # of the frame inside its tile of 320x180; the rest of the tile mirrors it
     tile_size: tuple[int, int]
+    # of the frame that strokes are followed on; its longer side is TRACKED
     tracked_size: tuple[int, int]
-    picture_size: tuple[int, int]
+    picture_size: tuple[int, int]  # of the frame that is painted; half of what is shown in a draft
+    # of the video, which may show the original beside the painted frame
     output_size: tuple[int, int]
 
     @classmethod
@@ -94,18 +90,11 @@ def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How painted frames become a video.
-
-    Attributes:
-        geometry: sizes.
-        compare: none, inset or side.
-        crf: x264's constant rate factor.
-        preset: x264's preset.
-    """
+    """How painted frames become a video."""
 
     geometry: Geometry
-    compare: str
-    crf: int
+    compare: str  # none, inset or side
+    crf: int  # x264's constant rate factor
     preset: str
 
     def writer(
@@ -132,19 +121,12 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Clip:
-    """The part of a video that is converted.
-
-    Attributes:
-        source: the video.
-        crop: its black borders.
-        start_seconds: where to begin, from the file's start.
-        length_seconds: how much to convert; 0 is all.
-    """
+    """The part of a video that is converted."""
 
     source: probing.Video
     crop: tiles.Crop
-    start_seconds: float
-    length_seconds: float
+    start_seconds: float  # where to begin, from the file's start
+    length_seconds: float  # how much to convert; 0 is all
 
     @property
     def begin_seconds(self) -> float:
@@ -167,9 +149,7 @@ class Clip:
     def expected_frames(self) -> int:
         """How many frames there should be, by the file's index."""
         left = int((self.source.times >= self.begin_seconds - 1e-6).sum())
-        if self.num_frames is not None:
-            left = min(left, self.num_frames)
-        return max(1, left)
+        return self.num_frames or max(1, left)
 
     @property
     def tolerance(self) -> float:

@@ -15,41 +15,22 @@ DARK, LIT = 0.02, 0.08  # mean luminance: darker frames are not painted, lighter
 
 @dataclass(frozen=True)
 class Encoded:
-    """What pass 1 found.
+    """What pass 1 found."""
 
-    Attributes:
-        latents: float32 [N, codes], posterior means of all frames; a file that is read when needed.
-        shots: int [N], number of each frame's shot.
-        times: float64 [N], seconds of each frame.
-        light: float32 [N], mean luminance of each frame in [0, 1].
-        samples: uint8 [n, h, w, 3], a few frames as they were tracked, for pictures.
-        sample_indices: int [n], which frames they are.
-        shot_pictures: uint8 [shots, h, w, 3], small, of one frame of each shot.
-        shot_frames: int [shots], which frames they are.
-    """
-
+    # float32 [N, codes], posterior means of all frames; a file that is read when needed
     latents: np.ndarray
-    shots: np.ndarray
-    times: np.ndarray
-    light: np.ndarray
-    samples: np.ndarray
-    sample_indices: np.ndarray
-    shot_pictures: np.ndarray
-    shot_frames: np.ndarray
+    shots: np.ndarray  # int [N], number of each frame's shot
+    times: np.ndarray  # float64 [N], seconds of each frame
+    light: np.ndarray  # float32 [N], mean luminance of each frame in [0, 1]
+    samples: np.ndarray  # uint8 [n, h, w, 3], a few frames as they were tracked, for pictures
+    sample_indices: np.ndarray  # int [n], which frames they are
+    shot_pictures: np.ndarray  # uint8 [shots, h, w, 3], small, of one frame of each shot
+    shot_frames: np.ndarray  # int [shots], which frames they are
 
     @functools.cached_property
     def statistics(self) -> Statistics:
         """The moments of the whole video's latents."""
         return latents.statistics_of(self.latents, "video")
-
-    def style_move(self, painter: Statistics, style_map: str) -> Callable:
-        """Returns the function that moves this video's latents all the way to a painter's.
-
-        Args:
-            painter: the goal.
-            style_map: as STYLE_MAP.
-        """
-        return latents.style_move(self.statistics, painter, style_map)
 
     def strengths(self, strength: float) -> np.ndarray:
         """Returns each frame's strength, float32 [N]: less in dark frames, so black stays black."""

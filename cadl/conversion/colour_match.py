@@ -6,14 +6,13 @@ painter's pictures, however well the frame under them was moved.
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
 
 from cadl.conversion.clip import resize
 from cadl.conversion.frame_painter import FramePainter
 from cadl.conversion.rendering import Rendering, paint_alone
 from cadl.images.colours import Colours
 from cadl.images.metrics import LUMINANCE
-from cadl.strokes.track_files import Tracked, read_tracks
+from cadl.strokes.track_files import read_tracks
 
 import numpy as np
 
@@ -23,15 +22,10 @@ MOST_CHROMA, MOST_LIGHT = 1.7, 0.1  # times that chroma may change, and by how m
 
 @dataclasses.dataclass(frozen=True)
 class Correction:
-    """What is done to moved colours before they are painted.
+    """What is done to moved colours before they are painted."""
 
-    Attributes:
-        chroma: what chroma is multiplied by.
-        light: what is added to R, G and B, of 1.
-    """
-
-    chroma: float = 1.0
-    light: float = 0.0
+    chroma: float = 1.0  # what chroma is multiplied by
+    light: float = 0.0  # what is added to R, G and B, of 1
 
     def apply(self, painter: FramePainter) -> FramePainter:
         """Adds it to the map of moved colours."""
@@ -50,11 +44,19 @@ def find_correction(render: Callable[[Correction], Rendering], goal: Colours) ->
         goal: colours of the painter's pictures.
     """
     found = Correction()
-    samples = _Samples.of(render(found))
-    if samples is None:
+    rendering = render(found)
+    encoded, geometry = rendering.encoded, rendering.encoding.geometry
+    lit = np.flatnonzero(rendering.painter.strengths[encoded.sample_indices] > 0.9)
+    if not len(lit):  # all frames stay dark
         return found
+    chosen = lit[np.unique(np.linspace(0, len(lit) - 1, FRAMES).astype(int))]
+    numbers = encoded.sample_indices[chosen].tolist()
+    frames = [resize(own, geometry.picture_size) for own in encoded.samples[chosen]]
+    tracked = [next(read_tracks(rendering.tracks, number, number + 1)) for number in numbers]
     for _ in range(ROUNDS):
-        painted = samples.paint(render(found))
+        futures = paint_alone(render(found), numbers, frames, tracked)
+        small = [resize(future.result(), geometry.tracked_size) for future in futures]
+        painted = Colours.of(np.stack(small))
         chroma = found.chroma * goal.chroma / max(painted.chroma, 1e-3)
         light = found.light + LUMINANCE @ (goal.mean - painted.mean)
         found = Correction(
@@ -62,36 +64,3 @@ def find_correction(render: Callable[[Correction], Rendering], goal: Colours) ->
             float(np.clip(light, -MOST_LIGHT, MOST_LIGHT)),
         )
     return found
-
-
-class _Samples(NamedTuple):
-    """A few frames of a video, none of them dark.
-
-    Attributes:
-        numbers: of the frames in the video, from 0.
-        frames: uint8 [h, w, 3] each, at the size that is painted.
-        tracked: the strokes of each, a layer each.
-    """
-
-    numbers: list[int]
-    frames: list[np.ndarray]
-    tracked: list[list[Tracked]]
-
-    @classmethod
-    def of(cls, rendering: Rendering) -> "_Samples | None":
-        """Chooses frames spread over the video; None if all stay dark."""
-        encoded, strengths = rendering.encoded, rendering.painter.strengths
-        lit = np.flatnonzero(strengths[encoded.sample_indices] > 0.9)
-        if not len(lit):
-            return None
-        chosen = lit[np.unique(np.linspace(0, len(lit) - 1, FRAMES).astype(int))]
-        size = rendering.encoding.geometry.picture_size
-        numbers = encoded.sample_indices[chosen].tolist()
-        tracked = [next(read_tracks(rendering.tracks, number, number + 1)) for number in numbers]
-        return cls(numbers, [resize(own, size) for own in encoded.samples[chosen]], tracked)
-
-    def paint(self, rendering: Rendering) -> Colours:
-        """Paints the frames and returns their colours."""
-        size = rendering.encoding.geometry.tracked_size
-        painted = [future.result() for future in paint_alone(rendering, *self)]
-        return Colours.of(np.stack([resize(own, size) for own in painted]))

@@ -34,14 +34,9 @@ SHRINK = 4  # times that a shot's picture is smaller than what is tracked
 
 
 class Analysis(NamedTuple):
-    """What pass 1 leaves.
+    """What pass 1 leaves."""
 
-    Attributes:
-        encoded: latents and what else is known of each frame.
-        tracks: folder of the tracks of strokes.
-    """
-
-    encoded: Encoded
+    encoded: Encoded  # latents and what else is known of each frame
     tracks: Path
 
 

@@ -27,45 +27,33 @@ STRIP = 32  # rows that are recoloured at a time
 
 
 class Moved(NamedTuple):
-    """A frame, and how it is moved toward the painter.
+    """A frame, and how it is moved toward the painter."""
 
-    Attributes:
-        frame: uint8 [h, w, 3], at the size that is painted.
-        tracked: uint8 [h, w, 3], at the size that strokes were followed on.
-        offset: float32 [45, 80, 3], what is added to the frame's tile, in [-1, 1].
-        matrix: float32 [3, 3], that its RGB is multiplied by from the right.
-        palette: colours of flat areas in this shot, float32 [n, 3]; None for other hands.
-        gamut: of the painter, as `Colours` has it, and the share of the way into it; None: any.
-    """
-
-    frame: np.ndarray
-    tracked: np.ndarray
-    offset: np.ndarray
-    matrix: np.ndarray
+    frame: np.ndarray  # uint8 [h, w, 3], at the size that is painted
+    tracked: np.ndarray  # uint8 [h, w, 3], at the size that strokes were followed on
+    offset: np.ndarray  # float32 [45, 80, 3], what is added to the frame's tile, in [-1, 1]
+    matrix: np.ndarray  # float32 [3, 3], that its RGB is multiplied by from the right
+    # colours of flat areas in this shot, float32 [n, 3]; None for other hands
     palette: np.ndarray | None = None
+    # of the painter, as `Colours` has it, and the share of the way into it; None: any
     gamut: tuple[np.ndarray, float] | None = None
 
 
 @dataclass(frozen=True)
 class Brushwork:
-    """What a frame needs to be painted beside itself; another process can be given it.
-
-    Attributes:
-        geometry: sizes.
-        hands: recipes; of each the share of strokes that it has where it lies on those before it.
-        draft: draw without furrows of bristles.
-    """
+    """What a frame needs to be painted beside itself; another process can be given it."""
 
     geometry: Geometry
+    # recipes; of each the share of strokes that it has where it lies on those before it
     hands: tuple[tuple[Hand, float], ...]
-    draft: bool = False
+    draft: bool = False  # draw without furrows of bristles
 
 
 def paint(
     brushwork: Brushwork,
     moved: Moved,
     tracked: Sequence[Tracked],
-    looks: Sequence[Looks],
+    looks: Sequence[Looks] | None,
     strength: float,
 ) -> np.ndarray:
     """Paints a frame: uint8 [h, w, 3], at its own size.
@@ -80,6 +68,7 @@ def paint(
     canvas = recolour(brushwork.geometry, moved, moved.frame)
     if strength <= 0:
         return canvas
+    looks = measure(brushwork, moved, tracked) if looks is None else looks
     furrows = not brushwork.draft
     for hand, share, part in _layers_of(brushwork):
         if hand.kind == "flat":
@@ -108,13 +97,6 @@ def _layers_of(brushwork: Brushwork) -> Iterator[tuple[Hand, float, slice]]:
         count = len(hand.layers())
         yield hand, share, slice(first, first + count)
         first += count
-
-
-def measure_and_paint(
-    brushwork: Brushwork, moved: Moved, tracked: Sequence[Tracked], strength: float
-) -> np.ndarray:
-    """Paints a frame whose strokes' looks are not averaged along their tracks; as `paint`."""
-    return paint(brushwork, moved, tracked, measure(brushwork, moved, tracked), strength)
 
 
 def measure(
@@ -157,26 +139,19 @@ def recolour(geometry: Geometry, moved: Moved, picture: np.ndarray) -> np.ndarra
 
 @dataclass(frozen=True)
 class FramePainter:
-    """Works out how any frame of a video is moved and painted.
-
-    Attributes:
-        brushwork: how frames are painted.
-        change: from moved codes and the frames' own, float32 [N, codes] each, to offsets, float32
-            [N, 45, 80, 3], and matrices, float32 [N, 3, 3].
-        codes: of all frames, mapped.
-        strengths: float32, of all frames.
-        palette_map: matrix, float32 [3, 3], and shift, [3], that bring the moved film's colours to
-            the painter's; None: they stay.
-        gamut: the painter's, as `Colours` has it; None: any colour.
-        palette_at: from a frame's number to the colours of its flat areas; None: there are none.
-    """
+    """Works out how any frame of a video is moved and painted."""
 
     brushwork: Brushwork
+    # from moved codes and the frames' own, float32 [N, codes] each, to offsets, float32 [N, 45,
+    # 80, 3], and matrices, float32 [N, 3, 3]
     change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-    codes: MovedCodes
-    strengths: np.ndarray
+    codes: MovedCodes  # of all frames, mapped
+    strengths: np.ndarray  # float32, of all frames
+    # matrix, float32 [3, 3], and shift, [3], that bring the moved film's colours to the painter's;
+    # None: they stay
     palette_map: tuple[np.ndarray, np.ndarray] | None = None
-    gamut: np.ndarray | None = None
+    gamut: np.ndarray | None = None  # the painter's, as `Colours` has it; None: any colour
+    # from a frame's number to the colours of its flat areas; None: there are none
     palette_at: Callable[[int], np.ndarray] | None = None
 
     def with_colours(

@@ -16,6 +16,7 @@ from cadl.conversion.rendering import Rendering
 from cadl.conversion.sharing import Sharing
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import DamagedTracks
+from cadl.style import latents
 from cadl.style.styles import Style
 from cadl.workers import WorkerPool
 
@@ -37,25 +38,14 @@ class Options(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """A video that is being converted.
-
-    Attributes:
-        clip: the part of the video.
-        geometry: its sizes.
-        hands: recipes that paint it, with the share of each.
-        analysis: what pass 1 found.
-        style: where codes and colours are moved to.
-        change: as `FramePainter.change`.
-        options: how it is converted.
-        workers: processes that draw.
-    """
+    """A video that is being converted."""
 
     clip: Clip
     geometry: Geometry
-    hands: tuple[tuple[Hand, float], ...]
-    analysis: Analysis
-    style: Style
-    change: Callable
+    hands: tuple[tuple[Hand, float], ...]  # recipes that paint it, with the share of each
+    analysis: Analysis  # what pass 1 found
+    style: Style  # where codes and colours are moved to
+    change: Callable  # as `FramePainter.change`
     options: Options
     workers: WorkerPool
     _painters: dict[float, FramePainter] = field(default_factory=dict, init=False)
@@ -69,7 +59,8 @@ class Job:
 
     @functools.cached_property
     def _move(self) -> Callable:
-        return self.analysis.encoded.style_move(self.style.painter, self.options.style_map)
+        own = self.analysis.encoded.statistics
+        return latents.style_move(own, self.style.painter, self.options.style_map)
 
     def render(self, strength: float) -> Rendering:
         """Returns what the video is painted from at a strength."""
@@ -93,11 +84,8 @@ class Job:
 
     def _painter(self, strength: float) -> FramePainter:
         """Returns what paints at a strength, with no correction."""
-        if strength not in self._painters:
-            self._painters[strength] = self._make_painter(strength)
-        return self._painters[strength]
-
-    def _make_painter(self, strength: float) -> FramePainter:
+        if strength in self._painters:
+            return self._painters[strength]
         encoded = self.analysis.encoded
         strengths = encoded.strengths(strength)
         smoothing = self.options.smoothing_seconds * float(self.clip.source.rate)
@@ -106,7 +94,8 @@ class Job:
         painter = FramePainter(brushwork, self.change, codes, strengths)
         goal = self.style.painter.colours
         samples = encoded.sample_indices, encoded.samples
-        return painter.with_colours(*samples, goal) if goal else painter
+        painter = painter.with_colours(*samples, goal) if goal else painter
+        return self._painters.setdefault(strength, painter)
 
 
 def paint(job: Job, share: Sharing) -> dict | None:

@@ -25,9 +25,7 @@ def draw_ladder(target: Path, render: Callable[[float], Rendering], style_map: s
         render: returns what frames of a strength are painted from.
         style_map: as STYLE_MAP.
     """
-    rendering = render(
-        LADDER_STRENGTHS[-1]
-    )  # sizes, frames and tracks are the same at any strength
+    rendering = render(LADDER_STRENGTHS[-1])  # any strength has the same sizes, frames and tracks
     geometry = rendering.encoding.geometry
     count = min(LADDER_FRAMES, 1 + rendering.total // FRAMES_EACH)
     shown = np.linspace(0, len(rendering.encoded.samples) - 1, count + 2).astype(int)

@@ -19,19 +19,12 @@ FAR = 3.5  # distance from what was trained on that is worth a warning; unseen f
 
 @dataclass(frozen=True)
 class Output:
-    """What is written for one video in one style.
+    """What is written for one video in one style."""
 
-    Attributes:
-        target: the video, or picture, that is made.
-        segments: folder of what is made of it so far.
-        passes: folder of what pass 1 finds; every style uses it.
-        request: everything that the result depends on.
-    """
-
-    target: Path
-    segments: Path
-    passes: Path
-    request: dict
+    target: Path  # the video, or picture, that is made
+    segments: Path  # folder of what is made of it so far
+    passes: Path  # folder of what pass 1 finds; every style uses it
+    request: dict  # everything that the result depends on
 
     @classmethod
     def of(cls, out: Path, path: Path, style: str, request: dict) -> "Output":

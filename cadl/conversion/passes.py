@@ -3,8 +3,6 @@
 import contextlib
 import io
 import shutil
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,7 @@ def load_encoded(folder: Path) -> Encoded | None:
         if files.checksum(folder / LATENTS) != observed.pop("latents_checksum"):
             raise ValueError
         return Encoded(latents=np.load(folder / LATENTS, mmap_mode="r"), **observed)
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+    except files.UNREADABLE:
         console.warn(f"{folder} is damaged: the first pass is done again")
         (folder / OBSERVED).unlink()
         return None

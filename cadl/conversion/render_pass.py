@@ -12,14 +12,14 @@ from pathlib import Path
 
 from cadl import console, files
 from cadl.conversion import segments
-from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Encoding, resize
+from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, resize
 from cadl.conversion.rendering import Rendering, paint_alone, paint_frames, read_frames_at
 from cadl.conversion.sharing import Sharing
 from cadl.images import gallery
 from cadl.strokes.track_files import read_tracks
 from cadl.video.companions import Part
 from cadl.video.reader import prefetch
-from cadl.video.writer import FrameWriter, join_segments
+from cadl.video.writer import join_segments
 
 import cv2
 import numpy as np
@@ -101,6 +101,7 @@ def _write_segments(
 ) -> int:
     """Writes painted frames in the segments that this run has claimed; returns how many."""
     folder, total, count = share.output.segments, rendering.total, 0
+    encoding = rendering.encoding
     for number, group in itertools.groupby(
         frames, key=lambda item: item[0] // segments.SEGMENT_FRAMES
     ):
@@ -108,8 +109,12 @@ def _write_segments(
         own = segments.frames_of(number, total)
         stamps = None if times is None else times[own.start : own.stop + 1] - times[own.start]
         with files.whole_file(path) as temporary:
-            writer = rendering.encoding.writer(temporary, rendering.clip.source.rate, stamps)
-            flicker = _write_segment(writer, group, rendering.encoding, bar)
+            flicker = Flicker()
+            with encoding.writer(temporary, rendering.clip.source.rate, stamps) as writer:
+                for _, original, painted in group:
+                    flicker.add(original, painted)
+                    writer.write(encoding.compose(original, painted))
+                    bar.update()
             files.write_json(path.with_suffix(".json"), {"flicker_sums": flicker.sums})
         share.done(number)
         _show_done(folder, total, bar)
@@ -132,16 +137,6 @@ def write_picture(rendering: Rendering, target: Path) -> dict:
     picture = Image.fromarray(resize(encoding.compose(original, painted), size))
     gallery.save_picture(target, picture)
     return {"frames": 1, "output_size": list(size), "sound": "none, it is a picture"}
-
-
-def _write_segment(writer: FrameWriter, group: Iterator, encoding: Encoding, bar: tqdm) -> Flicker:
-    flicker = Flicker()
-    with writer:
-        for _, original, painted in group:
-            flicker.add(original, painted)
-            writer.write(encoding.compose(original, painted))
-            bar.update()
-    return flicker
 
 
 def _irregular_edges(clip: Clip, times: np.ndarray) -> np.ndarray | None:
@@ -189,14 +184,10 @@ def _join(rendering: Rendering, times: np.ndarray | None, target: Path, folder: 
     clip, encoded, total = rendering.clip, rendering.encoded, rendering.total
     paths = [segments.segment_path(folder, number) for number in segments.numbers_of(total)]
     rate = clip.source.rate
-    starts = np.arange(0, total, segments.SEGMENT_FRAMES)
-    ends = np.minimum(starts + segments.SEGMENT_FRAMES, total)
-    if times is None:
-        durations = [float((end - start) / rate) for start, end in zip(starts, ends, strict=True)]
-        length = float(total / rate)
-    else:
-        durations = [times[end] - times[start] for start, end in zip(starts, ends, strict=True)]
-        length = float(times[-1] - times[0])
+    edges = [number / rate for number in range(total + 1)] if times is None else times
+    parts = [segments.frames_of(number, total) for number in segments.numbers_of(total)]
+    durations = [float(edges[own.stop] - edges[own.start]) for own in parts]
+    length = float(edges[-1] - edges[0])
     delay = max(0.0, float(encoded.times[0]))
     cut = clip.start_seconds > 0 or clip.num_frames is not None
     with files.whole_file(target) as temporary:

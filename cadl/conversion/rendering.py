@@ -11,7 +11,7 @@ from pathlib import Path
 from cadl.conversion import segments
 from cadl.conversion.clip import BATCH, Clip, Encoding, batches
 from cadl.conversion.codes import Encoded
-from cadl.conversion.frame_painter import FramePainter, Moved, measure, measure_and_paint, paint
+from cadl.conversion.frame_painter import FramePainter, Moved, measure, paint
 from cadl.errors import UserError
 from cadl.strokes.averaging import MEASURED_EVERY, WINDOW, TrackAverager
 from cadl.strokes.stroke import Looks
@@ -31,24 +31,14 @@ class DifferentFrames(UserError):
 
 @dataclass(frozen=True)
 class Rendering:
-    """All that the second pass paints from.
-
-    Attributes:
-        clip: the video.
-        encoded: by pass 1.
-        tracks: folder of the tracks of strokes.
-        painter: paints frames.
-        encoding: how they are written.
-        hold_frames: how many frames each painted state is held.
-        workers: processes that draw.
-    """
+    """All that the second pass paints from."""
 
     clip: Clip
     encoded: Encoded
     tracks: Path
     painter: FramePainter
     encoding: Encoding
-    hold_frames: int
+    hold_frames: int  # how many frames each painted state is held
     workers: WorkerPool
 
     @property
@@ -214,7 +204,7 @@ def paint_alone(
         (moved,) = painter.move(number, [frame])
         strength = float(painter.strengths[number])
         futures.append(
-            rendering.workers.submit(measure_and_paint, painter.brushwork, moved, strokes, strength)
+            rendering.workers.submit(paint, painter.brushwork, moved, strokes, None, strength)
         )
     return futures
 

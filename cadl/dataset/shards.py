@@ -26,25 +26,15 @@ NAME = re.compile(r"(painting|video)-(.+)-(\d{5})-of-(\d{5})\.tfrecord\.gz")
 
 @dataclass(frozen=True)
 class Tile:
-    """One record.
+    """One record."""
 
-    Attributes:
-        pixels: uint8 [180, 320, 3], RGB.
-        kind: "painting" or "video".
-        source: name of the painter or the video.
-        index: frame number in the video, or number of the crop of the picture.
-        seconds: time in the video; 0 for a painting.
-        shot: number of the shot in the video; 0 for a painting.
-        path: file it came from.
-    """
-
-    pixels: np.ndarray
-    kind: str
-    source: str
-    index: int
-    seconds: float
-    shot: int
-    path: str
+    pixels: np.ndarray  # uint8 [180, 320, 3], RGB
+    kind: str  # "painting" or "video"
+    source: str  # name of the painter or the video
+    index: int  # frame number in the video, or number of the crop of the picture
+    seconds: float  # time in the video; 0 for a painting
+    shot: int  # number of the shot in the video; 0 for a painting
+    path: str  # file it came from
 
 
 class ShardWriter:
@@ -113,20 +103,8 @@ def match_name(path: Path) -> re.Match | None:
     return NAME.fullmatch(unicodedata.normalize("NFC", path.name))
 
 
-def kind_and_source(path: Path) -> tuple[str, str]:
-    """Reads both from the name of a shard.
-
-    Raises:
-        ValueError: it is none.
-    """
-    match = match_name(path)
-    if match is None:
-        raise ValueError(f"{path} is not named as shards are")
-    return match[1], match[2]
-
-
-def list_shards(folder: Path) -> list[Path]:
-    """Returns all shards of a folder.
+def list_shards(folder: Path) -> dict[Path, tuple[str, str]]:
+    """Returns all shards of a folder, in order, with kind and source of each.
 
     Raises:
         UserError: there are none; a shard of a set is missing; a painter and a video have one name.
@@ -151,7 +129,7 @@ def list_shards(folder: Path) -> list[Path]:
                 f"{folder} has tiles of a painter and of a video named {name}: rename one, or, if "
                 "one is gone, run extract_tiles.py --remove-gone yes"
             )
-    return list(shards)
+    return {path: (match[1], match[2]) for path, match in shards.items()}
 
 
 def read_shard(path: Path) -> Iterator[Tile]:

@@ -19,32 +19,22 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class TileSet:
-    """All tiles of a folder, in unnamed files that the system keeps in memory while it can.
+    """All tiles of a folder, in unnamed files that the system keeps in memory while it can."""
 
-    Attributes:
-        pixels: uint8 [N, 180, 320, 3], memory mapped.
-        kinds: [N] "painting" or "video".
-        sources: [N] names.
-        groups: [N] names of what must not be split between training and validation: a painting,
-            or a shot of a video.
-        labels: [N] source and place, for people.
-    """
-
-    pixels: np.ndarray
-    kinds: np.ndarray
-    sources: np.ndarray
+    pixels: np.ndarray  # uint8 [N, 180, 320, 3], memory mapped
+    kinds: np.ndarray  # [N] "painting" or "video"
+    sources: np.ndarray  # [N] names
+    # [N] names of what must not be split between training and validation: a painting, or a shot of
+    # a video
     groups: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray  # [N] source and place, for people
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def select(self, chosen: np.ndarray) -> "TileSet":
         """Returns the tiles at some indices; their pixels are copied."""
-        return TileSet(
-            np.asarray(self.pixels[chosen]),
-            *(values[chosen] for values in (self.kinds, self.sources, self.groups, self.labels)),
-        )
+        return TileSet(*(np.asarray(own)[chosen] for own in vars(self).values()))
 
     def source_indices(self) -> dict[str, np.ndarray]:
         """Returns for each source the indices of its tiles, painters first."""

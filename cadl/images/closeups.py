@@ -5,8 +5,6 @@ on those of the rest.
 """
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,19 +29,12 @@ HELD_OUT = 4  # every fourth picture is held out
 
 @dataclass(frozen=True)
 class CloseUps:
-    """A painter's close-ups.
+    """A painter's close-ups."""
 
-    Attributes:
-        pixels: uint8 [N, 192, 224, 3], RGB.
-        pictures: [N] names of the pictures that they are cut from.
-        held_out: bool [N], of pictures that a hand is judged on, and not fitted to.
-        sides: int [N], pixels of the longer side of each picture, before it was scaled.
-    """
-
-    pixels: np.ndarray
-    pictures: np.ndarray
-    held_out: np.ndarray
-    sides: np.ndarray
+    pixels: np.ndarray  # uint8 [N, 192, 224, 3], RGB
+    pictures: np.ndarray  # [N] names of the pictures that they are cut from
+    held_out: np.ndarray  # bool [N], of pictures that a hand is judged on, and not fitted to
+    sides: np.ndarray  # int [N], pixels of the longer side of each picture, before it was scaled
 
     def spread(self, count: int, *, held_out: bool) -> np.ndarray:
         """Returns some close-ups, of as many pictures as there are: uint8 [n, 192, 224, 3]."""
@@ -90,11 +81,6 @@ def cut(picture: Image.Image, name: str, count: int) -> list[np.ndarray]:
     return found
 
 
-def count_for(pictures: int) -> int:
-    """Returns how many close-ups are cut from each of so many pictures."""
-    return max(1, min(MOST, round(WANTED / max(1, pictures))))
-
-
 def save(path: Path, crops: Sequence[tuple[str, int, np.ndarray]]) -> None:
     """Writes a painter's close-ups whole: picture's name, its longer side, and pixels of each."""
     names = sorted({name for name, _, _ in crops}, key=_hash)
@@ -125,7 +111,7 @@ def load(folder: Path, painter: str) -> CloseUps:
         with np.load(path, allow_pickle=False) as data:
             version = int(data["format"])
             own = CloseUps(*(data[name] for name in ("pixels", "pictures", "held_out", "sides")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except files.UNREADABLE as error:
         raise UserError(f"{path} is damaged ({error}): run extract_tiles.py again") from None
     if version != FORMAT:
         raise UserError(f"{path} is of another version: run extract_tiles.py again")

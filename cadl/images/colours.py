@@ -21,19 +21,12 @@ KNEE = 0.6  # of a bound, below which colours stay as they are
 
 
 class Colours(NamedTuple):
-    """Mean and spread of colours.
+    """Mean and spread of colours."""
 
-    Attributes:
-        mean: float64 [3], RGB in [0, 1].
-        covariance: float64 [3, 3].
-        chroma: mean of the largest less the smallest of R, G and B, in [0, 1].
-        gamut: float32 [HUES], how large that is at most in each hue.
-    """
-
-    mean: np.ndarray
-    covariance: np.ndarray
-    chroma: float
-    gamut: np.ndarray
+    mean: np.ndarray  # float64 [3], RGB in [0, 1]
+    covariance: np.ndarray  # float64 [3, 3]
+    chroma: float  # mean of the largest less the smallest of R, G and B, in [0, 1]
+    gamut: np.ndarray  # float32 [HUES], how large that is at most in each hue
 
     @classmethod
     def of(cls, pictures: np.ndarray) -> "Colours":

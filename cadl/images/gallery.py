@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 MARGIN = 6
 LABEL_HEIGHT = 18
+SCATTER, THUMBNAIL = (1280, 720), (64, 36)  # width and height of the map, of a tile on it
 BACKGROUND = (24, 24, 24)
 INK = (224, 224, 224)
 ACCENT = (237, 174, 73)
@@ -72,9 +73,6 @@ def scatter(
     thumbnails: Sequence[np.ndarray],
     marks: dict[str, np.ndarray],
     arrows: Sequence[tuple[str, str]],
-    *,
-    size: tuple[int, int] = (1280, 720),
-    thumbnail: tuple[int, int] = (64, 36),
 ) -> Image.Image:
     """Draws tiles at their places in a plane, and named marks with arrows between them.
 
@@ -91,18 +89,18 @@ def scatter(
     """
     every = np.concatenate([places, *(place[None] for place in marks.values())])
     low, high = every.min(axis=0), every.max(axis=0)
-    room = np.array(size) - thumbnail - 2 * MARGIN
+    room = np.array(SCATTER) - THUMBNAIL - 2 * MARGIN
 
     def scale(values: np.ndarray) -> np.ndarray:
         return MARGIN + (values - low) / np.maximum(high - low, 1e-9) * room
 
-    sheet = Image.new("RGB", size, BACKGROUND)
+    sheet = Image.new("RGB", SCATTER, BACKGROUND)
     for (x, y), tile in zip(scale(places), thumbnails, strict=True):
-        small = Image.fromarray(tile).resize(thumbnail, Image.Resampling.LANCZOS)
+        small = Image.fromarray(tile).resize(THUMBNAIL, Image.Resampling.LANCZOS)
         sheet.paste(small, (round(x), round(y)))
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(16)
-    ends = {name: scale(place) + np.array(thumbnail) / 2 for name, place in marks.items()}
+    ends = {name: scale(place) + np.array(THUMBNAIL) / 2 for name, place in marks.items()}
     for start, end in arrows:
         draw.line([*ends[start], *ends[end]], fill=ACCENT, width=3)
         direction = ends[end] - ends[start]

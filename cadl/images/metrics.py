@@ -6,11 +6,6 @@ import numpy as np
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def luminance(tiles: np.ndarray) -> np.ndarray:
-    """Returns Rec. 601 luma, in the unit of the pixels: [..., 3] -> float [...]."""
-    return tiles @ LUMINANCE
-
-
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Returns the peak signal-to-noise ratio of each picture in dB: float [N, ...] in [0, 1]."""
     error = np.square(np.clip(a, 0, 1) - np.clip(b, 0, 1), dtype=np.float64)

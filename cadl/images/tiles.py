@@ -156,20 +156,9 @@ def mirror_to_tile(pictures: np.ndarray) -> np.ndarray:
         uint8 [N, 180, 320, 3].
     """
     _, height, width, _ = pictures.shape
-    if height == HEIGHT and width == WIDTH:
-        return pictures
-    rows = _mirrored_indices(height, HEIGHT)
-    columns = _mirrored_indices(width, WIDTH)
-    return pictures[:, rows][:, :, columns]
-
-
-def _mirrored_indices(size: int, target: int) -> np.ndarray:
-    """Maps each of `target` places to one of `size`, folding back and forth at the edges."""
-    if size == 1:
-        return np.zeros(target, int)
-    offset = (target - size) // 2
-    places = (np.arange(target) - offset) % (2 * size)
-    return np.where(places < size, places, 2 * size - 1 - places)
+    top, left = (HEIGHT - height) // 2, (WIDTH - width) // 2
+    margins = (0, 0), (top, HEIGHT - height - top), (left, WIDTH - width - left), (0, 0)
+    return np.pad(pictures, margins, mode="symmetric")
 
 
 def picture_tiles(picture: Image.Image, max_tiles: int) -> list[np.ndarray]:

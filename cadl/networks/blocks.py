@@ -7,7 +7,6 @@ import numpy as np
 from keras import layers, ops
 
 
-@keras.saving.register_keras_serializable("cadl")
 class SpaceToDepth(layers.Layer):
     """Gathers blocks of pixels into channels: [N, h, w, c] -> [N, h/b, w/b, b*b*c]."""
 
@@ -30,7 +29,6 @@ class SpaceToDepth(layers.Layer):
         return (n, h and h // b, w and w // b, c * b**2)
 
 
-@keras.saving.register_keras_serializable("cadl")
 class DepthToSpace(layers.Layer):
     """Spreads channels over blocks of pixels (Shi et al. 2016, arXiv 1609.05158)."""
 

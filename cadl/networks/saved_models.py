@@ -36,65 +36,51 @@ STRENGTH = tf.TensorSpec((None,), tf.float32)
 
 
 class Graph(tf.Module):
-    """Endpoints over networks of which only the variables are saved.
+    """Endpoints over a network of which only the variables are saved.
 
     A SavedModel would otherwise hold a function for each layer and gradients for all, and would
     take several times as long to write and to load.
     """
 
-    def hold(self, network: keras.Model):
-        """Keeps a network's variables, and returns what gives the network back."""
-        self._held = [*getattr(self, "_held", []), *(v.value for v in network.variables)]
-        return lambda: network
+    def __init__(self, network: keras.Model):
+        """Takes a trained network."""
+        super().__init__()
+        self._held = [variable.value for variable in network.variables]
+        self._network = lambda: network
 
 
 class VaeGraph(Graph):
     """The VAE's endpoints."""
 
-    def __init__(self, model: keras.Model):
-        """Takes a trained VAE."""
-        super().__init__()
-        self._model = self.hold(model)
-
     @tf.function(input_signature=[TILE_BYTES], autograph=False)
     def encode(self, tiles: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the posterior of tiles."""
-        z_mean, z_log_var = self._model().encoder(tf.cast(tiles, tf.float32) / 255)
+        z_mean, z_log_var = self._network().encoder(tf.cast(tiles, tf.float32) / 255)
         return {"z_mean": z_mean, "z_log_var": z_log_var}
 
     @tf.function(input_signature=[CODES], autograph=False)
     def decode(self, codes: tf.Tensor) -> tf.Tensor:
         """Returns the tiles of codes."""
-        return self._model().decoder(codes)
+        return self._network().decoder(codes)
 
 
 class RefinerGraph(Graph):
     """The refiner's endpoint."""
 
-    def __init__(self, model: keras.Model):
-        """Takes a trained `Refining`."""
-        super().__init__()
-        self._model = self.hold(model)
-
     @tf.function(input_signature=[TILE_FLOATS, TILE_BYTES, STRENGTH], autograph=False)
     def refine(self, pictures: tf.Tensor, tiles: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
         """Returns refined tiles in [0, 1]."""
         originals = tf.cast(tiles, tf.float32) / 255
-        return tf.clip_by_value(self._model()(pictures, originals, strength), 0.0, 1.0)
+        return tf.clip_by_value(self._network()(pictures, originals, strength), 0.0, 1.0)
 
 
 class StylizerGraph(Graph):
-    """How frames are moved toward a painter."""
-
-    def __init__(self, model: keras.Model):
-        """Takes a trained VAE."""
-        super().__init__()
-        self._decoder = self.hold(model.decoder)
+    """How frames are moved toward a painter, by the decoder of a VAE."""
 
     @tf.function(input_signature=[CODES, CODES], autograph=False)
     def change(self, codes, own) -> dict[str, tf.Tensor]:
         """Returns how frames are moved."""
-        pictures = self._decoder()(tf.concat([codes, own], 0))
+        pictures = self._network()(tf.concat([codes, own], 0))
         offset, matrix = frame_change(*tf.split(pictures, 2))
         return {"offset": offset, "matrix": matrix}
 
@@ -117,15 +103,10 @@ def save_graph(graph: tf.Module, folder: Path, about: dict) -> None:
 
 @dataclass(frozen=True)
 class Networks:
-    """The SavedModels that convert a video, as functions from and to NumPy arrays.
+    """The SavedModels that convert a video, as functions from and to NumPy arrays."""
 
-    Attributes:
-        vae: SavedModel, kept alive.
-        stylizer: the same.
-    """
-
-    vae: Any
-    stylizer: Any
+    vae: Any  # SavedModel, kept alive
+    stylizer: Any  # the same
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Returns the latents of tiles: uint8 [N, 180, 320, 3] -> float32 [N, 512]."""

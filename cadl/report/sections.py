@@ -28,24 +28,16 @@ TRAVERSAL = (-3.0, -1.5, 0.0, 1.5, 3.0)  # standard deviations
 
 @dataclass(frozen=True)
 class Scene:
-    """What all sections draw from.
+    """What all sections draw from."""
 
-    Attributes:
-        tile_set: all tiles.
-        codes: float32 [N, codes], their posterior means.
-        sources: the moments of each source.
-        draw: takes codes, indices of the tiles whose detail is drawn and a strength; returns the
-            VAE's tiles and the refined ones, float32 in [0, 1].
-        columns: tiles in a row.
-        seed: of random codes.
-    """
-
-    tile_set: tile_sets.TileSet
-    codes: np.ndarray
-    sources: dict[str, latents.Statistics]
+    tile_set: tile_sets.TileSet  # all tiles
+    codes: np.ndarray  # float32 [N, codes], their posterior means
+    sources: dict[str, latents.Statistics]  # the moments of each source
+    # takes codes, indices of the tiles whose detail is drawn and a strength; returns the VAE's
+    # tiles and the refined ones, float32 in [0, 1]
     draw: Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]]
-    columns: int
-    seed: int
+    columns: int  # tiles in a row
+    seed: int  # of random codes
 
     def names(self, kind: str) -> list[str]:
         """Lists the sources of a kind."""
@@ -129,7 +121,7 @@ def _add_style(page: Page, scene: Scene, video: str, painter: str) -> None:
 
     def draw(which: np.ndarray, style_map: str) -> list[np.ndarray]:
         z = scene.codes[which]
-        moved = latents.map_latents(z, own, goal, style_map=style_map, strength=1.0)
+        moved = latents.style_move(own, goal, style_map)(z).astype(np.float32)
         return [scene.draw(z + s * (moved - z), which, s)[1] for s in STRENGTHS]
 
     rows = {"tiles": scene.tile_set.pixels[chosen]}

@@ -14,20 +14,16 @@ OLD = np.float32(1e-6)  # weight of what was measured before; it counts where th
 
 @dataclass
 class _Seen:
-    """A frame as `TrackAverager` keeps it.
+    """A frame as `TrackAverager` keeps it."""
 
-    Attributes:
-        own: float32 [n, c + 1], what was measured times its weight, and this; the weight is 1, or
-            OLD for strokes that have what was measured of them last.
-        all_measured: whether these are all strokes.
-        links: rows of its strokes in the frame after (1) and before (-1), int [n]; -1: not there.
-        hops: how many frames it is to the next one of which all strokes were measured, and rows
-            there, on each side (1 and -1) that was asked for.
-    """
-
+    # float32 [n, c + 1], what was measured times its weight, and this; the weight is 1, or OLD for
+    # strokes that have what was measured of them last
     own: np.ndarray
-    all_measured: bool
+    all_measured: bool  # whether these are all strokes
+    # rows of its strokes in the frame after (1) and before (-1), int [n]; -1: not there
     links: dict[int, np.ndarray]
+    # how many frames it is to the next one of which all strokes were measured, and rows there, on
+    # each side (1 and -1) that was asked for
     hops: dict[int, tuple[int, np.ndarray]]
 
 

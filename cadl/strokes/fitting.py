@@ -48,17 +48,12 @@ Task = tuple[Sequence[np.ndarray], Hand]  # pictures, uint8 [h, w, 3] each, and 
 
 
 class Fit(NamedTuple):
-    """How far a search has come.
+    """How far a search has come."""
 
-    Attributes:
-        hand: the best so far.
-        scores: of it, on both halves of the quarters of close-ups that are fitted to.
-        evaluations: made so far.
-    """
-
-    hand: Hand
+    hand: Hand  # the best so far
+    # of it, on both halves of the quarters of close-ups that are fitted to
     scores: tuple[float, ...]
-    evaluations: int
+    evaluations: int  # made so far
 
     @property
     def score(self) -> float:

@@ -25,30 +25,20 @@ Colour = tuple[float, float, float]
 
 
 class Layer(NamedTuple):
-    """Strokes of one size; lengths in pixels of a frame whose longer side is TRACKED.
+    """Strokes of one size; lengths in pixels of a frame whose longer side is TRACKED."""
 
-    Attributes:
-        spacing: distance between strokes.
-        length: half the length of a stroke of mean size.
-        width: half its width.
-        coarser: half the width of the strokes below, which these refine; 0 where they lie
-            everywhere.
-        kept: share of a stroke's length that no edge in the picture takes away.
-        angle: direction of all strokes in radians, clockwise from the right; None: along the forms.
-        tones: darkness at which the first strokes appear, and at which all are there.
-        stretch: how many times closer strokes lie across their direction than along it.
-        contour: strokes of ink along the dark sides of edges.
-    """
-
-    spacing: float
-    length: float
-    width: float
+    spacing: float  # distance between strokes
+    length: float  # half the length of a stroke of mean size
+    width: float  # half its width
+    # half the width of the strokes below, which these refine; 0 where they lie everywhere
     coarser: float
-    kept: float = 0.15
+    kept: float = 0.15  # share of a stroke's length that no edge in the picture takes away
+    # direction of all strokes in radians, clockwise from the right; None: along the forms
     angle: float | None = None
+    # darkness at which the first strokes appear, and at which all are there
     tones: tuple[float, float] | None = None
-    stretch: float = 1.0
-    contour: bool = False
+    stretch: float = 1.0  # how many times closer strokes lie across their direction than along it
+    contour: bool = False  # strokes of ink along the dark sides of edges
 
 
 def _field(default: Any, low: float, high: float, logarithmic: bool = False) -> Any:
@@ -58,74 +48,54 @@ def _field(default: Any, low: float, high: float, logarithmic: bool = False) -> 
 
 @dataclass(frozen=True)
 class Hand:
-    """How a painter paints.
+    """How a painter paints."""
 
-    Attributes:
-        kind: brush, hatching or flat.
-        width: of the broadest strokes, in pixels of the canvas.
-        aspect: length of a stroke over its width.
-        under: how much wider the strokes of the underpainting are; 0 for none.
-        finest: width of the finest strokes, which lie where broader ones can't show what is there;
-            two thirds of `width` or wider: there are no finer ones.
-        cover: how many times strokes of a layer cover what they lie on.
-        sizes: spread of the strokes' sizes, 0 all alike.
-        tilt: how far strokes turn from the forms, 1 any direction.
-        fixed: 0 for strokes along the forms, 1 for strokes along the first of `directions`.
-        bend: how much strokes are bent at random.
-        taper: 0 for blunt ends, 1 for pointed ones.
-        ragged: unevenness of the outline.
-        bristles: depth of the furrows of bristles.
-        relief: how strongly light from the top left models the paint.
-        soft: blur of the paint, in pixels of the canvas: washes.
-        light: spread of the strokes' light, of white.
-        hue: spread of the strokes' hue.
-        quiet: how much less strokes differ, in light, hue and height, where the picture is even: 0
-            as much as elsewhere, 1 not at all.
-        detail: contrast over local light from which on finer strokes are needed.
-        bare: share of the ground that is seen between strokes, in place of the moved picture.
-        ground: colour of paper or canvas, RGB in [0, 1].
-        ink: colour of hatching and of contours; of chalk on dark paper it is the lighter one.
-        tint: how much of the picture's colour the ink of hatching has: coloured pencils.
-        directions: of hatching, in radians; the first one where there is little ink, all where
-            there is much. And of strokes that are `fixed`.
-        first_tone: tone at which the first direction begins, from 0, paper, to 1, ink.
-        last_tone: tone at which the last direction begins.
-        contour: opacity of contours round flat areas; of a brush, the share of ink in its strokes
-            along the dark sides of edges; 0 for none.
-        contour_width: their width in pixels of the canvas.
-        colours: number of colours of flat areas.
-        smooth: how smooth the outlines of flat areas are, in pixels of the canvas.
-    """
-
-    kind: str = "brush"
-    width: float = _field(15.0, 0.6, 60.0, True)
-    aspect: float = _field(3.6, 1.0, 60.0, True)
+    kind: str = "brush"  # brush, hatching or flat
+    width: float = _field(15.0, 0.6, 60.0, True)  # of the broadest strokes, in pixels of the canvas
+    aspect: float = _field(3.6, 1.0, 60.0, True)  # length of a stroke over its width
+    # how much wider the strokes of the underpainting are; 0 for none
     under: float = _field(1.6, 0.0, 3.0)
+    # width of the finest strokes, which lie where broader ones can't show what is there; two
+    # thirds of `width` or wider: there are no finer ones
     finest: float = _field(3.6, 1.0, 60.0, True)
+    # how many times strokes of a layer cover what they lie on
     cover: float = _field(2.2, 0.1, 5.0, True)
-    sizes: float = _field(0.25, 0.0, 0.4)
-    tilt: float = _field(0.08, 0.0, 1.0)
+    sizes: float = _field(0.25, 0.0, 0.4)  # spread of the strokes' sizes, 0 all alike
+    tilt: float = _field(0.08, 0.0, 1.0)  # how far strokes turn from the forms, 1 any direction
+    # 0 for strokes along the forms, 1 for strokes along the first of `directions`
     fixed: float = _field(0.0, 0.0, 1.0)
-    bend: float = _field(0.35, 0.0, 1.0)
-    taper: float = _field(0.35, 0.0, 1.0)
-    ragged: float = _field(0.12, 0.0, 0.5)
-    bristles: float = _field(0.08, 0.0, 1.0)
-    relief: float = _field(0.5, 0.0, 1.0)
-    soft: float = _field(0.0, 0.0, 12.0)
-    light: float = _field(0.032, 0.0, 0.3)
-    hue: float = _field(0.022, 0.0, 0.3)
+    bend: float = _field(0.35, 0.0, 1.0)  # how much strokes are bent at random
+    taper: float = _field(0.35, 0.0, 1.0)  # 0 for blunt ends, 1 for pointed ones
+    ragged: float = _field(0.12, 0.0, 0.5)  # unevenness of the outline
+    bristles: float = _field(0.08, 0.0, 1.0)  # depth of the furrows of bristles
+    relief: float = _field(0.5, 0.0, 1.0)  # how strongly light from the top left models the paint
+    soft: float = _field(0.0, 0.0, 12.0)  # blur of the paint, in pixels of the canvas: washes
+    light: float = _field(0.032, 0.0, 0.3)  # spread of the strokes' light, of white
+    hue: float = _field(0.022, 0.0, 0.3)  # spread of the strokes' hue
+    # how much less strokes differ, in light, hue and height, where the picture is even: 0 as much
+    # as elsewhere, 1 not at all
     quiet: float = _field(0.0, 0.0, 1.0)
+    # contrast over local light from which on finer strokes are needed
     detail: float = _field(0.055, 0.02, 0.4, True)
+    # share of the ground that is seen between strokes, in place of the moved picture
     bare: float = _field(0.0, 0.0, 1.0)
-    ground: Colour = (0.95, 0.92, 0.85)
+    ground: Colour = (0.95, 0.92, 0.85)  # colour of paper or canvas, RGB in [0, 1]
+    # colour of hatching and of contours; of chalk on dark paper it is the lighter one
     ink: Colour = (0.1, 0.1, 0.12)
+    # how much of the picture's colour the ink of hatching has: coloured pencils
     tint: float = _field(0.0, 0.0, 1.0)
+    # of hatching, in radians; the first one where there is little ink, all where there is much.
+    # And of strokes that are `fixed`
     directions: tuple[float, ...] = (0.7, 2.2, 1.5)
+    # tone at which the first direction begins, from 0, paper, to 1, ink
     first_tone: float = _field(0.08, 0.0, 0.6)
-    last_tone: float = _field(0.75, 0.2, 1.0)
+    last_tone: float = _field(0.75, 0.2, 1.0)  # tone at which the last direction begins
+    # opacity of contours round flat areas; of a brush, the share of ink in its strokes along the
+    # dark sides of edges; 0 for none
     contour: float = _field(0.0, 0.0, 1.0)
-    contour_width: float = _field(2.5, 0.8, 8.0, True)
-    colours: int = _field(10, 3, 24)
+    contour_width: float = _field(2.5, 0.8, 8.0, True)  # their width in pixels of the canvas
+    colours: int = _field(10, 3, 24)  # number of colours of flat areas
+    # how smooth the outlines of flat areas are, in pixels of the canvas
     smooth: float = _field(3.0, 0.5, 12.0, True)
 
     def layers(self) -> tuple[Layer, ...]:
@@ -168,7 +138,14 @@ class Hand:
             stretch = max(1.0, 0.35 * self.aspect)
             layers.append(plain._replace(angle=angle, tones=tones, stretch=stretch))
         if self.aspect >= LINES:
-            layers += [_shorter(layer) for layer in layers[:2]]
+            layers += [  # shorter strokes, for what is too small for those of the first two
+                own._replace(
+                    spacing=0.85 * own.spacing, length=SHORTER * own.length,
+                    coarser=0.3 * own.length, tones=SMALL_TONES,
+                    stretch=max(1.0, SHORTER * own.stretch),
+                )
+                for own in layers[:2]
+            ]  # fmt: skip
         return tuple(layers)
 
     def layout(self) -> list[Any]:
@@ -221,17 +198,6 @@ class Hand:
                     raise UserError(f"{where}: {name} {value:g} is not a whole number")
                 given[name] = int(value) if whole else float(value)
         return cls(**given)
-
-
-def _shorter(layer: Layer) -> Layer:
-    """Returns shorter strokes of one direction, for what is too small for those of `layer`."""
-    return layer._replace(
-        spacing=0.85 * layer.spacing,
-        length=SHORTER * layer.length,
-        coarser=0.3 * layer.length,
-        tones=SMALL_TONES,
-        stretch=max(1.0, SHORTER * layer.stretch),
-    )
 
 
 RANGES = {

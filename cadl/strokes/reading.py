@@ -31,21 +31,13 @@ CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from whic
 
 
 class Reading(NamedTuple):
-    """What is read from a painter's pictures without a search.
+    """What is read from a painter's pictures without a search."""
 
-    Attributes:
-        ground: their lightest colour, RGB in [0, 1].
-        ink: their darkest.
-        directions: of lines that lie the same way everywhere, in radians.
-        contour: how clearly dark lines go round forms, from 0, not at all, to 1.
-        quiet: how much less strokes differ in even places than elsewhere, from 0 to 1.
-    """
-
-    ground: Colour
-    ink: Colour
-    directions: tuple[float, ...]
-    contour: float = 0.0
-    quiet: float = 0.0
+    ground: Colour  # their lightest colour, RGB in [0, 1]
+    ink: Colour  # their darkest
+    directions: tuple[float, ...]  # of lines that lie the same way everywhere, in radians
+    contour: float = 0.0  # how clearly dark lines go round forms, from 0, not at all, to 1
+    quiet: float = 0.0  # how much less strokes differ in even places than elsewhere, from 0 to 1
 
 
 def read_pictures(pictures: Sequence[np.ndarray]) -> Reading:
@@ -103,7 +95,8 @@ def _find_directions(pictures: Sequence[np.ndarray]) -> tuple[float, ...]:
         while len(found) < MAX_DIRECTIONS:
             left = counts
             if found:
-                bumps = np.stack([_bump(places, own) for own in found], axis=1)
+                off = _apart(places[:, None], np.array(found))
+                bumps = np.exp(-0.5 * np.square(off / SPREAD))  # how each direction's lines spread
                 shares = np.maximum(np.linalg.lstsq(bumps, counts, rcond=None)[0], 0.0)
                 left = counts - bumps @ shares
             left = cv2.GaussianBlur(np.tile(left, 3)[None], (0, 0), 1.5)[0, ANGLES : 2 * ANGLES]
@@ -112,11 +105,6 @@ def _find_directions(pictures: Sequence[np.ndarray]) -> tuple[float, ...]:
                 break
             found.append(round(float(places[best]), 3))
     return tuple(found) or (0.75,)
-
-
-def _bump(places: np.ndarray, angle: float) -> np.ndarray:
-    """Returns how lines of one direction spread over measured angles."""
-    return np.exp(-0.5 * np.square(_apart(places, angle) / SPREAD))
 
 
 def _apart(a, b):

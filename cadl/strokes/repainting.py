@@ -1,5 +1,6 @@
 """A painter's close-ups painted again, and how far they are from the true ones."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,17 +28,11 @@ ECONOMY = 0.005
 
 
 class CloseUp(NamedTuple):
-    """What is to be painted again of a painter's close-up.
+    """What is to be painted again of a painter's close-up."""
 
-    Attributes:
-        content: uint8 [h, w, 3], without strokes.
-        areas: uint8 [h, w, 3], the same with smaller forms, for flat areas.
-        forms: uint8 [h, w, 3], the close-up itself, what directions come from.
-    """
-
-    content: np.ndarray
-    areas: np.ndarray
-    forms: np.ndarray
+    content: np.ndarray  # uint8 [h, w, 3], without strokes
+    areas: np.ndarray  # uint8 [h, w, 3], the same with smaller forms, for flat areas
+    forms: np.ndarray  # uint8 [h, w, 3], the close-up itself, what directions come from
 
     @classmethod
     def of(cls, picture: np.ndarray) -> "CloseUp":
@@ -68,21 +63,13 @@ def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Judge:
-    """Scores hands on close-ups.
+    """Scores hands on close-ups."""
 
-    Attributes:
-        close_ups: what is painted again.
-        fields: directions along the forms of each.
-        true: description of the true pictures.
-        bare: distances of the contents to them.
-        seed: of the projections of patches.
-    """
-
-    close_ups: Sequence[CloseUp]
-    fields: Sequence[np.ndarray]
-    true: dict[str, np.ndarray]
-    bare: dict[str, float]
-    seed: int = 1
+    close_ups: Sequence[CloseUp]  # what is painted again
+    fields: Sequence[np.ndarray]  # directions along the forms of each
+    true: dict[str, np.ndarray]  # description of the true pictures
+    bare: dict[str, float]  # distances of the contents to them
+    seed: int = 1  # of the projections of patches
 
     @classmethod
     def of(cls, pictures: Sequence[np.ndarray], seed: int = 1) -> "Judge":
@@ -128,16 +115,7 @@ def score_hand(pictures: Sequence[np.ndarray], hand: Hand, seed: int = 1) -> flo
     return judge.score(hand)
 
 
+@functools.lru_cache(5)
 def _judge(pictures: tuple[bytes, ...], shape: tuple, seed: int) -> Judge:
     """Returns the judge of some close-ups; the last few are kept."""
-    key = (pictures, seed)
-    if key not in _JUDGES:
-        if len(_JUDGES) > 4:
-            _JUDGES.clear()
-        _JUDGES[key] = Judge.of(
-            [np.frombuffer(own, np.uint8).reshape(shape) for own in pictures], seed
-        )
-    return _JUDGES[key]
-
-
-_JUDGES: dict[tuple, Judge] = {}
+    return Judge.of([np.frombuffer(own, np.uint8).reshape(shape) for own in pictures], seed)

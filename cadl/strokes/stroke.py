@@ -15,23 +15,18 @@ class Looks:
 
     Quantities that change their sign with the direction's are kept as vectors along it, so that
     half a turn of a stroke changes nothing.
-
-    Attributes:
-        axis: float32 [n, 2], cosine and sine of twice the angle, clockwise from the right.
-        bend: float32 [n, 2], radians per pixel that the direction turns, along the direction.
-        reach: float32 [n], how much of its length a stroke may have, 0 to 1.
-        lean: float32 [n, 2], how much further it reaches forward than back, along the direction.
-        need: float32 [n], contrast that it adds over what it must; above 1 it is whole. Of broad
-            strokes of a brush, how uneven the picture is near them, from 0.
-        colours: float32 [n, 3], RGB in [0, 1].
     """
 
-    axis: np.ndarray
+    axis: np.ndarray  # float32 [n, 2], cosine and sine of twice the angle, clockwise from the right
+    # float32 [n, 2], radians per pixel that the direction turns, along the direction
     bend: np.ndarray
-    reach: np.ndarray
+    reach: np.ndarray  # float32 [n], how much of its length a stroke may have, 0 to 1
+    # float32 [n, 2], how much further it reaches forward than back, along the direction
     lean: np.ndarray
+    # float32 [n], contrast that it adds over what it must; above 1 it is whole. Of broad strokes
+    # of a brush, how uneven the picture is near them, from 0
     need: np.ndarray
-    colours: np.ndarray
+    colours: np.ndarray  # float32 [n, 3], RGB in [0, 1]
 
     def table(self) -> np.ndarray:
         """Returns all as columns, float32 [n, 11]."""
@@ -47,18 +42,11 @@ class Looks:
 
 @dataclass(frozen=True)
 class Strokes:
-    """The strokes of one layer in one frame; n strokes.
+    """The strokes of one layer in one frame; n strokes."""
 
-    Attributes:
-        places: float32 [n, 2], in pixels of the tracked frame.
-        identities: int64 [n].
-        growth: float32 [n], 0 to 1: smaller when just born or about to be crowded out.
-        looks: how they look.
-    """
-
-    places: np.ndarray
-    identities: np.ndarray
-    growth: np.ndarray
+    places: np.ndarray  # float32 [n, 2], in pixels of the tracked frame
+    identities: np.ndarray  # int64 [n]
+    growth: np.ndarray  # float32 [n], 0 to 1: smaller when just born or about to be crowded out
     looks: Looks
 
     def some(self, share: float) -> "Strokes":

@@ -110,7 +110,6 @@ def _measure(colours: np.ndarray, field: np.ndarray | None) -> dict[str, np.ndar
     """Measures one picture: float32 [h, w, 3], opponent colours."""
     light = np.ascontiguousarray(colours[..., 0])
     found: dict[str, np.ndarray] = {}
-    axis = None
     smooth = cv2.GaussianBlur(light, (0, 0), GRAIN)
     for number, radius in enumerate(AROUND):
         name = f"tensor{number + 1}"
@@ -118,14 +117,13 @@ def _measure(colours: np.ndarray, field: np.ndarray | None) -> dict[str, np.ndar
         strength = np.hypot(cos, sin)
         coherence = strength / (energy + 1e-7)
         found[name] = _histogram(coherence, np.linspace(0, 1.0001, 11), np.sqrt(energy))
-        if axis is None:
+        if not number:
             axis = np.dstack([cos, sin]) / (strength[..., None] + 1e-9)
             angles = (0.5 * np.arctan2(sin, cos)) % np.pi
             found["directions"] = _histogram(angles, np.linspace(0, np.pi + 1e-6, 25), strength)
             if field is not None:
                 alike = (axis * field).sum(axis=2)
                 found["forms"] = _histogram(alike, np.linspace(-1.0001, 1.0001, 9), strength)
-    assert axis is not None
     found["reach"] = _reach(colours, axis.astype(np.float32))
     steps = np.log10(np.abs(np.diff(light, axis=1)) + 1e-4)
     found["gradient"] = _histogram(steps, np.linspace(-4, 0.1, 17))
@@ -176,15 +174,9 @@ def structure(light: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray,
         Cosine and sine of the doubled angle along the forms, times their energy, and the energy.
     """
     across, down = (cv2.Sobel(light, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
-
-    def blur(values: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(values, (0, 0), radius)
-
-    return (
-        blur(down * down - across * across),
-        blur(-2.0 * across * down),
-        blur(across * across + down * down),
-    )
+    maps = down * down - across * across, -2.0 * across * down, across * across + down * down
+    cos, sin, energy = (cv2.GaussianBlur(own, (0, 0), radius) for own in maps)
+    return cos, sin, energy
 
 
 def _reach(colours: np.ndarray, axis: np.ndarray) -> np.ndarray:
@@ -209,8 +201,7 @@ def _reach(colours: np.ndarray, axis: np.ndarray) -> np.ndarray:
 
 
 def _histogram(values: np.ndarray, edges: np.ndarray, weights=None) -> np.ndarray:
-    weights = None if weights is None else weights.ravel()
-    counts = np.histogram(values.ravel(), edges, weights=weights)[0].astype(float)
+    counts = np.histogram(values, edges, weights=weights)[0].astype(float)
     return counts / (counts.sum() + 1e-9)
 
 
@@ -240,10 +231,6 @@ def score(found: dict[str, float], bare: dict[str, float]) -> float:
 
 MOST = 8.0  # times the content's distance that count at most
 FLOORS = {
-    "tensor1": 0.03,
-    "tensor2": 0.03,
-    "tone": 0.02,
-    "light": 0.02,
-    "directions": 0.06,
+    "tensor1": 0.03, "tensor2": 0.03, "tone": 0.02, "light": 0.02, "directions": 0.06,
     "forms": 0.02,
-}
+}  # fmt: skip

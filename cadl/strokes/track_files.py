@@ -4,9 +4,7 @@ A chunk begins with all its strokes and goes on with what changes: fates, births
 stored as changes of the move before, in parts of a pixel, and compressed.
 """
 
-import itertools
-import zipfile
-import zlib
+import contextlib
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,19 +27,12 @@ class DamagedTracks(UserError):
 
 
 class Tracked(NamedTuple):
-    """The strokes of one layer in one frame, n of them.
+    """The strokes of one layer in one frame, n of them."""
 
-    Attributes:
-        places: float32 [n, 2], x and y in pixels of the tracked frame.
-        identities: int64 [n].
-        fates: uint8 [m], what became of each stroke of the frame before.
-        growth: float32 [n], above 0 to 1: less when just born, or about to be crowded out.
-    """
-
-    places: np.ndarray
-    identities: np.ndarray
-    fates: np.ndarray
-    growth: np.ndarray
+    places: np.ndarray  # float32 [n, 2], x and y in pixels of the tracked frame
+    identities: np.ndarray  # int64 [n]
+    fates: np.ndarray  # uint8 [m], what became of each stroke of the frame before
+    growth: np.ndarray  # float32 [n], above 0 to 1: less when just born, or about to be crowded out
 
 
 def chunk_path(folder: Path, number: int) -> Path:
@@ -58,25 +49,20 @@ class TrackWriter:
         The tracker goes on where the chunks that are there end.
         """
         self._folder, self._tracker = folder, tracker
-        self.frames_done = CHUNK_FRAMES * self._whole_chunks()
+        self.frames_done, data = 0, None
+        with contextlib.suppress(FileNotFoundError, DamagedTracks):
+            while True:
+                data = load_chunk(folder, self.frames_done // CHUNK_FRAMES)
+                self.frames_done += CHUNK_FRAMES
         self._layers: list[list[Carried]] = [[] for _ in tracker.trackers]
         self._ages: list[np.ndarray] = [np.zeros(0, np.int64) for _ in tracker.trackers]
-        if self.frames_done:
-            data = load_chunk(folder, self.frames_done // CHUNK_FRAMES - 1)
+        if data is not None:
             for i, layer in enumerate(tracker.trackers):
                 layer.places = data[f"{i}/end/places"]
                 layer.identities = data[f"{i}/end/identities"]
                 layer.next_identity = int(data[f"{i}/end/next"])
                 self._ages[i] = data[f"{i}/end/ages"].astype(np.int64)
         self._first_ages = list(self._ages)
-
-    def _whole_chunks(self) -> int:
-        for number in itertools.count():
-            try:
-                load_chunk(self._folder, number)
-            except (FileNotFoundError, DamagedTracks):
-                return number
-        raise AssertionError
 
     def add(self, strokes: list[Carried]) -> None:
         """Adds the strokes of the next frame; writes a chunk when it is full."""
@@ -124,7 +110,7 @@ def load_chunk(folder: Path, number: int) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError) as error:
+    except files.UNREADABLE as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise DamagedTracks(

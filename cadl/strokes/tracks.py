@@ -8,7 +8,7 @@ layers lie only where the coarser ones can't show what is there (Hertzmann 1998,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cadl.strokes.detail import WANTED, blur, needs, odd, wanted_need
@@ -35,44 +35,25 @@ LOOSE = 0.6  # of the contrast that a finer stroke needs: born above it, gone be
 
 
 class Carried(NamedTuple):
-    """The strokes of one layer in one frame, those carried on first, older before younger.
+    """The strokes of one layer in one frame, those carried on first, older before younger."""
 
-    Attributes:
-        places: float32 [n, 2], x and y in pixels of the tracked frame.
-        identities: int64 [n], never used twice.
-        fates: uint8 [m], what became of each stroke of the frame before.
-        growing: bool [n], born among older strokes: to grow, not to be there at once.
-    """
-
-    places: np.ndarray
-    identities: np.ndarray
-    fates: np.ndarray
-    growing: np.ndarray
+    places: np.ndarray  # float32 [n, 2], x and y in pixels of the tracked frame
+    identities: np.ndarray  # int64 [n], never used twice
+    fates: np.ndarray  # uint8 [m], what became of each stroke of the frame before
+    growing: np.ndarray  # bool [n], born among older strokes: to grow, not to be there at once
 
 
 @dataclass
 class LayerTracker:
-    """Follows the strokes of one layer.
-
-    Attributes:
-        layer: sizes.
-        size: width and height of the frames.
-        salt: of the random numbers.
-        places: float32 [n, 2].
-        identities: int64 [n].
-    """
+    """Follows the strokes of one layer."""
 
     layer: Layer
-    size: tuple[int, int]
-    salt: int
-    places: np.ndarray
-    identities: np.ndarray
+    size: tuple[int, int]  # width and height of the frames
+    salt: int  # of the random numbers
+    # float32 [n, 2], and int64 [n]
+    places: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    identities: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     next_identity: int = 0
-
-    @classmethod
-    def of(cls, layer: Layer, size: tuple[int, int], salt: int) -> "LayerTracker":
-        """Returns one without strokes."""
-        return cls(layer, size, salt, np.zeros((0, 2), np.float32), np.zeros(0, np.int64))
 
     @property
     def metric(self) -> np.ndarray | None:
@@ -92,9 +73,9 @@ class LayerTracker:
     def begin(self, number: int, need: np.ndarray | None) -> Carried:
         """Lays all strokes anew, in frame `number`; `need` as in `follow`."""
         fates = np.full(len(self.places), SUDDEN, np.uint8)
-        self._keep(np.zeros(len(self.places), bool))
+        self.places, self.identities = self.places[:0], self.identities[:0]
         self._fill(number, need, FILL_ROUNDS)
-        return self._carried(fates, np.zeros(len(self.places), bool))
+        return Carried(self.places, self.identities, fates, np.zeros(len(self.places), bool))
 
     def follow(self, number: int, flow: Flow, colours: tuple, need: np.ndarray | None) -> Carried:
         """Carries all strokes into the next frame.
@@ -112,21 +93,14 @@ class LayerTracker:
         if need is not None:
             gone |= sample(need, moved)[:, 0] < 0.67 * LOOSE * wanted_need(self.identities)
         fates[gone] = SUDDEN
-        self.places = moved
         crowded = np.flatnonzero(~gone)[self._crowded(moved[~gone])]
         fates[crowded] = CROWD_OUT
-        self._keep(fates == LIVES)
-        older = self.places
+        older = self.places = moved[fates == LIVES]
+        self.identities = self.identities[fates == LIVES]
         self._fill(number, need, BIRTH_ROUNDS)
         growing = np.zeros(len(self.places), bool)
         growing[len(older) :] = self._crowds_round(older, self.places[len(older) :])
-        return self._carried(fates, growing)
-
-    def _carried(self, fates: np.ndarray, growing: np.ndarray) -> Carried:
         return Carried(self.places, self.identities, fates, growing)
-
-    def _keep(self, kept: np.ndarray) -> None:
-        self.places, self.identities = self.places[kept], self.identities[kept]
 
     def _outside(self, places: np.ndarray) -> np.ndarray:
         return ~_within(places, -self.margin, np.add(self.size, self.margin))
@@ -220,7 +194,7 @@ class StrokeTracker:
         """Takes the hands whose strokes are followed, and the width and height of the frames."""
         self._hands = hands
         layers = [layer for hand in hands for layer in hand.layers()]
-        self.trackers = [LayerTracker.of(layer, size, i) for i, layer in enumerate(layers)]
+        self.trackers = [LayerTracker(layer, size, i) for i, layer in enumerate(layers)]
         self._before: list[np.ndarray] = []
 
     def see(self, frame: np.ndarray) -> None:

@@ -1,7 +1,5 @@
 """embeddings.npz: the statistics of every source, bound to the VAE that they were made with."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 from cadl import files
@@ -62,7 +60,7 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
                     data["chromas"], data["gamuts"], strict=True,
                 )
             }  # fmt: skip
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except files.UNREADABLE as error:
         raise UserError(
             f"{path} is damaged or of another version ({error}): run evaluate_embeddings.py again"
         ) from None

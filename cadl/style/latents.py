@@ -21,21 +21,13 @@ BLOCK = 4096  # latents at a time, where there may be many
 
 @dataclass(frozen=True)
 class Statistics:
-    """Exact moments of a source's latents.
+    """Exact moments of a source's latents."""
 
-    Attributes:
-        kind: "painting" or "video".
-        count: number of tiles.
-        mean: float64 [codes].
-        covariance: float64 [codes, codes], of the population (divided by count).
-        colours: of the source's tiles, None if they don't matter.
-    """
-
-    kind: str
-    count: int
-    mean: np.ndarray
-    covariance: np.ndarray
-    colours: Colours | None = None
+    kind: str  # "painting" or "video"
+    count: int  # number of tiles
+    mean: np.ndarray  # float64 [codes]
+    covariance: np.ndarray  # float64 [codes, codes], of the population (divided by count)
+    colours: Colours | None = None  # of the source's tiles, None if they don't matter
 
     @property
     def active_codes(self) -> np.ndarray:
@@ -116,32 +108,6 @@ def blend(painters: dict[str, Statistics], weights: dict[str, float]) -> Statist
         if all(painter.colours for painter, _ in chosen)
         else None,
     )
-
-
-def map_latents(
-    latents: np.ndarray,
-    video: Statistics,
-    painter: Statistics,
-    *,
-    style_map: str,
-    strength: float,
-) -> np.ndarray:
-    """Moves latents from the video's distribution toward the painter's, as `style_move` says.
-
-    Between strength 0 (nothing) and 1 the move is linear: McCann's displacement interpolation.
-
-    Args:
-        latents: float32 [N, codes].
-        video: moments of the whole video.
-        painter: moments of the painter or blend.
-        style_map: one of STYLE_MAPS.
-        strength: from 0 to 1.
-
-    Returns:
-        float32 [N, codes].
-    """
-    moved = style_move(video, painter, style_map)(latents)
-    return (latents + strength * (moved - latents)).astype(np.float32)
 
 
 def style_move(video: Statistics, painter: Statistics, style_map: str) -> Callable:

@@ -11,21 +11,13 @@ from cadl.style import embeddings, latents
 
 @dataclass(frozen=True)
 class Style:
-    """Where codes are moved to.
+    """Where codes are moved to."""
 
-    Attributes:
-        name: as STYLE, pictures by their names.
-        painter: moments of the painter, picture or blend.
-        key: of what these were made from.
-        weights: of the painters that it blends, by name.
-        pictures: files of those that are single pictures, by name.
-    """
-
-    name: str
-    painter: latents.Statistics
-    key: str
-    weights: dict[str, float]
-    pictures: dict[str, Path]
+    name: str  # as STYLE, pictures by their names
+    painter: latents.Statistics  # moments of the painter, picture or blend
+    key: str  # of what these were made from
+    weights: dict[str, float]  # of the painters that it blends, by name
+    pictures: dict[str, Path]  # files of those that are single pictures, by name
 
 
 def find_style(wanted: str, sources: dict, vae_graph) -> Style:

@@ -39,8 +39,12 @@ def set_up(seed: int, *, xla: bool) -> tf.distribute.Strategy:
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     strategy = make_strategy()
-    console.say(describe(strategy))
-    if xla and strategy.num_replicas_in_sync > 1:
+    gpus = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus]
+    where = ", ".join(names) if gpus else f"CPU ({os.cpu_count()} cores); no GPU was found"
+    count = strategy.num_replicas_in_sync
+    console.say(f"training on {where}" + (f", {count} replicas" if count > 1 else ""))
+    if xla and count > 1:
         raise UserError("XLA yes works on one device only: leave it out")
     return strategy
 
@@ -57,15 +61,6 @@ def num_workers() -> int:
     """Returns how many processes train together."""
     cluster = _cluster().get("cluster", {})
     return max(1, sum(len(cluster.get(kind, ())) for kind in ("chief", "worker")))
-
-
-def describe(strategy: tf.distribute.Strategy) -> str:
-    """Says in words what the training runs on."""
-    gpus = tf.config.list_physical_devices("GPU")
-    names = [tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus]
-    where = ", ".join(names) if gpus else f"CPU ({os.cpu_count()} cores); no GPU was found"
-    count = strategy.num_replicas_in_sync
-    return f"training on {where}" + (f", {count} replicas" if count > 1 else "")
 
 
 @contextlib.contextmanager

@@ -48,10 +48,6 @@ class Adam(keras.optimizers.Adam):
             name="norm_average",
         )
 
-    def forget_norm(self) -> None:
-        """Takes the next gradient's norm as the usual one."""
-        self.norm_average.assign(0.0)
-
     def learn(
         self, variables: list, gradients: list[tf.Tensor], loss: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -139,22 +135,14 @@ class _Step:
     """What the updates of all variables share, so that it is traced once. float32 [] each.
 
     In a skipped step `scale` and `rate` are 0 and both betas 1, so that nothing changes.
-
-    Attributes:
-        scale: what gradients are multiplied by.
-        rate: learning rate.
-        beta_1: decay of the first moment.
-        beta_2: decay of the second moment.
-        beta_1_power: the optimizer's beta_1 to the power of the step's number, from 1 on.
-        beta_2_power: the same of beta_2.
     """
 
-    scale: tf.Tensor
+    scale: tf.Tensor  # what gradients are multiplied by
     rate: tf.Tensor
-    beta_1: tf.Tensor
-    beta_2: tf.Tensor
-    beta_1_power: tf.Tensor
-    beta_2_power: tf.Tensor
+    beta_1: tf.Tensor  # decay of the first moment
+    beta_2: tf.Tensor  # decay of the second moment
+    beta_1_power: tf.Tensor  # the optimizer's beta_1 to the power of the step's number, from 1 on
+    beta_2_power: tf.Tensor  # the same of beta_2
 
 
 def learning_rate_at(step: int, base: float) -> float:

@@ -47,9 +47,7 @@ class Progress:
         if not devices.is_chief():
             return
         gallery.save_picture(self._folder / "preview" / f"step-{step:08d}.png", sheet)
-        with self._writer.as_default(step=step):
-            tf.summary.image("preview", np.asarray(sheet)[None])
-        self._writer.flush()
+        self.show_picture("preview", sheet, step)
 
     def show_picture(self, name: str, picture: Image.Image, step: int) -> None:
         """Shows a picture in TensorBoard."""

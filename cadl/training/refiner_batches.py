@@ -4,13 +4,7 @@ from cadl import _startup  # noqa: F401
 from cadl.dataset import tile_sets
 from cadl.images import tiles
 from cadl.networks import refiner
-from cadl.training.refiner_inputs import (
-    CORNER_STEP,
-    CROP_HEIGHT,
-    CROP_WIDTH,
-    MAX_GRAIN,
-    MAX_SHIFT,
-)
+from cadl.training.refiner_inputs import CORNER_STEP, CROP_HEIGHT, CROP_WIDTH, MAX_GRAIN, MAX_SHIFT
 
 import numpy as np
 import tensorflow as tf

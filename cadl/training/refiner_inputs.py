@@ -15,24 +15,16 @@ TILES_PER_SHIFTED = 4  # one in so many, at a batch's end, is seen twice; at lea
 
 
 class RefinerInputs(NamedTuple):
-    """What the refiner is shown of N tiles, of which the last M are seen again, shifted.
+    """What the refiner is shown of N tiles, of which the last M are seen again, shifted."""
 
-    Attributes:
-        targets: float32 [N, h, w, 3], windows of the tiles: what is to be restored.
-        grained: the targets with a sensor's noise, which is not to be restored; the refiner would
-            else answer a film's own with more of it.
-        shifted: float32 [M, h, w, 3], windows of the last tiles, moved.
-        shift: float32 [2], by how many pixels.
-        thumbnails: float32 [N + M, h/4, w/4, 3], of the targets and of the shifted ones.
-        noise: float32 [N, h/4, w/4, channels], on the detail code.
-    """
-
-    targets: Any
+    targets: Any  # float32 [N, h, w, 3], windows of the tiles: what is to be restored
+    # the targets with a sensor's noise, which is not to be restored; the refiner would else answer
+    # a film's own with more of it
     grained: Any
-    shifted: Any
-    shift: Any
-    thumbnails: Any
-    noise: Any
+    shifted: Any  # float32 [M, h, w, 3], windows of the last tiles, moved
+    shift: Any  # float32 [2], by how many pixels
+    thumbnails: Any  # float32 [N + M, h/4, w/4, 3], of the targets and of the shifted ones
+    noise: Any  # float32 [N, h/4, w/4, channels], on the detail code
 
 
 def prepare(batch: dict[str, Any]) -> RefinerInputs:

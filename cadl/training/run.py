@@ -213,7 +213,7 @@ class Run:
         self._fallbacks.assign_add(1)
         self.rate_factor.assign(self.rate_factor / 2)
         for adam in self._optimizers():
-            adam.forget_norm()
+            adam.norm_average.assign(0.0)  # the next gradient gives the usual one
         console.warn(f"back to the weights of {found}, at {float(self.rate_factor):g} of the rate")
         self.progress.log({"events/fallbacks": int(self._fallbacks)}, step)
 

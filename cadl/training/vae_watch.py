@@ -57,9 +57,8 @@ class Watch:
             values[f"psnr/{name}"] = psnr.mean()
             values[f"active_codes/{name}"] = (z_mean.var(axis=0) > latents.ACTIVE_VARIANCE).sum()
             values[f"kl/{name}"] = kl.sum()
-            values[f"ssim/{name}"] = metrics.ssim(
-                metrics.luminance(tiles_in), metrics.luminance(np.clip(reconstruction, 0, 1))
-            ).mean()
+            pairs = (own @ metrics.LUMINANCE for own in (tiles_in, np.clip(reconstruction, 0, 1)))
+            values[f"ssim/{name}"] = metrics.ssim(*pairs).mean()
             for source in dict.fromkeys(chosen.sources):
                 values[f"psnr_{name}/{source}"] = psnr[chosen.sources == source].mean()
             run.progress.log_histogram(f"kl_per_code/{name}", kl, step)

@@ -47,17 +47,12 @@ class Part(NamedTuple):
 
 
 class Companions(NamedTuple):
-    """What goes along with a picture.
+    """What goes along with a picture."""
 
-    Attributes:
-        tracks: each track that is kept, and an mp4 of it on the clock of the part.
-        sound: what was done with the sound, in words.
-        left_out: what mp4 can't hold, in words.
-    """
-
+    # each track that is kept, and an mp4 of it on the clock of the part
     tracks: list[tuple[Track, Path]]
-    sound: str
-    left_out: list[str]
+    sound: str  # what was done with the sound, in words
+    left_out: list[str]  # what mp4 can't hold, in words
 
 
 def take_tracks(source: Video, part: Part, folder: Path) -> Companions:

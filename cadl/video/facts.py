@@ -25,88 +25,51 @@ ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # ffmpeg's own ones lea
 
 
 class FirstFrames(NamedTuple):
-    """What the first frames of the first real video track say of themselves.
+    """What the first frames of the first real video track say of themselves."""
 
-    Attributes:
-        size: width and height, upright.
-        pixel_aspect: width of a pixel over its height; 0 if unknown.
-        pixel_format: ffmpeg's name.
-        interlaced: one of them is interlaced.
-        matrix: ffmpeg's name of the YCbCr matrix, empty if unknown; gbr for RGB.
-        primaries: name of the primaries, empty if unknown.
-        transfer: name of the transfer curve, empty if unknown.
-        step: median seconds from one to the next, 0 of a single one.
-        first_packet: seconds of the file's first packet of the picture, when the picture is read
-            alone.
-    """
-
-    size: tuple[int, int]
-    pixel_aspect: Fraction
-    pixel_format: str
-    interlaced: bool
-    matrix: str
-    primaries: str
-    transfer: str
-    step: float
+    size: tuple[int, int]  # width and height, upright
+    pixel_aspect: Fraction  # width of a pixel over its height; 0 if unknown
+    pixel_format: str  # ffmpeg's name
+    interlaced: bool  # one of them is interlaced
+    matrix: str  # ffmpeg's name of the YCbCr matrix, empty if unknown; gbr for RGB
+    primaries: str  # name of the primaries, empty if unknown
+    transfer: str  # name of the transfer curve, empty if unknown
+    step: float  # median seconds from one to the next, 0 of a single one
+    # seconds of the file's first packet of the picture, when the picture is read alone
     first_packet: float
 
 
 class Track(NamedTuple):
-    """A track of a file.
+    """A track of a file."""
 
-    Attributes:
-        kind: Video, Audio, Subtitle, Data or Attachment.
-        codec: ffmpeg's name; of data the file's name for it.
-        number: among those of its kind.
-        is_cover: an attached picture.
-        marks: what ffmpeg calls dispositions, of MARKS.
-        name: what the file calls it, empty if nothing.
-    """
-
-    kind: str
-    codec: str
-    number: int
-    is_cover: bool
-    marks: tuple[str, ...]
-    name: str
+    kind: str  # Video, Audio, Subtitle, Data or Attachment
+    codec: str  # ffmpeg's name; of data the file's name for it
+    number: int  # among those of its kind
+    is_cover: bool  # an attached picture
+    marks: tuple[str, ...]  # what ffmpeg calls dispositions, of MARKS
+    name: str  # what the file calls it, empty if nothing
 
 
 class Packets(NamedTuple):
-    """What a file holds, read without decoding.
+    """What a file holds, read without decoding."""
 
-    Attributes:
-        container: ffmpeg's name of the format, of several the first.
-        tracks: all of them, in order.
-        told_seconds: length by the header from where the file's clock begins, 0 if it tells none.
-        tick: seconds of a unit of the stamps.
-        stamps: int64 [packets], when each packet of the picture is shown, sorted, each once.
-        keys: int64 [keys], those of them from which decoding can begin, sorted.
-        end: stamp at which the last picture ends.
-        first_packet: seconds of the file's first packet of the picture.
-        end_seconds: when the last packet of all, of picture and sound, ends.
-        clock_jumps: the file's clock jumps on the way.
-        breaks_off: the file ends in the middle of what it says it holds.
-        alpha: the header says that the picture has an alpha channel beside it.
-        interlaced: the header says that the picture is interlaced.
-        encrypted: the picture is encrypted.
-        log: what ffmpeg logged.
-    """
-
-    container: str
-    tracks: tuple[Track, ...]
+    container: str  # ffmpeg's name of the format, of several the first
+    tracks: tuple[Track, ...]  # all of them, in order
+    # length by the header from where the file's clock begins, 0 if it tells none
     told_seconds: float
-    tick: Fraction
+    tick: Fraction  # seconds of a unit of the stamps
+    # int64 [packets], when each packet of the picture is shown, sorted, each once
     stamps: np.ndarray
-    keys: np.ndarray
-    end: int
-    first_packet: float
-    end_seconds: float
-    clock_jumps: bool
-    breaks_off: bool
-    alpha: bool
-    interlaced: bool
-    encrypted: bool
-    log: str
+    keys: np.ndarray  # int64 [keys], those of them from which decoding can begin, sorted
+    end: int  # stamp at which the last picture ends
+    first_packet: float  # seconds of the file's first packet of the picture
+    end_seconds: float  # when the last packet of all, of picture and sound, ends
+    clock_jumps: bool  # the file's clock jumps on the way
+    breaks_off: bool  # the file ends in the middle of what it says it holds
+    alpha: bool  # the header says that the picture has an alpha channel beside it
+    interlaced: bool  # the header says that the picture is interlaced
+    encrypted: bool  # the picture is encrypted
+    log: str  # what ffmpeg logged
 
 
 def first_frames(path: Path, decoder: tuple[str, ...]) -> FirstFrames:

@@ -11,15 +11,11 @@ REST = 0.04  # pixels; slower flow is noise of the sensor, and lets a still pict
 
 
 class Flow(NamedTuple):
-    """Motion between two neighbouring frames.
+    """Motion between two neighbouring frames."""
 
-    Attributes:
-        forward: float32 [h, w, 2], by how many pixels (x, y) each place of the earlier frame moves.
-        backward: the same from each place of the later frame back.
-    """
-
+    # float32 [h, w, 2], by how many pixels (x, y) each place of the earlier frame moves
     forward: np.ndarray
-    backward: np.ndarray
+    backward: np.ndarray  # the same from each place of the later frame back
 
 
 class OpticalFlow:

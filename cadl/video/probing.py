@@ -30,41 +30,27 @@ FIELDS_LOOKED_AT = 24
 
 @dataclass(frozen=True)
 class Video:
-    """What is known of a video file's first real video track.
-
-    Attributes:
-        path: the file.
-        width: columns of a decoded, upright frame.
-        height: rows of a decoded, upright frame.
-        pixel_aspect: width of a pixel over its height.
-        rate: frames a second; the mean if `variable_rate`.
-        variable_rate: frames are not evenly spaced in time.
-        times: float64 [frames], seconds of each packet from the start of the file, in order.
-        last_seconds: how long the last frame is shown.
-        tracks: all tracks of the file.
-        filters: ffmpeg filters that every reading needs.
-        decoder: ffmpeg's options that name a decoder, where its usual one will not do.
-        key_times: float64 [keys], seconds of the frames from which decoding can begin, in a file
-            that ffmpeg can't search exactly; None for others.
-        picture_clock: seconds from the start of the file to where the clock begins when the picture
-            is read alone.
-        is_picture: the file is a picture, a film of one frame.
-    """
+    """What is known of a video file's first real video track."""
 
     path: Path
-    width: int
-    height: int
-    pixel_aspect: Fraction
-    rate: Fraction
-    variable_rate: bool
+    width: int  # columns of a decoded, upright frame
+    height: int  # rows of a decoded, upright frame
+    pixel_aspect: Fraction  # width of a pixel over its height
+    rate: Fraction  # frames a second; the mean if `variable_rate`
+    variable_rate: bool  # frames are not evenly spaced in time
+    # float64 [frames], seconds of each packet from the start of the file, in order
     times: np.ndarray
-    last_seconds: float
-    tracks: tuple[Track, ...] = ()
-    filters: tuple[str, ...] = ()
+    last_seconds: float  # how long the last frame is shown
+    tracks: tuple[Track, ...] = ()  # all tracks of the file
+    filters: tuple[str, ...] = ()  # ffmpeg filters that every reading needs
+    # ffmpeg's options that name a decoder, where its usual one will not do
     decoder: tuple[str, ...] = ()
+    # float64 [keys], seconds of the frames from which decoding can begin, in a file that ffmpeg
+    # can't search exactly; None for others
     key_times: np.ndarray | None = None
+    # seconds from the start of the file to where the clock begins when the picture is read alone
     picture_clock: float = 0.0
-    is_picture: bool = False
+    is_picture: bool = False  # the file is a picture, a film of one frame
 
     @property
     def seconds(self) -> float:

@@ -3,17 +3,16 @@
 ffmpeg crops, scales and converts; Python sees RGB frames of the size it asked for, one at a time.
 """
 
-import contextlib
 import functools
-import queue
 import re
 import subprocess
 import tempfile
-import threading
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cadl import console
 from cadl.errors import UserError
@@ -99,10 +98,7 @@ def _say_if_size_changes(video: Video, log: str) -> None:
         )
 
 
-@functools.cache
-def _say_once(text: str) -> None:
-    """Says something of a file that is read several times."""
-    console.say(text)
+_say_once = functools.cache(console.say)  # a file is read several times
 
 
 def _seek(video: Video, start_seconds: float) -> tuple[float, float]:
@@ -155,40 +151,14 @@ def prefetch(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
 
     An error in the thread is raised here; closing this generator closes the iterator.
     """
-    waiting: queue.Queue = queue.Queue(maxsize=depth)
-    stopped = threading.Event()
-    end = object()
-
-    def put(item: Any) -> bool:
-        while not stopped.is_set():
-            with contextlib.suppress(queue.Full):
-                waiting.put(item, timeout=0.1)
-                return True
-        return False
-
-    def work() -> None:
-        source = iter(items)
-        try:
-            for item in source:
-                if not put((item, None)):
-                    break
-            put((end, None))
-        except BaseException as error:
-            put((end, error))
-        finally:
-            if hasattr(source, "close"):
-                source.close()
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    source, end = iter(items), object()
+    pool = ThreadPoolExecutor(1)
     try:
-        while True:
-            item, error = waiting.get()
-            if error is not None:
-                raise error
-            if item is end:
-                return
-            yield item
+        ahead = deque(pool.submit(next, source, end) for _ in range(depth))
+        while (item := ahead.popleft().result()) is not end:
+            ahead.append(pool.submit(next, source, end))
+            yield item  # type: ignore[misc]
     finally:
-        stopped.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)
+        if hasattr(source, "close"):
+            source.close()

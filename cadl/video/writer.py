@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cadl import files
 from cadl.video import ffmpeg
-from cadl.video.companions import Part, switch_off_subtitles, take_tracks, write_tags
+from cadl.video.companions import Companions, Part, switch_off_subtitles, take_tracks, write_tags
 from cadl.video.probing import Video
 
 import numpy as np
@@ -23,17 +23,11 @@ LEANER = {"superfast": "b-adapt=0:scenecut=0"}
 
 
 class Quality(NamedTuple):
-    """How frames are encoded.
+    """How frames are encoded."""
 
-    Attributes:
-        crf: constant rate factor of x264, 0 lossless to 51.
-        preset: x264's speed.
-        lean: let presets that are to be fast be LEANER.
-    """
-
-    crf: int = 20
-    preset: str = "veryfast"
-    lean: bool = True
+    crf: int = 20  # constant rate factor of x264, 0 lossless to 51
+    preset: str = "veryfast"  # x264's speed
+    lean: bool = True  # let presets that are to be fast be LEANER
 
 
 USUAL = Quality()
@@ -118,22 +112,15 @@ class FrameWriter:
             self._stack.close()
 
 
-class Kept(NamedTuple):
-    """What was kept of a source beside its picture, in words: its sound, and what was left out."""
-
-    sound: str
-    left_out: list[str]
-
-
 def join_segments(
     segments: list[Path],
     output: Path,
     *,
     durations: list[float],
-    source: Video | None = None,
+    source: Video,
     part: Part = WHOLE,
     delay_seconds: float = 0.0,
-) -> Kept:
+) -> Companions:
     """Joins video segments without encoding them again, and adds what goes along with a source.
 
     Args:
@@ -159,16 +146,13 @@ def join_segments(
         *("-f", "concat", "-i", ffmpeg.url(files.plain_path(listing.parent) / listing.name)),
     ]
     ending = ["-c", "copy", "-movflags", "+faststart", "-f", "mp4", "-y", ffmpeg.url(output)]
-    if source is None:
-        ffmpeg.run([*command, "-map", "0:v:0", *ending], output)
-        return Kept("no sound in the source", [])
     with tempfile.TemporaryDirectory(dir=listing.parent) as name:
         folder = Path(name)
-        tracks, sound, left_out = take_tracks(source, part, folder)
-        left_out += write_tags(source, part, folder / "tags")
+        kept = take_tracks(source, part, folder)
+        kept.left_out.extend(write_tags(source, part, folder / "tags"))
         inputs, maps = [], []
         counts = {"Audio": 0, "Subtitle": 0}
-        for number, (track, path) in enumerate(tracks, start=1):
+        for number, (track, path) in enumerate(kept.tracks, start=1):
             inputs += ["-i", ffmpeg.url(path)]
             own = f"{track.kind[0].lower()}:{counts[track.kind]}"
             counts[track.kind] += 1
@@ -177,11 +161,11 @@ def join_segments(
             maps += [f"-metadata:s:{own}", f"title={track.name}"]
         command += [*inputs, "-f", "ffmetadata", "-i", ffmpeg.url(folder / "tags")]
         command += ["-map", "0:v:0", *maps]
-        tags = str(len(tracks) + 1)
+        tags = str(len(kept.tracks) + 1)
         ffmpeg.run([*command, "-map_metadata", tags, "-map_chapters", tags, *ending], output)
-    if not any("default" in track.marks for track, _ in tracks if track.kind == "Subtitle"):
+    if not any("default" in track.marks for track, _ in kept.tracks if track.kind == "Subtitle"):
         switch_off_subtitles(output)
-    return Kept(sound, left_out)
+    return kept
 
 
 def _pick(ticks: list[int], first: int = 0) -> str:
