@@ -130,9 +130,10 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
         before = cpu_seconds()
         seen = [np.stack([geometry.tile(x) for x in small[i : i + BATCH]]) for i in batches]
         codes = np.concatenate([encode(part) for part in seen])
-        strengths = np.ones(len(codes), np.float32)
         brushwork = Brushwork(geometry, ((hand, 1.0),), draft)
-        painter = FramePainter(brushwork, change, move_codes(codes, job.painter), strengths)
+        painter = FramePainter(
+            brushwork, change, move_codes(codes, job.painter), 1.0, np.ones(len(codes))
+        )
         for i in batches:
             moved += painter.move(i, frames[i : i + BATCH])
         if timed:
@@ -167,7 +168,7 @@ def move_codes(codes: np.ndarray, painter: latents.Statistics) -> MovedCodes:
     one_shot = np.zeros(len(codes), int)
     encoded = Encoded(codes, one_shot, nothing, nothing, *2 * (np.zeros(0), one_shot[:0]))
     move = latents.style_move(encoded.statistics, painter, STYLE_MAP)
-    return MovedCodes(encoded, 0.0, move, nothing + 1)
+    return MovedCodes(encoded, 0.0, move, 1.0)
 
 
 def cpu_seconds() -> float:

@@ -20,7 +20,7 @@ from benchmarks.claims import claim
 from cadl import console
 from cadl.conversion import encode_pass
 from cadl.conversion.clip import Clip, Geometry, resize
-from cadl.conversion.codes import LIT, Encoded, MovedCodes
+from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.frame_painter import Brushwork, FramePainter, measure, paint
 from cadl.conversion.planning import find_videos, look_at
 from cadl.dataset import tile_sets
@@ -142,7 +142,7 @@ def take(path: Path, model, fingerprint: str, folder: Path, settings) -> Film:
     )
     length = settings.clip_frames
     whole = np.flatnonzero(encoded.shots[: 1 - length] == encoded.shots[length - 1 :])
-    lit = whole[encoded.light[whole] > LIT]
+    lit = whole[encoded.painted_shares[whole] == 1]
     starts = lit[np.linspace(0, len(lit) - 1, settings.clips + 2).astype(int)[1:-1]]
     wanted = {int(start) + step for start in starts for step in range(length)}
     kept = {i: frame for i, frame in enumerate(clip.read(size)) if i in wanted}
@@ -171,10 +171,10 @@ def measure_film(
     smoothing: float = SMOOTHING_SECONDS,
 ) -> tuple[list[float], np.ndarray]:
     """Converts a film's clips; returns MEASURES and a frame to look at."""
-    strengths = film.encoded.strengths(strength)
     move = latents.style_move(film.encoded.statistics, style, style_map)
-    codes = MovedCodes(film.encoded, smoothing * film.rate, move, strengths)
-    painter = FramePainter(Brushwork(film.geometry, ((Hand(), 1.0),)), change, codes, strengths)
+    codes = MovedCodes(film.encoded, smoothing * film.rate, move, strength)
+    brushwork = Brushwork(film.geometry, ((Hand(), 1.0),))
+    painter = FramePainter(brushwork, change, codes, strength, film.encoded.painted_shares)
     size = film.geometry.tile_size
     before, after = [], []
     for clip in film.clips:
@@ -207,9 +207,9 @@ def paint_clip(painter: FramePainter, clip: list) -> list[np.ndarray]:
     return [
         paint(
             brushwork, one, tracked, list(map(Looks.of_table, tables)),
-            float(painter.strengths[number]),
+            painter.strength,
         )
-        for one, (number, _, tracked), tables in zip(moved, clip, averaged, strict=True)
+        for one, (_, _, tracked), tables in zip(moved, clip, averaged, strict=True)
     ]  # fmt: skip
 
 

@@ -105,9 +105,9 @@ def convert(source: probing.Video, target: Path, folder: Path) -> None:
     geometry = Geometry.of(source, crop, "source", "none")
     clip = Clip(source, crop, 0.0, 0.0)
     encoded, tracks = encode_pass.analyse_video(clip, geometry, [HAND], encode, "none", folder)
-    strengths = np.zeros(len(encoded.shots), np.float32)
-    codes = MovedCodes(encoded, 0.0, lambda codes: codes, strengths)
-    painter = FramePainter(Brushwork(geometry, ((HAND, 1.0),)), change, codes, strengths)
+    codes = MovedCodes(encoded, 0.0, lambda codes: codes, 0.0)
+    brushwork = Brushwork(geometry, ((HAND, 1.0),))
+    painter = FramePainter(brushwork, change, codes, 0.0, encoded.painted_shares)
     encoding = Encoding(geometry, "none", crf=20, preset="ultrafast")
     with WorkerPool() as workers:
         rendering = Rendering(clip, encoded, tracks, painter, encoding, 1, workers)

@@ -36,19 +36,12 @@ def encoded(light):
     )  # fmt: skip
 
 
-def test_dark_frames_keep_their_codes_and_light_ones_are_moved_whole():
-    found = encoded([0.0, 0.02, 0.05, 0.08, 0.9])
-    painter = latents.statistics_of(RNG.standard_normal((50, 4)) + 3, "painting")
-    strengths = found.strengths(0.8)
-    move = latents.style_move(found.statistics, painter, "diagonal")
-    moved = MovedCodes(found, 0.0, move, strengths)[:]
-    whole = map_latents(
-        found.latents, found.statistics, painter, style_map="diagonal", strength=0.8
-    )
-    np.testing.assert_allclose(strengths, [0, 0, 0.4, 0.8, 0.8], atol=1e-6)
-    np.testing.assert_array_equal(moved[:2], found.latents[:2])
-    np.testing.assert_allclose(moved[2], (found.latents[2] + whole[2]) / 2, atol=1e-5)
-    np.testing.assert_allclose(moved[3:], whole[3:], atol=1e-5)
+def test_black_is_not_painted_a_dark_scene_is_and_a_fade_fades():
+    scene, faded = 4 * [0.09], [0.09, 0.036, 0.018, 0.012, 0.0]
+    found = encoded([*scene, *faded, *3 * [0.04], 0.03, 0.021, 0.001])
+    found.shots[9:] = 1
+    wanted = [*4 * [1], 1, 0.8, 1 / 3, 0, 0, *3 * [1], 1, 0.5, 0]
+    np.testing.assert_allclose(found.painted_shares, wanted, atol=1e-6)
 
 
 def test_codes_asked_for_in_parts_are_those_of_the_whole(monkeypatch):
@@ -58,7 +51,7 @@ def test_codes_asked_for_in_parts_are_those_of_the_whole(monkeypatch):
     monkeypatch.setattr("cadl.conversion.codes.SMOOTHED_FRAMES", 12)
     painter = latents.statistics_of(RNG.standard_normal((50, 4)), "painting")
     move = latents.style_move(found.statistics, painter, "gaussian")
-    codes = MovedCodes(found, 2.0, move, found.strengths(0.7))
+    codes = MovedCodes(found, 2.0, move, 0.7)
     smoothed = latents.smooth(found.latents, found.shots, frames=2.0)
     whole = map_latents(smoothed, found.statistics, painter, style_map="gaussian", strength=0.7)
     assert len(codes) == 40
@@ -91,9 +84,9 @@ def rendering_of(part, folder, workers, *, strength=0.0, crf=20, hold_frames=1):
     """Returns what paints a clip whose light and colours stay as they are."""
     found = analyse(part, folder / "work")
     geometry = Geometry.of(part.source, part.crop, "source", "none")
-    strengths = found.encoded.strengths(strength)
-    codes = MovedCodes(found.encoded, 0.0, lambda own: own, strengths)
-    painter = FramePainter(Brushwork(geometry, ((Hand(), 1.0),)), unchanged, codes, strengths)
+    codes = MovedCodes(found.encoded, 0.0, lambda own: own, strength)
+    brushwork, shares = Brushwork(geometry, ((Hand(), 1.0),)), found.encoded.painted_shares
+    painter = FramePainter(brushwork, unchanged, codes, strength, shares)
     encoding = Encoding(geometry, "none", crf, "ultrafast")
     return Rendering(part, found.encoded, found.tracks, painter, encoding, hold_frames, workers)
 
@@ -408,9 +401,9 @@ def test_flat_areas_have_the_colours_of_their_own_shot(tmp_path, ffmpeg):
     assert 5 <= found.shot_frames[0] < 10 and 15 <= found.shot_frames[1] < 20
     assert found.shot_pictures.shape == (2, 45, 80, 3)
     geometry = Geometry.of(part.source, part.crop, "source", "none")
-    codes = MovedCodes(found, 0.0, lambda own: own, found.strengths(1.0))
+    codes = MovedCodes(found, 0.0, lambda own: own, 1.0)
     hand = Hand(kind="flat", colours=6)
-    painter = FramePainter(Brushwork(geometry, ((hand, 1.0),)), unchanged, codes, np.ones(20))
+    painter = FramePainter(Brushwork(geometry, ((hand, 1.0),)), unchanged, codes, 1.0, np.ones(20))
     painter = painter.with_palettes(found.shots, found.shot_frames, found.shot_pictures)
     frames = list(part.read(geometry.picture_size))
     for number, wanted in ((3, ((254, 0, 0), (0, 0, 254))), (15, ((0, 128, 0), (255, 255, 255)))):

@@ -10,7 +10,9 @@ from cadl.style.latents import Statistics
 import numpy as np
 
 SMOOTHED_FRAMES = 256  # at a time: what lies around them is smoothed too, and thrown away
-DARK, LIT = 0.02, 0.08  # mean luminance: darker frames are not painted, lighter ones wholly
+GLARE = 0.1  # luminance that a pixel counts for at most: letters on black don't make a frame light
+DARK, LIT = 0.012, 0.03  # mean of it: darker frames are not painted, lighter ones wholly
+USUAL, FADED = 0.75, 0.5  # quantile of a shot's light; share of it below which a frame is in a fade
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Encoded:
     latents: np.ndarray
     shots: np.ndarray  # int [N], number of each frame's shot
     times: np.ndarray  # float64 [N], seconds of each frame
-    light: np.ndarray  # float32 [N], mean luminance of each frame in [0, 1]
+    light: np.ndarray  # float32 [N], mean luminance of each frame, of a pixel at most GLARE
     samples: np.ndarray  # uint8 [n, h, w, 3], a few frames as they were tracked, for pictures
     sample_indices: np.ndarray  # int [n], which frames they are
     shot_pictures: np.ndarray  # uint8 [shots, h, w, 3], small, of one frame of each shot
@@ -32,10 +34,17 @@ class Encoded:
         """The moments of the whole video's latents."""
         return latents.statistics_of(self.latents, "video")
 
-    def strengths(self, strength: float) -> np.ndarray:
-        """Returns each frame's strength, float32 [N]: less in dark frames, so black stays black."""
-        lit = np.clip((self.light - DARK) / (LIT - DARK), 0.0, 1.0)
-        return (strength * lit).astype(np.float32)
+    @functools.cached_property
+    def painted_shares(self) -> np.ndarray:
+        """How much of each frame is painted, float32 [N]: black stays black, and fades stay fades.
+
+        The rest of it is the film's. A dark scene is painted wholly.
+        """
+        shares = np.clip((self.light - DARK) / (LIT - DARK), 0.0, 1.0)
+        for shot in np.split(np.arange(len(self.light)), np.flatnonzero(np.diff(self.shots)) + 1):
+            usual = np.quantile(self.light[shot], USUAL)
+            shares[shot] = np.minimum(shares[shot], self.light[shot] / max(FADED * usual, DARK))
+        return shares.astype(np.float32)
 
 
 class MovedCodes:
@@ -44,15 +53,15 @@ class MovedCodes:
     So a long video takes no more memory than a short one.
     """
 
-    def __init__(self, encoded: Encoded, smoothing: float, move: Callable, strengths: np.ndarray):
-        """Takes a window's deviation in frames, a `style_move`, and each frame's strength."""
+    def __init__(self, encoded: Encoded, smoothing: float, move: Callable, strength: float):
+        """Takes a window's deviation in frames, a `style_move`, and how far codes are moved."""
         self._encoded, self._smoothing = encoded, smoothing
-        self._move, self._strengths = move, strengths
+        self._move, self._strength = move, strength
         self._reach = latents.smoothing_reach(smoothing)
         self._newest: dict[int, np.ndarray] = {}  # the block that was smoothed last
 
     def __len__(self) -> int:
-        return len(self._strengths)
+        return len(self._encoded.shots)
 
     @property
     def shots(self) -> np.ndarray:
@@ -62,8 +71,7 @@ class MovedCodes:
     def __getitem__(self, part: slice) -> np.ndarray:
         """Returns the codes of consecutive frames, moved: float32 [n, codes]."""
         codes = self.own(part)
-        strengths = self._strengths[part, None]
-        return (codes + strengths * (self._move(codes) - codes)).astype(np.float32)
+        return (codes + self._strength * (self._move(codes) - codes)).astype(np.float32)
 
     def own(self, part: slice) -> np.ndarray:
         """Returns the codes of consecutive frames, smoothed, not moved: float32 [n, codes]."""

@@ -16,7 +16,8 @@ from cadl.strokes.track_files import read_tracks
 
 import numpy as np
 
-FRAMES, ROUNDS = 6, 2  # that are painted to find out, and how often: colours saturate
+FRAMES, ROUNDS = 6, 2  # that are painted to find out, and how often
+EAGER = 1.4  # power of what chroma lacks: colours saturate, and a part of the change is lost
 MOST_CHROMA, MOST_LIGHT = 1.7, 0.1  # times that chroma may change, and by how much light may
 
 
@@ -46,7 +47,7 @@ def find_correction(render: Callable[[Correction], Rendering], goal: Colours) ->
     found = Correction()
     rendering = render(found)
     encoded, geometry = rendering.encoded, rendering.encoding.geometry
-    lit = np.flatnonzero(rendering.painter.strengths[encoded.sample_indices] > 0.9)
+    lit = np.flatnonzero(rendering.painter.shares[encoded.sample_indices] > 0.9)
     if not len(lit):  # all frames stay dark
         return found
     chosen = lit[np.unique(np.linspace(0, len(lit) - 1, FRAMES).astype(int))]
@@ -57,7 +58,7 @@ def find_correction(render: Callable[[Correction], Rendering], goal: Colours) ->
         futures = paint_alone(render(found), numbers, frames, tracked)
         small = [resize(future.result(), geometry.tracked_size) for future in futures]
         painted = Colours.of(np.stack(small))
-        chroma = found.chroma * goal.chroma / max(painted.chroma, 1e-3)
+        chroma = found.chroma * (goal.chroma / max(painted.chroma, 1e-3)) ** EAGER
         light = found.light + LUMINANCE @ (goal.mean - painted.mean)
         found = Correction(
             float(np.clip(chroma, 1 / MOST_CHROMA, MOST_CHROMA)),

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 from cadl import console, files
 from cadl.conversion import in_between, passes
 from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Geometry, batches, resize
-from cadl.conversion.codes import Encoded
+from cadl.conversion.codes import GLARE, Encoded
 from cadl.errors import UserError
-from cadl.images import metrics
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import TrackWriter
 from cadl.strokes.tracks import StrokeTracker
@@ -26,7 +25,7 @@ from cadl.video.shots import ShotFinder
 import cv2
 import numpy as np
 
-PASS_FORMAT = 15  # of what is kept; raise when its contents change
+PASS_FORMAT = 16  # of what is kept; raise when its contents change
 CHUNK_FRAMES = 480
 ENCODED_EVERY = 4  # frames; codes are smoothed over more than that
 SAMPLES = 12
@@ -116,7 +115,8 @@ class Observed:
                 if len(self) in self._wanted:
                     self._samples[len(self)] = frame
                 self._add_to_shot(self._shot_finder.add(frame), frame)
-                self._light.append(float(metrics.LUMINANCE @ cv2.mean(frame)[:3]) / 255)
+                grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) / np.float32(255)
+                self._light.append(float(np.minimum(grey, GLARE).mean()))
             yield first, batch, self.shots[first:]
 
     def _add_to_shot(self, shot: int, frame: np.ndarray) -> None:

@@ -37,6 +37,7 @@ class Moved(NamedTuple):
     palette: np.ndarray | None = None
     # of the painter, as `Colours` has it, and the share of the way into it; None: any
     gamut: tuple[np.ndarray, float] | None = None
+    share: float = 1.0  # how much of the frame is painted; the rest is the film's
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,22 @@ def paint(
         brushwork: how.
         moved: by `FramePainter.move`.
         tracked: its strokes, a layer each.
-        looks: by `measure`, averaged along the tracks.
+        looks: by `measure`, averaged along the tracks; None: as they are in this frame.
         strength: of the strokes, 0 to 1.
     """
+    if moved.share <= 0:
+        return moved.frame
     canvas = recolour(brushwork.geometry, moved, moved.frame)
-    if strength <= 0:
-        return canvas
-    looks = measure(brushwork, moved, tracked) if looks is None else looks
+    if strength > 0:
+        looks = measure(brushwork, moved, tracked) if looks is None else looks
+        canvas = _lay_strokes(canvas, brushwork, moved, tracked, looks, strength)
+    if moved.share < 1:
+        canvas = cv2.addWeighted(canvas, moved.share, moved.frame, 1 - moved.share, 0)
+    return canvas
+
+
+def _lay_strokes(canvas, brushwork: Brushwork, moved: Moved, tracked, looks, strength: float):
+    """Draws strokes, flat areas and small forms over a recoloured frame; see `paint`."""
     furrows = not brushwork.draft
     for hand, share, part in _layers_of(brushwork):
         if hand.kind == "flat":
@@ -146,7 +156,8 @@ class FramePainter:
     # 80, 3], and matrices, float32 [N, 3, 3]
     change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
     codes: MovedCodes  # of all frames, mapped
-    strengths: np.ndarray  # float32, of all frames
+    strength: float  # from 0 to 1
+    shares: np.ndarray  # float32 [N], how much of each frame is painted
     # matrix, float32 [3, 3], and shift, [3], that bring the moved film's colours to the painter's;
     # None: they stay
     palette_map: tuple[np.ndarray, np.ndarray] | None = None
@@ -161,7 +172,7 @@ class FramePainter:
 
         Frames that stay dark have no part in it; if all do, there is no map.
         """
-        lit = self.strengths[numbers] > 0.5 * self.strengths.max()
+        lit = self.shares[numbers] > 0.5
         if not lit.any():
             return dataclasses.replace(self, gamut=goal.gamut)
         pictures = self._recoloured(numbers[lit], frames[lit])
@@ -223,14 +234,17 @@ class FramePainter:
     def _moved(self, numbers, frames, offsets, matrices) -> list[Moved]:
         """Puts together how frames are moved, with the map to the painter's colours."""
         tracked = [resize(frame, self.brushwork.geometry.tracked_size) for frame in frames]
-        strengths = self.strengths[numbers]
         if self.palette_map is not None:
-            share = strengths[:, None, None]
             matrix, shift = self.palette_map
-            more = np.eye(3, dtype=np.float32) + share * (matrix - np.eye(3, dtype=np.float32))
-            offsets = offsets @ more[:, None] + (share * shift)[:, None]
+            one = np.eye(3, dtype=np.float32)
+            more = one + np.float32(self.strength) * (matrix - one)
+            offsets = offsets @ more + np.float32(self.strength) * shift
             matrices = matrices @ more
         palettes = [self.palette_at(number) if self.palette_at else None for number in numbers]
-        gamuts = [None if self.gamut is None else (self.gamut, float(own)) for own in strengths]
-        parts = zip(frames, tracked, offsets, matrices, palettes, gamuts, strict=True)
-        return [Moved(*own) for own in parts]
+        gamut = None if self.gamut is None else (self.gamut, self.strength)
+        shares = self.shares[numbers].tolist()
+        parts = zip(frames, tracked, offsets, matrices, palettes, shares, strict=True)
+        return [
+            Moved(frame, small, offset, matrix, palette, gamut, share)
+            for frame, small, offset, matrix, palette, share in parts
+        ]

@@ -87,11 +87,10 @@ class Job:
         if strength in self._painters:
             return self._painters[strength]
         encoded = self.analysis.encoded
-        strengths = encoded.strengths(strength)
         smoothing = self.options.smoothing_seconds * float(self.clip.source.rate)
-        codes = MovedCodes(encoded, smoothing, self._move, strengths)
+        codes = MovedCodes(encoded, smoothing, self._move, strength)
         brushwork = Brushwork(self.geometry, self.hands, draft=self.options.quality == "draft")
-        painter = FramePainter(brushwork, self.change, codes, strengths)
+        painter = FramePainter(brushwork, self.change, codes, strength, encoded.painted_shares)
         goal = self.style.painter.colours
         samples = encoded.sample_indices, encoded.samples
         painter = painter.with_colours(*samples, goal) if goal else painter

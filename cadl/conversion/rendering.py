@@ -73,8 +73,9 @@ def paint_frames(
     shown: Future | None = None
     for number, wanted, moved, tracked, looks in _measured_frames(rendering, iter(numbers)):
         if rendering.held(number) == number:
-            strength = float(painter.strengths[number])
-            shown = workers.submit(paint, painter.brushwork, moved, tracked, looks, strength)
+            shown = workers.submit(
+                paint, painter.brushwork, moved, tracked, looks, painter.strength
+            )
         if wanted and shown is not None:
             waiting.append((number, moved.frame, shown))
         while len(waiting) > WAITING * workers.count:
@@ -202,9 +203,10 @@ def paint_alone(
     futures = []
     for number, frame, strokes in zip(numbers, frames, tracked, strict=True):
         (moved,) = painter.move(number, [frame])
-        strength = float(painter.strengths[number])
         futures.append(
-            rendering.workers.submit(paint, painter.brushwork, moved, strokes, None, strength)
+            rendering.workers.submit(
+                paint, painter.brushwork, moved, strokes, None, painter.strength
+            )
         )
     return futures
 

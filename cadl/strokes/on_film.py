@@ -13,7 +13,7 @@ from cadl.strokes.hand import TRACKED, Hand
 import cv2
 import numpy as np
 
-CALM = 0.21  # share of opaque strokes' differences in light that is left out
+CALM = 0.25  # share of opaque strokes' differences in light that is left out
 # Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
