@@ -8,7 +8,7 @@ from cadl.conversion import encode_pass, passes, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.colour_match import find_correction
-from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.conversion.frame_painter import Brushwork, FramePainter, Moved, paint
 from cadl.conversion.output import Output
 from cadl.conversion.rendering import DifferentFrames, Rendering, paint_frames, read_frames_at
 from cadl.conversion.sharing import Sharing
@@ -16,7 +16,8 @@ from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.images.colours import Colours
 from cadl.strokes.hand import Hand
-from cadl.strokes.track_files import read_tracks
+from cadl.strokes.track_files import Tracked, read_tracks
+from cadl.strokes.tracks import StrokeTracker
 from cadl.style import latents
 from cadl.video import probing, reader, writer
 from cadl.workers import WorkerPool
@@ -42,6 +43,24 @@ def test_black_is_not_painted_a_dark_scene_is_and_a_fade_fades():
     found.shots[9:] = 1
     wanted = [*4 * [1], 1, 0.8, 1 / 3, 0, 0, *3 * [1], 1, 0.5, 0]
     np.testing.assert_allclose(found.painted_shares, wanted, atol=1e-6)
+
+
+def test_of_a_frame_in_a_fade_a_share_is_painted():
+    geometry = Geometry((320, 180), (320, 180), (320, 180), (320, 180))
+    frame = RNG.integers(0, 60, (9, 16, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
+    own = StrokeTracker([Hand()], (320, 180)).add(0, frame, None)
+    strokes = [Tracked(x.places, x.identities, x.fates, np.ones(len(x.places), "f4")) for x in own]
+    offset, matrix = np.full((45, 80, 3), 0.3, np.float32), np.eye(3, dtype=np.float32)
+    whole, half, none = (
+        paint(
+            Brushwork(geometry, ((Hand(), 1.0),)),
+            Moved(frame, frame, offset, matrix, share=share), strokes, None, 1.0,
+        )
+        for share in (1.0, 0.5, 0.0)
+    )  # fmt: skip
+    assert whole.mean() > frame.mean() + 60
+    np.testing.assert_allclose(half, (whole.astype(float) + frame) / 2, atol=1)
+    np.testing.assert_array_equal(none, frame)
 
 
 def test_codes_asked_for_in_parts_are_those_of_the_whole(monkeypatch):
