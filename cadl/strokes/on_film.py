@@ -13,7 +13,7 @@ from cadl.strokes.hand import TRACKED, Hand
 import cv2
 import numpy as np
 
-CALM = 0.25  # share of opaque strokes' differences in light that is left out
+CALM = 0.23  # share of opaque strokes' differences in light that is left out
 # Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
@@ -22,7 +22,7 @@ DRAWN_BY = 1.3  # half width of the finest strokes, in pixels of tracked frames,
 # through SHARPER_FROM: the more strokes differ, the more forms must stand out among them.
 SHARPER, SHARPER_FROM = 1.2, (0.032, 0.05)
 SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
-DRAWN_SHARE = 0.6  # of the light of these forms
+DRAWN_SHARE = 0.9  # of the light of these forms
 LIGHTER = 0.35  # share of what makes lighter: light rims round dark forms look like a glow
 _STEPS = np.arange(256.0) - 128
 LESS_LIGHT = np.round(128 + np.where(_STEPS > 0, LIGHTER * _STEPS, _STEPS)).astype(np.uint8)
