@@ -38,10 +38,10 @@ def encoded(light):
 
 
 def test_black_is_not_painted_a_dark_scene_is_and_a_fade_fades():
-    scene, faded = 4 * [0.09], [0.09, 0.036, 0.018, 0.012, 0.0]
-    found = encoded([*scene, *faded, *3 * [0.04], 0.03, 0.021, 0.001])
+    scene, faded = 5 * [0.05], [0.036, 0.018, 0.012, 0.0]
+    found = encoded([*scene, *faded, *4 * [0.02], 0.018, 0.015, 0.001])
     found.shots[9:] = 1
-    wanted = [*4 * [1], 1, 0.8, 1 / 3, 0, 0, *3 * [1], 1, 0.5, 0]
+    wanted = [*5 * [1], 1, 0.6, 0.2, 0, *4 * [1], 0.8, 0.5, 0]
     np.testing.assert_allclose(found.painted_shares, wanted, atol=1e-6)
 
 

@@ -10,9 +10,9 @@ from cadl.style.latents import Statistics
 import numpy as np
 
 SMOOTHED_FRAMES = 256  # at a time: what lies around them is smoothed too, and thrown away
-GLARE = 0.1  # luminance that a pixel counts for at most: letters on black don't make a frame light
-DARK, LIT = 0.012, 0.03  # mean of it: darker frames are not painted, lighter ones wholly
-USUAL, FADED = 0.75, 0.5  # quantile of a shot's light; share of it below which a frame is in a fade
+GLARE = 0.05  # luminance that a pixel counts for at most: letters on black don't make a frame light
+DARK, LIT = 0.01, 0.02  # mean of it: darker frames are not painted, lighter ones wholly
+USUAL, FADED = 0.75, 0.6  # quantile of a shot's light; share of it below which a frame is in a fade
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,10 @@ CALM = 0.23  # share of opaque strokes' differences in light that is left out
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
 DRAWN_BY = 1.3  # half width of the finest strokes, in pixels of tracked frames, at most
-# How much the light of a film is sharpened, from none to SHARPER, as `light` of the hand grows
-# through SHARPER_FROM: the more strokes differ, the more forms must stand out among them.
-SHARPER, SHARPER_FROM = 1.2, (0.032, 0.05)
+# As `light` of the hand grows through LIVELY, a film's light is sharpened, from none to SHARPER, and
+# more of its small forms is drawn: the more strokes differ, the more forms must stand out.
+LIVELY, SHARPER, DRAWN_SHARE = (0.032, 0.05), 1.2, (0.6, 0.9)
 SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
-DRAWN_SHARE = 0.9  # of the light of these forms
 LIGHTER = 0.35  # share of what makes lighter: light rims round dark forms look like a glow
 _STEPS = np.arange(256.0) - 128
 LESS_LIGHT = np.round(128 + np.where(_STEPS > 0, LIGHTER * _STEPS, _STEPS)).astype(np.uint8)
@@ -44,7 +43,7 @@ def sharpened(colours: np.ndarray, hand: Hand) -> np.ndarray:
 
     A stroke's colour is a mean over its area and over time, which would make small forms pale.
     """
-    gain = SHARPER * float(np.interp(hand.light, SHARPER_FROM, (0.0, 1.0)))
+    gain = SHARPER * float(np.interp(hand.light, LIVELY, (0.0, 1.0)))
     if not gain:
         return colours
     light = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
@@ -68,7 +67,7 @@ def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -
     Returns:
         As the canvas.
     """
-    share *= DRAWN_SHARE * _opaque(hand)
+    share *= float(np.interp(hand.light, LIVELY, DRAWN_SHARE)) * _opaque(hand)
     finest = [layer for layer in hand.layers() if not layer.contour][-1]
     if share <= 0 or finest.width > DRAWN_BY or hand.soft:
         return canvas
