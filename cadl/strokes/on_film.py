@@ -18,8 +18,8 @@ CALM = 0.23  # share of opaque strokes' differences in light that is left out
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
 DRAWN_BY = 1.3  # half width of the finest strokes, in pixels of tracked frames, at most
-# As `light` of the hand grows through LIVELY, a film's light is sharpened, from none to SHARPER, and
-# more of its small forms is drawn: the more strokes differ, the more forms must stand out.
+# As `light` of the hand grows through LIVELY, a film's light is sharpened up to SHARPER, and more
+# of its small forms is drawn: the more strokes differ, the more forms must stand out.
 LIVELY, SHARPER, DRAWN_SHARE = (0.032, 0.05), 1.2, (0.6, 0.9)
 SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
 LIGHTER = 0.35  # share of what makes lighter: light rims round dark forms look like a glow
