@@ -36,7 +36,7 @@ BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
 # Broad strokes of hands narrower than NARROW grow where the picture is even: unevenness, growth.
 NARROW = 8.0
-BROADER = (0.003, 0.008), (1.6, 1.0)
+BROADER = (0.003, 0.015), (2.4, 1.0)
 QUIET = (0.003, 0.02), (1.0, 0.0)  # unevenness, and the share of `quiet` that counts there
 CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6

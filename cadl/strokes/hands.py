@@ -16,7 +16,7 @@ from cadl.strokes import fitting, repainting, texture
 from cadl.strokes.hand import LINES, Hand
 from cadl.workers import WorkerPool
 
-FORMAT = 11  # of the search; raise when the same close-ups would give another hand
+FORMAT = 12  # of the search; raise when the same close-ups would give another hand
 # Least `detail` of a hand that is found, set after its search. Close-ups hardly tell which is best,
 # and a film is full of small forms: a Monet had 30 MB of tracks a minute at 0.04, 24 at 0.07.
 FAINTEST = 0.07

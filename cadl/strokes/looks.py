@@ -25,7 +25,7 @@ EDGE = 0.11  # change of colour, of 1, at which a stroke has ended
 SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
 # Of hatching: weights of R, G and B; pixels round a place; and how much more it differs from them.
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
-SURROUNDING, EMPHASIS = 40.0, 0.2
+SURROUNDING, EMPHASIS = 40.0, 0.3
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
 # What is left of a painting without its strokes is more uneven than a film.
 BLOTCHES = 0.5
