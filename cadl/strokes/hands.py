@@ -13,13 +13,15 @@ from cadl import console, files
 from cadl.errors import UserError
 from cadl.images import closeups
 from cadl.strokes import fitting, repainting, texture
+from cadl.strokes.drawing import NARROW
 from cadl.strokes.hand import LINES, Hand
 from cadl.workers import WorkerPool
 
 FORMAT = 12  # of the search; raise when the same close-ups would give another hand
-# Least `detail` of a hand that is found, set after its search. Close-ups hardly tell which is best,
-# and a film is full of small forms: a Monet had 30 MB of tracks a minute at 0.04, 24 at 0.07.
-FAINTEST = 0.07
+# Least `detail` of a hand that is found, and least `aspect` of narrow strokes that lie everywhere,
+# set after its search. Close-ups hardly tell which is best, and tracks may take 25 MB a minute: a
+# Monet's took 30 with a detail of 0.04, 24 with 0.07, and 28 with strokes 1.6 times as long as wide.
+FAINTEST, SHORTEST = 0.07, 1.9
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
 SURVEYED = 24  # close-ups that are looked at for two kinds of hand, at most
@@ -49,7 +51,7 @@ def fit_hand(
     for best in fitting.search(fitted_to, steps, scores.score_all):
         yield best
     assert best is not None
-    found, fixed = dataclasses.replace(best.hand, detail=max(FAINTEST, best.hand.detail)), Hand()
+    found, fixed = _affordable(best.hand), Hand()
     judged = scores.score_all([(held_out, found), (held_out, fixed)], JUDGE_SEED)
     chosen = found if judged[0] <= judged[1] else fixed
     about = {
@@ -59,6 +61,13 @@ def fit_hand(
     }  # fmt: skip
     files.write_json(folder / f"{painter}.json", chosen.to_json() | {ABOUT: about})
     scores.path.unlink(missing_ok=True)
+
+
+def _affordable(hand: Hand) -> Hand:
+    """Returns a hand whose strokes are not too many to be followed."""
+    crowded = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW
+    aspect = max(SHORTEST, hand.aspect) if crowded else hand.aspect
+    return dataclasses.replace(hand, detail=max(FAINTEST, hand.detail), aspect=aspect)
 
 
 def fit_with_progress(
