@@ -20,7 +20,7 @@ from cadl.workers import WorkerPool
 FORMAT = 12  # of the search; raise when the same close-ups would give another hand
 # Least `detail` of a hand that is found, and least `aspect` of narrow strokes that lie everywhere,
 # set after its search. Close-ups hardly tell which is best, and tracks may take 25 MB a minute: a
-# Monet's took 30 with a detail of 0.04, 24 with 0.07, and 28 with strokes 1.6 times as long as wide.
+# Monet's took 30 with a detail of 0.04, 24 with 0.07, 28 with strokes 1.6 times as long as wide.
 FAINTEST, SHORTEST = 0.07, 1.9
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
