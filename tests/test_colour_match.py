@@ -11,7 +11,8 @@ COLOURS = np.random.default_rng(0).random((50, 3))
 
 
 def corrected(correction, palette_map):
-    painter = FramePainter(None, None, None, np.ones(1), palette_map)  # only its map is looked at
+    # Only its map is looked at.
+    painter = FramePainter(None, None, None, 1.0, np.ones(1), palette_map=palette_map)
     matrix, shift = correction.apply(painter).palette_map
     return COLOURS @ matrix + shift
 
