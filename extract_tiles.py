@@ -183,8 +183,10 @@ def extract_paintings(
         closeups.save(path, crops)
         if remark := closeups.remarks(closeups.load(settings.tiles, source)):
             console.warn(f"{source}: {remark}: its hand is learnt with less certainty")
-    row = dict(files=len(paths), skipped=skipped, tiles=writer.count, dropped=0, crop="", note=note)
-    return row
+    return {
+        "files": len(paths), "skipped": skipped, "tiles": writer.count, "dropped": 0, "crop": "",
+        "note": note,
+    }  # fmt: skip
 
 
 def extract_video(

@@ -121,11 +121,11 @@ def main(argv: list[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class Model:
-    """What is loaded once, for all videos."""
+    """Networks and statistics, loaded once for all videos."""
 
     networks: saved_models.Networks
-    about: dict  # what the stylizer says of itself
-    trained: list[latents.Statistics]  # of the sources that it was trained on
+    about: dict  # record of the stylizer's export
+    trained: list[latents.Statistics]  # moments of the sources that it was trained on
 
 
 def convert(

@@ -42,6 +42,7 @@ MOST_PICTURES = 24  # held-out pictures of a painter
 WAY = {"dots": 0.85, "hatching": 0.85, "flat": 0.75}  # wanted, from recoloured to the floor
 OWN_CROPS = {"dots": 0.9, "hatching": 0.9, "flat": 0.9}  # called their own by the classifier
 OTHER_WAY, OTHER_CROPS = 0.8, 0.75  # the same two shares, for all painters not named above
+LEFT = 2.0  # mean change of 255, up to which a frame was left unpainted
 CHROMA = 0.15  # by which mean chroma may differ from the painter's
 
 
@@ -84,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
             found[painter.name] = [x for path in outputs for x in middles(path, settings)]
     compare(painters, frames, painted, plain)
     tell_of_contents(painters, frames, painted)
-    judge(painters, classifier, painted)
+    judge(painters, classifier, frames, painted)
     draw(settings.out / "hands.png", painters, own, frames, painted)
     return 0
 
@@ -159,14 +160,17 @@ def middles(path: Path, settings) -> list[np.ndarray]:
 
 
 def paint(pieces: list[Path], painter: str, out: Path, more: list, settings) -> list[Path]:
-    """Paints films in a painter's colours and, unless `more` says other, hand."""
+    """Paints films anew in a painter's colours and, unless `more` says other, hand."""
+    outputs = [out / f"{path.stem}-{painter}.mp4" for path in pieces]
+    for path in outputs:
+        path.unlink(missing_ok=True)  # an earlier version may have painted it
     command = [
         sys.executable, "mogrify_video.py", "--videos", ",".join(map(str, pieces)), "--style",
         painter, "--strength", 1, "--crop", "0:0:0:0", "--crf", 8, "--exported", settings.exported,
         "--out", out, "--replace", "yes", *more,
     ]  # fmt: skip
     subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
-    return [out / f"{path.stem}-{painter}.mp4" for path in pieces]
+    return outputs
 
 
 def recolour(frames: list[np.ndarray], pictures: list[np.ndarray]) -> list[np.ndarray]:
@@ -262,7 +266,7 @@ def tell_of_classifier(classifier: Classifier, own: dict[str, closeups.CloseUps]
     console.say(console.table(["", *own], rows))
 
 
-def judge(painters: list[Painter], classifier: Classifier, painted: dict) -> None:
+def judge(painters: list[Painter], classifier: Classifier, frames, painted: dict) -> None:
     """Prints whose the judges call painted crops."""
     names = [own.name for own in painters]
     rows, nearest = [], []
@@ -271,10 +275,13 @@ def judge(painters: list[Painter], classifier: Classifier, painted: dict) -> Non
         called = classifier.names_of(painted[own.name])
         shares = [float(np.mean([c == other for c in called])) for other in names]
         own_share = shares[names.index(own.name)]
+        pairs = zip(frames, painted[own.name], strict=True)
+        lit = [x for frame, x in pairs if cv2.absdiff(frame, x).mean() > LEFT]
+        without_black = np.mean([c == own.name for c in classifier.names_of(lit)])
         true, ours = (classifier.features(x) for x in (own.held_out, painted[own.name]))
         known = classifier.features(own.known)
-        rows.append([own.name, *(f"{x:.2f}" for x in shares), f"{tell_apart(true, ours):.2f}",
-                     f"{tell_apart(true, known):.2f}"])  # fmt: skip
+        told = tell_apart(true, ours), tell_apart(true, known)
+        rows.append([own.name, *(f"{x:.2f}" for x in (*shares, without_black, *told))])
         claim(f"{own.name}: painted crops that the classifier calls its own",
               own_share, least=OWN_CROPS.get(own.name, OTHER_CROPS))  # fmt: skip
         found = texture.describe(painted[own.name], None, seed=5)
@@ -287,9 +294,12 @@ def judge(painters: list[Painter], classifier: Classifier, painted: dict) -> Non
                 for statistic in ("gradient", "tensor1", "tensor2")
             ]
         )
-    console.say("Painted crops, by what the classifier calls them; painted or known crops told "
+    console.say("Painted crops, by what the classifier calls them; the same of its own without frames "
+                "that are black and left unpainted; painted or known crops told "
                 "from held-out ones: 0.5 is never")  # fmt: skip
-    console.say(console.table(["hand", *names, "painted told", "known told"], rows))
+    console.say(
+        console.table(["hand", *names, "own, no black", "painted told", "known told"], rows)
+    )
     console.say("Painter that each hand is nearest to")
     console.say(console.table(["hand", "gradients", "structure", "at half size"], nearest))
 

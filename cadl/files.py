@@ -23,7 +23,7 @@ from typing import IO, Any
 from cadl import console
 from cadl.errors import UserError
 
-# What NumPy raises for a damaged .npz file, or one with other arrays in it.
+# Errors of NumPy for a damaged .npz file, or for one with other arrays.
 UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -183,7 +183,7 @@ def hash_of(parts: Iterable[bytes | str]) -> str:
 def checksums(folder: Path, besides: str) -> dict[str, str]:
     """Returns the SHA-256 of every file in a folder, and in those within, besides one."""
     paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
-    return {k: checksum(own) for k, own in paths.items() if own.is_file() and k != besides}
+    return {name: checksum(x) for name, x in paths.items() if x.is_file() and name != besides}
 
 
 def exists(name: str, *, as_file: bool = False) -> bool:

@@ -158,7 +158,7 @@ def _show(value: Any) -> str:
 
 
 _SWITCH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-_PLAIN: dict[Any, tuple] = {  # from a text, and what it must be
+_PLAIN: dict[Any, tuple] = {  # conversion from text, and its name in errors
     int: (int, "a whole number"),
     float: (float, "a number"),
     bool: (lambda text: _SWITCH[text.lower()], "yes or no"),

@@ -322,3 +322,11 @@ def test_scores_are_kept_for_the_pictures_they_were_worked_out_on(tmp_path):
         whole.path.write_text("nonsense\n")
         anew = hands._Scores(tmp_path / "someone.scores", "key", workers)
         assert anew.score_all([(painted_by(DOTS, 1), Hand())]) == [first]
+
+
+def test_narrow_strokes_that_lie_everywhere_are_not_too_many():
+    short = Hand(width=4.0, finest=2.0, aspect=1.2, detail=0.04)
+    assert hands._affordable(short) == dataclasses.replace(short, aspect=1.9, detail=0.07)
+    for other in (dataclasses.replace(short, under=0.0), dataclasses.replace(short, width=9.0)):
+        assert hands._affordable(other).aspect == 1.2
+    assert hands._affordable(Hand(detail=0.1)) == Hand(detail=0.1)

@@ -25,12 +25,12 @@ LEAST_SIDE = 16  # pixels of a tracked frame: optical flow needs so many
 class Geometry:
     """Sizes on the way: width and height in pixels."""
 
-    # of the frame inside its tile of 320x180; the rest of the tile mirrors it
+    # the frame inside its tile of 320x180; the rest of the tile mirrors it
     tile_size: tuple[int, int]
-    # of the frame that strokes are followed on; its longer side is TRACKED
+    # the frame on which strokes are followed; its longer side is TRACKED
     tracked_size: tuple[int, int]
-    picture_size: tuple[int, int]  # of the frame that is painted; half of what is shown in a draft
-    # of the video, which may show the original beside the painted frame
+    picture_size: tuple[int, int]  # the painted frame; in a draft half of the shown one
+    # the written video, which may show the original beside the painted frame
     output_size: tuple[int, int]
 
     @classmethod
@@ -126,7 +126,7 @@ class Clip:
     source: probing.Video
     crop: tiles.Crop
     start_seconds: float  # where to begin, from the file's start
-    length_seconds: float  # how much to convert; 0 is all
+    length_seconds: float  # length of the part; 0 for the whole video
 
     @property
     def begin_seconds(self) -> float:

@@ -10,9 +10,12 @@ from cadl.style.latents import Statistics
 import numpy as np
 
 SMOOTHED_FRAMES = 256  # at a time: what lies around them is smoothed too, and thrown away
-GLARE = 0.05  # luminance that a pixel counts for at most: letters on black don't make a frame light
-DARK, LIT = 0.01, 0.02  # mean of it: darker frames are not painted, lighter ones wholly
-USUAL, FADED = 0.75, 0.6  # quantile of a shot's light; share of it below which a frame is in a fade
+# The light of a frame is its mean luminance, and pixels brighter than GLARE count as GLARE: a title
+# on black is dark.
+GLARE = 0.05
+DARK, LIT = 0.01, 0.02  # light below which a frame is not painted, and from which it is wholly
+# A frame is in a fade if it has less than FADED of its shot's light, which is this quantile.
+FADED, USUAL = 0.6, 0.75
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Encoded:
     latents: np.ndarray
     shots: np.ndarray  # int [N], number of each frame's shot
     times: np.ndarray  # float64 [N], seconds of each frame
-    light: np.ndarray  # float32 [N], mean luminance of each frame, of a pixel at most GLARE
+    light: np.ndarray  # float32 [N], light of each frame, from 0 to GLARE
     samples: np.ndarray  # uint8 [n, h, w, 3], a few frames as they were tracked, for pictures
     sample_indices: np.ndarray  # int [n], which frames they are
     shot_pictures: np.ndarray  # uint8 [shots, h, w, 3], small, of one frame of each shot
@@ -36,9 +39,9 @@ class Encoded:
 
     @functools.cached_property
     def painted_shares(self) -> np.ndarray:
-        """How much of each frame is painted, float32 [N]: black stays black, and fades stay fades.
+        """Share of the painting in each frame, float32 [N]; the rest is the film's own frame.
 
-        The rest of it is the film's. A dark scene is painted wholly.
+        It is 0 where all is black, less than 1 in a fade, and 1 in a dark scene.
         """
         shares = np.clip((self.light - DARK) / (LIT - DARK), 0.0, 1.0)
         for shot in np.split(np.arange(len(self.light)), np.flatnonzero(np.diff(self.shots)) + 1):

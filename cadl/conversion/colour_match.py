@@ -17,7 +17,7 @@ from cadl.strokes.track_files import read_tracks
 import numpy as np
 
 FRAMES, ROUNDS = 6, 2  # that are painted to find out, and how often
-EAGER = 1.4  # power of what chroma lacks: colours saturate, and a part of the change is lost
+EAGER = 1.4  # exponent of the ratio of chromas; above 1, as colours saturate
 MOST_CHROMA, MOST_LIGHT = 1.7, 0.1  # times that chroma may change, and by how much light may
 
 
@@ -25,8 +25,8 @@ MOST_CHROMA, MOST_LIGHT = 1.7, 0.1  # times that chroma may change, and by how m
 class Correction:
     """What is done to moved colours before they are painted."""
 
-    chroma: float = 1.0  # what chroma is multiplied by
-    light: float = 0.0  # what is added to R, G and B, of 1
+    chroma: float = 1.0  # factor of the chroma
+    light: float = 0.0  # added to R, G and B, each in [0, 1]
 
     def apply(self, painter: FramePainter) -> FramePainter:
         """Adds it to the map of moved colours."""
@@ -48,7 +48,7 @@ def find_correction(render: Callable[[Correction], Rendering], goal: Colours) ->
     rendering = render(found)
     encoded, geometry = rendering.encoded, rendering.encoding.geometry
     lit = np.flatnonzero(rendering.painter.shares[encoded.sample_indices] > 0.9)
-    if not len(lit):  # all frames stay dark
+    if not len(lit):  # no sample is painted
         return found
     chosen = lit[np.unique(np.linspace(0, len(lit) - 1, FRAMES).astype(int))]
     numbers = encoded.sample_indices[chosen].tolist()

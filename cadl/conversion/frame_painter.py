@@ -35,9 +35,9 @@ class Moved(NamedTuple):
     matrix: np.ndarray  # float32 [3, 3], that its RGB is multiplied by from the right
     # colours of flat areas in this shot, float32 [n, 3]; None for other hands
     palette: np.ndarray | None = None
-    # of the painter, as `Colours` has it, and the share of the way into it; None: any
+    # the painter's gamut, as in `Colours`, and how far colours are brought into it; None: they stay
     gamut: tuple[np.ndarray, float] | None = None
-    share: float = 1.0  # how much of the frame is painted; the rest is the film's
+    share: float = 1.0  # share of the painting; the rest is the film's own frame
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Brushwork:
     """What a frame needs to be painted beside itself; another process can be given it."""
 
     geometry: Geometry
-    # recipes; of each the share of strokes that it has where it lies on those before it
+    # recipes, and for each the share of its strokes that are drawn over the recipes before it
     hands: tuple[tuple[Hand, float], ...]
     draft: bool = False  # draw without furrows of bristles
 
@@ -78,7 +78,7 @@ def paint(
 
 
 def _lay_strokes(canvas, brushwork: Brushwork, moved: Moved, tracked, looks, strength: float):
-    """Draws strokes, flat areas and small forms over a recoloured frame; see `paint`."""
+    """Draws strokes, flat areas and small forms over a recoloured frame, uint8 [h, w, 3]."""
     furrows = not brushwork.draft
     for hand, share, part in _layers_of(brushwork):
         if hand.kind == "flat":
@@ -152,17 +152,17 @@ class FramePainter:
     """Works out how any frame of a video is moved and painted."""
 
     brushwork: Brushwork
-    # from moved codes and the frames' own, float32 [N, codes] each, to offsets, float32 [N, 45,
-    # 80, 3], and matrices, float32 [N, 3, 3]
+    # takes moved codes and the frames' own, float32 [N, codes] each; returns offsets, float32
+    # [N, 45, 80, 3], and matrices, float32 [N, 3, 3]
     change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-    codes: MovedCodes  # of all frames, mapped
-    strength: float  # from 0 to 1
-    shares: np.ndarray  # float32 [N], how much of each frame is painted
+    codes: MovedCodes  # moved codes of all frames
+    strength: float  # of colours and strokes, from 0 to 1
+    shares: np.ndarray  # float32 [N], share of the painting in each frame
     # matrix, float32 [3, 3], and shift, [3], that bring the moved film's colours to the painter's;
     # None: they stay
     palette_map: tuple[np.ndarray, np.ndarray] | None = None
     gamut: np.ndarray | None = None  # the painter's, as `Colours` has it; None: any colour
-    # from a frame's number to the colours of its flat areas; None: there are none
+    # takes a frame's number, returns the colours of its flat areas; None: no hand has flat areas
     palette_at: Callable[[int], np.ndarray] | None = None
 
     def with_colours(

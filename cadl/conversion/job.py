@@ -42,10 +42,10 @@ class Job:
 
     clip: Clip
     geometry: Geometry
-    hands: tuple[tuple[Hand, float], ...]  # recipes that paint it, with the share of each
-    analysis: Analysis  # what pass 1 found
+    hands: tuple[tuple[Hand, float], ...]  # recipes, with the share of each
+    analysis: Analysis  # results of pass 1
     style: Style  # where codes and colours are moved to
-    change: Callable  # as `FramePainter.change`
+    change: Callable  # see `FramePainter.change`
     options: Options
     workers: WorkerPool
     _painters: dict[float, FramePainter] = field(default_factory=dict, init=False)

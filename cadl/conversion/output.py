@@ -21,10 +21,10 @@ FAR = 3.5  # distance from what was trained on that is worth a warning; unseen f
 class Output:
     """What is written for one video in one style."""
 
-    target: Path  # the video, or picture, that is made
-    segments: Path  # folder of what is made of it so far
-    passes: Path  # folder of what pass 1 finds; every style uses it
-    request: dict  # everything that the result depends on
+    target: Path  # path of the painted video or picture
+    segments: Path  # folder of the segments painted so far
+    passes: Path  # folder of the results of pass 1, shared by all styles
+    request: dict  # all settings and inputs that the result depends on
 
     @classmethod
     def of(cls, out: Path, path: Path, style: str, request: dict) -> "Output":

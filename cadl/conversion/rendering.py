@@ -38,7 +38,7 @@ class Rendering:
     tracks: Path
     painter: FramePainter
     encoding: Encoding
-    hold_frames: int  # how many frames each painted state is held
+    hold_frames: int  # number of frames for which each painted state is held
     workers: WorkerPool
 
     @property

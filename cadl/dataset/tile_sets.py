@@ -24,8 +24,7 @@ class TileSet:
     pixels: np.ndarray  # uint8 [N, 180, 320, 3], memory mapped
     kinds: np.ndarray  # [N] "painting" or "video"
     sources: np.ndarray  # [N] names
-    # [N] names of what must not be split between training and validation: a painting, or a shot of
-    # a video
+    # [N] names of paintings and of shots; neither is split between training and validation
     groups: np.ndarray
     labels: np.ndarray  # [N] source and place, for people
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 MARGIN = 6
 LABEL_HEIGHT = 18
-SCATTER, THUMBNAIL = (1280, 720), (64, 36)  # width and height of the map, of a tile on it
+SCATTER, THUMBNAIL = (1280, 720), (64, 36)  # width and height of the map, and of a tile on it
 BACKGROUND = (24, 24, 24)
 INK = (224, 224, 224)
 ACCENT = (237, 174, 73)
@@ -81,11 +81,9 @@ def scatter(
         thumbnails: N tiles, uint8 [h, w, 3].
         marks: name -> float [2].
         arrows: pairs of names.
-        size: width and height of the picture.
-        thumbnail: width and height of a tile on it.
 
     Returns:
-        RGB picture.
+        RGB picture of 1280x720.
     """
     every = np.concatenate([places, *(place[None] for place in marks.values())])
     low, high = every.min(axis=0), every.max(axis=0)

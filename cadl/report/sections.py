@@ -30,14 +30,14 @@ TRAVERSAL = (-3.0, -1.5, 0.0, 1.5, 3.0)  # standard deviations
 class Scene:
     """What all sections draw from."""
 
-    tile_set: tile_sets.TileSet  # all tiles
-    codes: np.ndarray  # float32 [N, codes], their posterior means
+    tile_set: tile_sets.TileSet
+    codes: np.ndarray  # float32 [N, codes], posterior means of the tiles
     sources: dict[str, latents.Statistics]  # the moments of each source
-    # takes codes, indices of the tiles whose detail is drawn and a strength; returns the VAE's
+    # takes codes, indices of the tiles whose detail is drawn, and a strength; returns the VAE's
     # tiles and the refined ones, float32 in [0, 1]
     draw: Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]]
     columns: int  # tiles in a row
-    seed: int  # of random codes
+    seed: int  # for random codes
 
     def names(self, kind: str) -> list[str]:
         """Lists the sources of a kind."""

@@ -16,14 +16,13 @@ OLD = np.float32(1e-6)  # weight of what was measured before; it counts where th
 class _Seen:
     """A frame as `TrackAverager` keeps it."""
 
-    # float32 [n, c + 1], what was measured times its weight, and this; the weight is 1, or OLD for
-    # strokes that have what was measured of them last
+    # float32 [n, c + 1], measurements times their weight, and the weight: 1, or OLD for a stroke
+    # that keeps its last measurement
     own: np.ndarray
-    all_measured: bool  # whether these are all strokes
-    # rows of its strokes in the frame after (1) and before (-1), int [n]; -1: not there
+    all_measured: bool  # whether all strokes were measured in this frame
+    # by side (1 after, -1 before): rows of the strokes in the neighbouring frame, int [n]; -1: none
     links: dict[int, np.ndarray]
-    # how many frames it is to the next one of which all strokes were measured, and rows there, on
-    # each side (1 and -1) that was asked for
+    # by side: distance in frames to the next frame whose strokes were all measured, and rows there
     hops: dict[int, tuple[int, np.ndarray]]
 
 

@@ -34,7 +34,8 @@ FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be s
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
-# Broad strokes of hands narrower than NARROW grow where the picture is even: unevenness, growth.
+# Broad strokes of hands narrower than NARROW grow where the picture is even: unevenness, growth. So
+# a sky has broad marks and a figure fine ones.
 NARROW = 8.0
 BROADER = (0.003, 0.015), (2.4, 1.0)
 QUIET = (0.003, 0.02), (1.0, 0.0)  # unevenness, and the share of `quiet` that counts there

@@ -50,10 +50,10 @@ Task = tuple[Sequence[np.ndarray], Hand]  # pictures, uint8 [h, w, 3] each, and 
 class Fit(NamedTuple):
     """How far a search has come."""
 
-    hand: Hand  # the best so far
-    # of it, on both halves of the quarters of close-ups that are fitted to
+    hand: Hand  # the best hand so far
+    # its scores on both halves of the close-ups that it is fitted to
     scores: tuple[float, ...]
-    evaluations: int  # made so far
+    evaluations: int  # number of evaluations so far
 
     @property
     def score(self) -> float:

@@ -29,16 +29,16 @@ class Layer(NamedTuple):
 
     spacing: float  # distance between strokes
     length: float  # half the length of a stroke of mean size
-    width: float  # half its width
-    # half the width of the strokes below, which these refine; 0 where they lie everywhere
+    width: float  # half the width of a stroke
+    # half the width of the coarser strokes that these refine; 0 if these lie everywhere
     coarser: float
-    kept: float = 0.15  # share of a stroke's length that no edge in the picture takes away
+    kept: float = 0.15  # least share of a stroke's length, where edges shorten it
     # direction of all strokes in radians, clockwise from the right; None: along the forms
     angle: float | None = None
-    # darkness at which the first strokes appear, and at which all are there
+    # darkness at which the first strokes appear, and at which all strokes are there
     tones: tuple[float, float] | None = None
-    stretch: float = 1.0  # how many times closer strokes lie across their direction than along it
-    contour: bool = False  # strokes of ink along the dark sides of edges
+    stretch: float = 1.0  # spacing along the strokes over that across them
+    contour: bool = False  # whether these are strokes of ink along the dark sides of edges
 
 
 def _field(default: Any, low: float, high: float, logarithmic: bool = False) -> Any:
@@ -48,32 +48,31 @@ def _field(default: Any, low: float, high: float, logarithmic: bool = False) -> 
 
 @dataclass(frozen=True)
 class Hand:
-    """How a painter paints."""
+    """How a painter paints. Pixels are those of the canvas."""
 
     kind: str = "brush"  # brush, hatching or flat
-    width: float = _field(15.0, 0.6, 60.0, True)  # of the broadest strokes, in pixels of the canvas
+    width: float = _field(15.0, 0.6, 60.0, True)  # width of the broadest strokes, in pixels
     aspect: float = _field(3.6, 1.0, 60.0, True)  # length of a stroke over its width
-    # how much wider the strokes of the underpainting are; 0 for none
+    # width of the underpainting's strokes over `width`; 0 for no underpainting
     under: float = _field(1.6, 0.0, 3.0)
     # width of the finest strokes, which lie where broader ones can't show what is there; two
     # thirds of `width` or wider: there are no finer ones
     finest: float = _field(3.6, 1.0, 60.0, True)
-    # how many times strokes of a layer cover what they lie on
+    # total area of a layer's strokes over the area that they lie on
     cover: float = _field(2.2, 0.1, 5.0, True)
-    sizes: float = _field(0.25, 0.0, 0.4)  # spread of the strokes' sizes, 0 all alike
-    tilt: float = _field(0.08, 0.0, 1.0)  # how far strokes turn from the forms, 1 any direction
+    sizes: float = _field(0.25, 0.0, 0.4)  # spread of the strokes' sizes; 0: all alike
+    tilt: float = _field(0.08, 0.0, 1.0)  # random turn away from the forms; 1: any direction
     # 0 for strokes along the forms, 1 for strokes along the first of `directions`
     fixed: float = _field(0.0, 0.0, 1.0)
-    bend: float = _field(0.35, 0.0, 1.0)  # how much strokes are bent at random
+    bend: float = _field(0.35, 0.0, 1.0)  # random bend of strokes
     taper: float = _field(0.35, 0.0, 1.0)  # 0 for blunt ends, 1 for pointed ones
     ragged: float = _field(0.12, 0.0, 0.5)  # unevenness of the outline
     bristles: float = _field(0.08, 0.0, 1.0)  # depth of the furrows of bristles
-    relief: float = _field(0.5, 0.0, 1.0)  # how strongly light from the top left models the paint
-    soft: float = _field(0.0, 0.0, 12.0)  # blur of the paint, in pixels of the canvas: washes
+    relief: float = _field(0.5, 0.0, 1.0)  # strength of the light from the top left on the paint
+    soft: float = _field(0.0, 0.0, 12.0)  # blur of the paint, in pixels: washes
     light: float = _field(0.032, 0.0, 0.3)  # spread of the strokes' light, of white
     hue: float = _field(0.022, 0.0, 0.3)  # spread of the strokes' hue
-    # how much less strokes differ, in light, hue and height, where the picture is even: 0 as much
-    # as elsewhere, 1 not at all
+    # share of the strokes' differences in light, hue and height that is left out in even places
     quiet: float = _field(0.0, 0.0, 1.0)
     # contrast over local light from which on finer strokes are needed
     detail: float = _field(0.055, 0.02, 0.4, True)
@@ -82,20 +81,20 @@ class Hand:
     ground: Colour = (0.95, 0.92, 0.85)  # colour of paper or canvas, RGB in [0, 1]
     # colour of hatching and of contours; of chalk on dark paper it is the lighter one
     ink: Colour = (0.1, 0.1, 0.12)
-    # how much of the picture's colour the ink of hatching has: coloured pencils
+    # share of the picture's colour in the ink of hatching: coloured pencils
     tint: float = _field(0.0, 0.0, 1.0)
-    # of hatching, in radians; the first one where there is little ink, all where there is much.
-    # And of strokes that are `fixed`
+    # directions of hatching, in radians: the first where there is little ink, all where there is
+    # much; and of strokes that are `fixed`
     directions: tuple[float, ...] = (0.7, 2.2, 1.5)
     # tone at which the first direction begins, from 0, paper, to 1, ink
     first_tone: float = _field(0.08, 0.0, 0.6)
     last_tone: float = _field(0.75, 0.2, 1.0)  # tone at which the last direction begins
-    # opacity of contours round flat areas; of a brush, the share of ink in its strokes along the
-    # dark sides of edges; 0 for none
+    # opacity of contours round flat areas; for a brush, the share of ink in strokes along the dark
+    # sides of edges; 0 for no contours
     contour: float = _field(0.0, 0.0, 1.0)
-    contour_width: float = _field(2.5, 0.8, 8.0, True)  # their width in pixels of the canvas
+    contour_width: float = _field(2.5, 0.8, 8.0, True)  # width of contours, in pixels
     colours: int = _field(10, 3, 24)  # number of colours of flat areas
-    # how smooth the outlines of flat areas are, in pixels of the canvas
+    # smoothness of the outlines of flat areas, in pixels
     smooth: float = _field(3.0, 0.5, 12.0, True)
 
     def layers(self) -> tuple[Layer, ...]:

@@ -18,9 +18,9 @@ from cadl.strokes.hand import LINES, Hand
 from cadl.workers import WorkerPool
 
 FORMAT = 12  # of the search; raise when the same close-ups would give another hand
-# Least `detail` of a hand that is found, and least `aspect` of narrow strokes that lie everywhere,
-# set after its search. Close-ups hardly tell which is best, and tracks may take 25 MB a minute: a
-# Monet's took 30 with a detail of 0.04, 24 with 0.07, 28 with strokes 1.6 times as long as wide.
+# Bounds that are set after the search: close-ups hardly tell which value is best, and tracks may
+# take 25 MB a minute. FAINTEST is the least `detail`: tracks of a Monet took 30 MB at 0.04, and 24
+# at 0.07. SHORTEST is the least `aspect` of narrow strokes that lie everywhere: 28 MB at 1.6.
 FAINTEST, SHORTEST = 0.07, 1.9
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
@@ -64,7 +64,7 @@ def fit_hand(
 
 
 def _affordable(hand: Hand) -> Hand:
-    """Returns a hand whose strokes are not too many to be followed."""
+    """Returns a hand with so few strokes that their tracks are not too large."""
     crowded = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW
     aspect = max(SHORTEST, hand.aspect) if crowded else hand.aspect
     return dataclasses.replace(hand, detail=max(FAINTEST, hand.detail), aspect=aspect)

@@ -31,13 +31,13 @@ CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from whic
 
 
 class Reading(NamedTuple):
-    """What is read from a painter's pictures without a search."""
+    """What a painter's pictures tell without a search."""
 
-    ground: Colour  # their lightest colour, RGB in [0, 1]
-    ink: Colour  # their darkest
-    directions: tuple[float, ...]  # of lines that lie the same way everywhere, in radians
-    contour: float = 0.0  # how clearly dark lines go round forms, from 0, not at all, to 1
-    quiet: float = 0.0  # how much less strokes differ in even places than elsewhere, from 0 to 1
+    ground: Colour  # lightest colour, RGB in [0, 1]
+    ink: Colour  # darkest colour, RGB in [0, 1]
+    directions: tuple[float, ...]  # directions shared by many lines, in radians
+    contour: float = 0.0  # clearness of dark lines round forms, from 0, none, to 1
+    quiet: float = 0.0  # `Hand.quiet`, from 0 to 1
 
 
 def read_pictures(pictures: Sequence[np.ndarray]) -> Reading:
@@ -96,7 +96,7 @@ def _find_directions(pictures: Sequence[np.ndarray]) -> tuple[float, ...]:
             left = counts
             if found:
                 off = _apart(places[:, None], np.array(found))
-                bumps = np.exp(-0.5 * np.square(off / SPREAD))  # how each direction's lines spread
+                bumps = np.exp(-0.5 * np.square(off / SPREAD))  # spread of each direction's lines
                 shares = np.maximum(np.linalg.lstsq(bumps, counts, rcond=None)[0], 0.0)
                 left = counts - bumps @ shares
             left = cv2.GaussianBlur(np.tile(left, 3)[None], (0, 0), 1.5)[0, ANGLES : 2 * ANGLES]

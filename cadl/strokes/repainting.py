@@ -28,11 +28,11 @@ ECONOMY = 0.005
 
 
 class CloseUp(NamedTuple):
-    """What is to be painted again of a painter's close-up."""
+    """A painter's close-up, prepared to be painted again."""
 
-    content: np.ndarray  # uint8 [h, w, 3], without strokes
+    content: np.ndarray  # uint8 [h, w, 3], the close-up without strokes
     areas: np.ndarray  # uint8 [h, w, 3], the same with smaller forms, for flat areas
-    forms: np.ndarray  # uint8 [h, w, 3], the close-up itself, what directions come from
+    forms: np.ndarray  # uint8 [h, w, 3], the close-up itself, for the directions of strokes
 
     @classmethod
     def of(cls, picture: np.ndarray) -> "CloseUp":
@@ -65,11 +65,11 @@ def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
 class Judge:
     """Scores hands on close-ups."""
 
-    close_ups: Sequence[CloseUp]  # what is painted again
-    fields: Sequence[np.ndarray]  # directions along the forms of each
+    close_ups: Sequence[CloseUp]  # pictures that each hand paints again
+    fields: Sequence[np.ndarray]  # float32 [h, w, 2] each, directions as doubled angles
     true: dict[str, np.ndarray]  # description of the true pictures
-    bare: dict[str, float]  # distances of the contents to them
-    seed: int = 1  # of the projections of patches
+    bare: dict[str, float]  # distances of the contents to the true pictures
+    seed: int = 1  # for the projections of patches
 
     @classmethod
     def of(cls, pictures: Sequence[np.ndarray], seed: int = 1) -> "Judge":

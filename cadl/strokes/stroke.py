@@ -20,11 +20,11 @@ class Looks:
     axis: np.ndarray  # float32 [n, 2], cosine and sine of twice the angle, clockwise from the right
     # float32 [n, 2], radians per pixel that the direction turns, along the direction
     bend: np.ndarray
-    reach: np.ndarray  # float32 [n], how much of its length a stroke may have, 0 to 1
-    # float32 [n, 2], how much further it reaches forward than back, along the direction
+    reach: np.ndarray  # float32 [n], share of its length that a stroke may have, 0 to 1
+    # float32 [n, 2], reach forward less reach back, along the direction
     lean: np.ndarray
-    # float32 [n], contrast that it adds over what it must; above 1 it is whole. Of broad strokes
-    # of a brush, how uneven the picture is near them, from 0
+    # float32 [n], contrast that a stroke adds, over the least that it must add; a stroke is whole
+    # above 1. For broad strokes of a brush: unevenness of the picture near them, from 0
     need: np.ndarray
     colours: np.ndarray  # float32 [n, 3], RGB in [0, 1]
 

@@ -49,8 +49,8 @@ class LayerTracker:
 
     layer: Layer
     size: tuple[int, int]  # width and height of the frames
-    salt: int  # of the random numbers
-    # float32 [n, 2], and int64 [n]
+    salt: int  # seed of the random numbers
+    # places of the strokes in pixels, float32 [n, 2], and their identities, int64 [n]
     places: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     identities: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     next_identity: int = 0

@@ -27,7 +27,7 @@ class Statistics:
     count: int  # number of tiles
     mean: np.ndarray  # float64 [codes]
     covariance: np.ndarray  # float64 [codes, codes], of the population (divided by count)
-    colours: Colours | None = None  # of the source's tiles, None if they don't matter
+    colours: Colours | None = None  # colours of the source's tiles; None if they don't matter
 
     @property
     def active_codes(self) -> np.ndarray:

@@ -11,13 +11,13 @@ from cadl.style import embeddings, latents
 
 @dataclass(frozen=True)
 class Style:
-    """Where codes are moved to."""
+    """A painter, a picture or a blend, to which codes are moved."""
 
-    name: str  # as STYLE, pictures by their names
+    name: str  # STYLE, with the names of pictures
     painter: latents.Statistics  # moments of the painter, picture or blend
-    key: str  # of what these were made from
-    weights: dict[str, float]  # of the painters that it blends, by name
-    pictures: dict[str, Path]  # files of those that are single pictures, by name
+    key: str  # hash of the sources of the moments
+    weights: dict[str, float]  # weight of each blended painter
+    pictures: dict[str, Path]  # file of each picture that is a style
 
 
 def find_style(wanted: str, sources: dict, vae_graph) -> Style:

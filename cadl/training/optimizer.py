@@ -35,7 +35,7 @@ class Adam(keras.optimizers.Adam):
 
     skips_spikes = True
     bounds_updates = False
-    _scale: tf.Tensor | float = 1.0  # what gradients are multiplied by, this step
+    _scale: tf.Tensor | float = 1.0  # factor of the gradients, this step
     _step: "_Step | None" = None  # set while a step is being made
 
     def build(self, variables):
@@ -142,7 +142,7 @@ class _Step:
     beta_1: tf.Tensor  # decay of the first moment
     beta_2: tf.Tensor  # decay of the second moment
     beta_1_power: tf.Tensor  # the optimizer's beta_1 to the power of the step's number, from 1 on
-    beta_2_power: tf.Tensor  # the same of beta_2
+    beta_2_power: tf.Tensor  # beta_2 to the same power
 
 
 def learning_rate_at(step: int, base: float) -> float:

@@ -17,14 +17,13 @@ TILES_PER_SHIFTED = 4  # one in so many, at a batch's end, is seen twice; at lea
 class RefinerInputs(NamedTuple):
     """What the refiner is shown of N tiles, of which the last M are seen again, shifted."""
 
-    targets: Any  # float32 [N, h, w, 3], windows of the tiles: what is to be restored
-    # the targets with a sensor's noise, which is not to be restored; the refiner would else answer
-    # a film's own with more of it
+    targets: Any  # float32 [N, h, w, 3], windows of the tiles, to be restored
+    # the targets with noise like a sensor's, so that the refiner does not restore such noise
     grained: Any
     shifted: Any  # float32 [M, h, w, 3], windows of the last tiles, moved
-    shift: Any  # float32 [2], by how many pixels
+    shift: Any  # float32 [2], the move in pixels
     thumbnails: Any  # float32 [N + M, h/4, w/4, 3], of the targets and of the shifted ones
-    noise: Any  # float32 [N, h/4, w/4, channels], on the detail code
+    noise: Any  # float32 [N, h/4, w/4, channels], noise on the detail code
 
 
 def prepare(batch: dict[str, Any]) -> RefinerInputs:

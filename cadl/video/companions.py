@@ -47,12 +47,12 @@ class Part(NamedTuple):
 
 
 class Companions(NamedTuple):
-    """What goes along with a picture."""
+    """Sound, subtitles and other tracks that are kept beside a picture."""
 
-    # each track that is kept, and an mp4 of it on the clock of the part
+    # each kept track, and an mp4 of it on the clock of the part
     tracks: list[tuple[Track, Path]]
-    sound: str  # what was done with the sound, in words
-    left_out: list[str]  # what mp4 can't hold, in words
+    sound: str  # in words, what became of the sound
+    left_out: list[str]  # in words, all that mp4 can't hold
 
 
 def take_tracks(source: Video, part: Part, folder: Path) -> Companions:

@@ -29,12 +29,12 @@ class FirstFrames(NamedTuple):
 
     size: tuple[int, int]  # width and height, upright
     pixel_aspect: Fraction  # width of a pixel over its height; 0 if unknown
-    pixel_format: str  # ffmpeg's name
-    interlaced: bool  # one of them is interlaced
+    pixel_format: str  # ffmpeg's name of the format
+    interlaced: bool  # whether one of the frames is interlaced
     matrix: str  # ffmpeg's name of the YCbCr matrix, empty if unknown; gbr for RGB
     primaries: str  # name of the primaries, empty if unknown
     transfer: str  # name of the transfer curve, empty if unknown
-    step: float  # median seconds from one to the next, 0 of a single one
+    step: float  # median seconds from frame to frame, 0 for a single frame
     # seconds of the file's first packet of the picture, when the picture is read alone
     first_packet: float
 
@@ -43,33 +43,33 @@ class Track(NamedTuple):
     """A track of a file."""
 
     kind: str  # Video, Audio, Subtitle, Data or Attachment
-    codec: str  # ffmpeg's name; of data the file's name for it
-    number: int  # among those of its kind
-    is_cover: bool  # an attached picture
-    marks: tuple[str, ...]  # what ffmpeg calls dispositions, of MARKS
-    name: str  # what the file calls it, empty if nothing
+    codec: str  # ffmpeg's name of the codec; for data the file's name
+    number: int  # number among the tracks of its kind
+    is_cover: bool  # whether it is an attached picture
+    marks: tuple[str, ...]  # ffmpeg's dispositions, those in MARKS
+    name: str  # the file's name for it, may be empty
 
 
 class Packets(NamedTuple):
-    """What a file holds, read without decoding."""
+    """Contents of a file, read without decoding."""
 
-    container: str  # ffmpeg's name of the format, of several the first
-    tracks: tuple[Track, ...]  # all of them, in order
-    # length by the header from where the file's clock begins, 0 if it tells none
+    container: str  # ffmpeg's name of the format; the first of several
+    tracks: tuple[Track, ...]  # all tracks, in order
+    # length that the header gives, from the beginning of the file's clock; 0 if it gives none
     told_seconds: float
     tick: Fraction  # seconds of a unit of the stamps
-    # int64 [packets], when each packet of the picture is shown, sorted, each once
+    # int64 [packets], stamp of each packet of the picture, sorted, each once
     stamps: np.ndarray
-    keys: np.ndarray  # int64 [keys], those of them from which decoding can begin, sorted
+    keys: np.ndarray  # int64 [keys], stamps at which decoding can begin, sorted
     end: int  # stamp at which the last picture ends
     first_packet: float  # seconds of the file's first packet of the picture
-    end_seconds: float  # when the last packet of all, of picture and sound, ends
-    clock_jumps: bool  # the file's clock jumps on the way
-    breaks_off: bool  # the file ends in the middle of what it says it holds
-    alpha: bool  # the header says that the picture has an alpha channel beside it
-    interlaced: bool  # the header says that the picture is interlaced
-    encrypted: bool  # the picture is encrypted
-    log: str  # what ffmpeg logged
+    end_seconds: float  # end of the last packet of picture and sound, in seconds
+    clock_jumps: bool  # whether the file's clock jumps
+    breaks_off: bool  # whether the file ends too early
+    alpha: bool  # whether the header tells of an alpha channel
+    interlaced: bool  # whether the header says so
+    encrypted: bool  # whether the picture is encrypted
+    log: str  # ffmpeg's log
 
 
 def first_frames(path: Path, decoder: tuple[str, ...]) -> FirstFrames:

@@ -13,9 +13,9 @@ REST = 0.04  # pixels; slower flow is noise of the sensor, and lets a still pict
 class Flow(NamedTuple):
     """Motion between two neighbouring frames."""
 
-    # float32 [h, w, 2], by how many pixels (x, y) each place of the earlier frame moves
+    # float32 [h, w, 2], motion of each place of the earlier frame, x and y in pixels
     forward: np.ndarray
-    backward: np.ndarray  # the same from each place of the later frame back
+    backward: np.ndarray  # the same, from each place of the later frame back
 
 
 class OpticalFlow:

@@ -30,27 +30,27 @@ FIELDS_LOOKED_AT = 24
 
 @dataclass(frozen=True)
 class Video:
-    """What is known of a video file's first real video track."""
+    """Facts about a video file's first real video track."""
 
     path: Path
     width: int  # columns of a decoded, upright frame
     height: int  # rows of a decoded, upright frame
     pixel_aspect: Fraction  # width of a pixel over its height
     rate: Fraction  # frames a second; the mean if `variable_rate`
-    variable_rate: bool  # frames are not evenly spaced in time
+    variable_rate: bool  # whether frames are unevenly spaced in time
     # float64 [frames], seconds of each packet from the start of the file, in order
     times: np.ndarray
-    last_seconds: float  # how long the last frame is shown
+    last_seconds: float  # duration of the last frame
     tracks: tuple[Track, ...] = ()  # all tracks of the file
     filters: tuple[str, ...] = ()  # ffmpeg filters that every reading needs
-    # ffmpeg's options that name a decoder, where its usual one will not do
+    # ffmpeg's options that name a decoder, if its usual one fails
     decoder: tuple[str, ...] = ()
-    # float64 [keys], seconds of the frames from which decoding can begin, in a file that ffmpeg
-    # can't search exactly; None for others
+    # float64 [keys], seconds of the frames at which decoding can begin, if ffmpeg can't search the
+    # file exactly; else None
     key_times: np.ndarray | None = None
-    # seconds from the start of the file to where the clock begins when the picture is read alone
+    # seconds from the start of the file to the beginning of the picture's own clock
     picture_clock: float = 0.0
-    is_picture: bool = False  # the file is a picture, a film of one frame
+    is_picture: bool = False  # whether the file is a picture, a film of one frame
 
     @property
     def seconds(self) -> float:

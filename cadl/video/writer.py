@@ -27,7 +27,7 @@ class Quality(NamedTuple):
 
     crf: int = 20  # constant rate factor of x264, 0 lossless to 51
     preset: str = "veryfast"  # x264's speed
-    lean: bool = True  # let presets that are to be fast be LEANER
+    lean: bool = True  # whether LEANER options are added to fast presets
 
 
 USUAL = Quality()
