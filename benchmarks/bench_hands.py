@@ -294,12 +294,10 @@ def judge(painters: list[Painter], classifier: Classifier, frames, painted: dict
                 for statistic in ("gradient", "tensor1", "tensor2")
             ]
         )
-    console.say("Painted crops, by what the classifier calls them; the same of its own without frames "
-                "that are black and left unpainted; painted or known crops told "
-                "from held-out ones: 0.5 is never")  # fmt: skip
-    console.say(
-        console.table(["hand", *names, "own, no black", "painted told", "known told"], rows)
-    )
+    console.say("Painted crops, by what the classifier calls them; its own without black frames; "
+                "painted or known crops told from held-out ones: 0.5 is never")  # fmt: skip
+    header = ["hand", *names, "without black", "painted told", "known told"]
+    console.say(console.table(header, rows))
     console.say("Painter that each hand is nearest to")
     console.say(console.table(["hand", "gradients", "structure", "at half size"], nearest))
 
