@@ -198,7 +198,8 @@ def choose_hands(
         found = [(hands.load_hand(Path(settings.hand)), 1.0)]
     else:
         known = sorted(path.stem for path in folder.glob("*.json"))
-        weights = latents.parse_style(settings.hand, known) if settings.hand else style.weights
+        wanted = settings.hand
+        weights = latents.parse_style(wanted, known, "HAND") if wanted else style.weights
         found, missing = hands.of_style(weights, load)
         if missing:
             console.warn(

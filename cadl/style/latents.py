@@ -59,8 +59,8 @@ def statistics_of(codes: np.ndarray, kind: str, colours: Colours | None = None) 
     return Statistics(kind, count, mean, (covariance + covariance.T) / 2, colours)
 
 
-def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
-    """Reads `a` or `a:0.6,b:0.4` into weights that sum to 1.
+def parse_style(style: str, painters: Sequence[str], constant: str = "STYLE") -> dict[str, float]:
+    """Reads `a` or `a:0.6,b:0.4` into weights that sum to 1; errors name the constant.
 
     Raises:
         UserError: a name is no painter's, or the weights are no weights.
@@ -70,15 +70,15 @@ def parse_style(style: str, painters: Sequence[str]) -> dict[str, float]:
         name, _, weight = part.strip().rpartition(":") if ":" in part else (part.strip(), "", 1)
         name = unicodedata.normalize("NFC", name)  # as the names of sources are
         if name in weights:
-            raise UserError(f"STYLE {style}: {name} stands there twice")
+            raise UserError(f"{constant} {style}: {name} stands there twice")
         try:
             weights[name] = float(weight)
         except ValueError:
-            raise UserError(f"STYLE {style}: {weight!r} is not a weight") from None
+            raise UserError(f"{constant} {style}: {weight!r} is not a weight") from None
         if name not in painters:
-            raise UserError(f"STYLE {name!r} is no painter: there are {', '.join(painters)}")
+            raise UserError(f"{constant} {name!r} is no painter: there are {', '.join(painters)}")
         if not 0 < weights[name] < np.inf:
-            raise UserError(f"STYLE {style}: weights must be above 0 and finite")
+            raise UserError(f"{constant} {style}: weights must be above 0 and finite")
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
 
