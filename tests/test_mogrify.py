@@ -446,7 +446,8 @@ def test_graphs_of_different_vaes_are_not_mixed(project, scripts, tmp_path, caps
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--style", "picasso"], "'picasso' is no painter"),
+        (["--style", "picasso"], "STYLE 'picasso' is no painter"),
+        (["--hand", "picasso"], "HAND 'picasso' is no painter"),
         (["--output-size", "13x7"], "both must be even"),
         (["--output-size", "big"], "is not source, tile or width x height"),
         (["--crop", "1:2"], "is not top:left:bottom:right"),
