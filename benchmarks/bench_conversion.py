@@ -32,8 +32,7 @@ from cadl.networks import saved_models
 from cadl.settings import Amount, Count, read_settings
 from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hands import load_hand
-from cadl.strokes.on_film import calmed, draw_forms
-from cadl.strokes.stroke import Strokes
+from cadl.strokes.on_film import build_strokes, calmed, draw_forms
 from cadl.strokes.track_files import read_tracks
 from cadl.style import embeddings, latents
 from cadl.video import probing, reader, writer
@@ -145,11 +144,8 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
     looks = list(average_looks(small, colours, tracked, hand, spent))
     drawn = []
     for one, canvas, layers, own in zip(moved, canvases, tracked, looks, strict=True):
-        strokes = [
-            Strokes(layer.places, layer.identities, layer.growth, look)
-            for layer, look in zip(layers, own, strict=True)
-        ]
         with spent.stage("drawing"):
+            strokes = build_strokes(layers, own, hand)
             painted = draw_strokes(canvas, strokes, calmed(hand), furrows=not draft)
             drawn.append(draw_forms(painted, one.frame, hand, 1.0))
 

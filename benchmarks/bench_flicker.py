@@ -49,7 +49,7 @@ from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hand import TRACKED, Hand
 from cadl.strokes.hands import load_hand
 from cadl.strokes.looks import measure_looks
-from cadl.strokes.on_film import calmed, draw_forms
+from cadl.strokes.on_film import build_strokes, calmed, draw_forms
 from cadl.strokes.points import sample
 from cadl.strokes.stroke import Looks, Strokes
 from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
@@ -351,11 +351,8 @@ def paint(
     for frame, layers, looks, (after, motion) in zip(
         frames, tracked, averaged, following, strict=True
     ):
-        strokes = [
-            Strokes(own.places, own.identities, own.growth, look)
-            for own, look in zip(layers, looks, strict=True)
-        ]
         with painted.stage("drawing"):
+            strokes = build_strokes(layers, looks, hand)
             painted.frames.append(draw(frame, strokes))
         if after is not None and motion is not None and motion.moving.mean() >= LEAST_MOVING:
             moved = [
@@ -390,11 +387,12 @@ def least_change(frame: np.ndarray, hand: Hand) -> float:
     size = WIDTH, max(2, round(WIDTH * height / width))
     pictures = []
     for shift in (np.zeros(2, np.float32), MOVED):
-        strokes = [
-            Strokes(own.places + shift * TRACKED / WIDTH, own.identities,
-                    np.ones(len(own.places), np.float32), look)
-            for own, look in zip(carried, looks, strict=True)
+        moved = [
+            Tracked(own.places + shift * TRACKED / WIDTH, own.identities, own.fates,
+                    np.ones(len(own.places), np.float32))
+            for own in carried
         ]  # fmt: skip
+        strokes = build_strokes(moved, looks, hand)
         way = np.column_stack([np.eye(2), shift * width / WIDTH])
         canvas = cv2.warpAffine(frame, way, (width, height), borderMode=cv2.BORDER_REFLECT)
         painted = draw_strokes(canvas, strokes, calmed(hand))

@@ -1,10 +1,10 @@
-"""Draws pictures in hands that the library of recipes was not made for, after given pictures.
+"""Draws pictures in kinds of hands of its own, after given pictures.
 
     python -m benchmarks.new_hands --paintings data/paintings/van-gogh --out new/paintings
 
-Stippling in ink, chalk on dark paper, a mosaic, slabs of a knife and a wet wash: a folder each, to
-be given to the seven scripts, and to `bench_hands.py`, as painters. Drawn with Pillow and none of
-the program's own code for strokes.
+Stippling in ink, chalk on dark paper, a mosaic, slabs of a knife, a wet wash, long ribbons of paint
+and blunt blocks of it: a folder each, to be given to the seven scripts, and to `bench_hands.py`, as
+painters. Drawn with Pillow and none of the program's own code for strokes.
 """
 
 import sys
@@ -133,7 +133,47 @@ def wash(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(tiles.to_uint8(np.clip((pale + 7 * grain[..., None]) / 255, 0, 1)))
 
 
-HANDS = {"stipple": stipple, "chalk": chalk, "mosaic": mosaic, "knife": knife, "wash": wash}
+def ribbons(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Long bands of thin paint that wind side by side round what is drawn, raw board between."""
+    colours = np.asarray(picture.filter(ImageFilter.GaussianBlur(7))).astype(float)
+    grey = cv2.GaussianBlur(colours.mean(axis=2).astype(np.float32), (0, 0), 14)
+    across, down = (cv2.Sobel(grey, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
+    sheet = Image.new("RGB", picture.size, (176, 150, 116))
+    pen = ImageDraw.Draw(sheet)
+    height, width = grey.shape
+    for y, x in rng.uniform((0, 0), grey.shape, (height * width // 300, 2)):
+        own = colours[int(y), int(x)] + rng.normal(0, 10)
+        points, way = [(x, y)], rng.choice((-1.0, 1.0))
+        for _ in range(int(rng.integers(8, 18))):
+            row, column = int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))
+            dx, dy = -down[row, column], across[row, column] + 1e-3  # along what is equally light
+            x, y = (at + 5 * way * by / np.hypot(dx, dy) for at, by in ((x, dx), (y, dy)))
+            points.append((x, y))
+        fill = tuple(int(v) for v in np.clip(own, 0, 255))
+        pen.line(points, fill=fill, width=int(rng.integers(5, 9)), joint="curve")
+    return sheet
+
+
+def blocks(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Opaque strokes of a flat brush, short and blunt, most of them horizontal, in few colours."""
+    small = picture.filter(ImageFilter.GaussianBlur(5)).quantize(14, dither=Image.Dither.NONE)
+    colours = np.asarray(small.convert("RGB")).astype(float)
+    sheet = small.convert("RGB")
+    pen = ImageDraw.Draw(sheet)
+    height, width = colours.shape[:2]
+    for y, x in rng.uniform((0, 0), (height, width), (height * width // 150, 2)):
+        angle = rng.normal(0, 0.12) + (np.pi / 2 if rng.random() < 0.2 else 0)
+        along = rng.uniform(9, 17) * np.array((np.cos(angle), np.sin(angle)))
+        across = rng.uniform(4, 6) * np.array((-np.sin(angle), np.cos(angle)))
+        corners = [along + across, along - across, -along - across, -along + across]
+        own = colours[int(y), int(x)] + 14 * rng.choice((-1, 0, 0, 1))
+        fill = tuple(int(v) for v in np.clip(own, 0, 255))
+        pen.polygon([(x + c[0], y + c[1]) for c in corners], fill=fill)
+    return sheet
+
+
+HANDS = {"stipple": stipple, "chalk": chalk, "mosaic": mosaic, "knife": knife, "wash": wash,
+         "ribbons": ribbons, "blocks": blocks}  # fmt: skip
 
 
 if __name__ == "__main__":

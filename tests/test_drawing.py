@@ -14,8 +14,6 @@ PLAIN = Hand(
     width=20.0, aspect=4.0, under=0.0, finest=20.0, sizes=0.0, tilt=0.0, bend=0.0, taper=0.0,
     ragged=0.0, bristles=0.0, relief=0.0, light=0.0, hue=0.0,
 )  # fmt: skip
-NARROW = dataclasses.replace(PLAIN, width=7.9)
-NARROW_UNDER = dataclasses.replace(NARROW, under=2.0)
 LIVELY = Hand(width=20.0, under=0.0, finest=20.0)
 BLACK = np.zeros((360, 640, 3), np.uint8)
 
@@ -193,18 +191,24 @@ def test_contours_are_of_ink_as_far_as_the_hand_says():
         assert not drawn[:160].any() and not drawn[200:].any()
 
 
-@pytest.mark.parametrize(("hand", "larger"), [(NARROW_UNDER, 2.4), (NARROW, 1.0), (PLAIN, 1.0)])
-def test_broad_strokes_of_a_narrow_opaque_hand_are_larger_where_the_picture_is_even(hand, larger):
-    sizes = []
-    for need in (9.0, 0.0):
-        own = strokes_of([(160.0, 90.0)], 0.0, 1.0)
-        own = dataclasses.replace(
-            own, looks=dataclasses.replace(own.looks, need=np.float32([need]))
+def test_accents_are_few_strokes_that_differ_more_and_lie_on_top():
+    apart = [(x, y) for x in range(8, 320, 16) for y in range(4, 180, 8)]
+    grey = np.full((360, 640, 3), 128, np.uint8)
+    lights, tops = [], []
+    for accents in (1.0, 4.0):
+        hand = dataclasses.replace(
+            PLAIN, width=6.0, aspect=2.0, finest=6.0, light=0.06, accents=accents
         )
-        nothing = strokes_of([(-99.0, -99.0)], 0.0, 1.0)
-        layers = [own, *[nothing] * (len(hand.layers()) - 1)]
-        sizes.append(np.count_nonzero(draw_strokes(BLACK, layers, hand)[..., 0] > 127))
-    assert larger**2 * 0.95 < sizes[1] / sizes[0] < larger**2 * 1.05
+        drawn = draw_strokes(grey, [strokes_of(apart, 0.0, 0.5)], hand)
+        lights.append(np.array([drawn[2 * y, 2 * x, 0] for x, y in apart]) - 128.0)
+        crowds = [strokes_of([(160, 90)] * 50, 0.0, 0.5, start=50 * i) for i in range(40)]
+        seen = [draw_strokes(grey, [own], hand)[180, 320, 0] - 128.0 for own in crowds]
+        tops.append(np.abs(seen).mean())
+    even, few = lights
+    assert few.std() == pytest.approx(even.std(), rel=0.2)
+    assert (np.abs(few) > few.std()).mean() < 0.3 < (np.abs(even) > even.std()).mean()
+    assert np.abs(few).max() > 1.3 * np.abs(even).max()
+    assert tops[1] > 2 * tops[0]  # the uppermost of fifty strokes is rarely a usual one
 
 
 @pytest.mark.parametrize("bristles", [0.0, 0.8])

@@ -58,7 +58,9 @@ def test_the_layout_tells_hands_apart_whose_strokes_lie_elsewhere(name):
     assert numbers and all(math.isfinite(number) for number in numbers)
 
 
-@pytest.mark.parametrize("name", "sizes tilt bend taper ragged bristles relief light hue".split())
+@pytest.mark.parametrize(
+    "name", "sizes tilt bend taper ragged bristles relief light hue accents".split()
+)
 def test_the_layout_leaves_out_what_strokes_look_like(name):
-    other = dataclasses.replace(Hand(), **{name: 0.5 * getattr(Hand(), name)})
+    other = dataclasses.replace(Hand(), **{name: 1.5 * getattr(Hand(), name)})
     assert other != Hand() and other.layout() == Hand().layout()

@@ -251,6 +251,8 @@ def test_words_tell_dots_of_ink_chalk_and_fixed_strokes_from_each_other():
     )
     assert "along one direction" in hands.in_words(Hand(fixed=1.0))
     assert "along the forms" in hands.in_words(Hand())
+    assert "accents on top" in hands.in_words(Hand(accents=2.5))
+    assert "accents" not in hands.in_words(Hand())
 
 
 def test_every_recipe_of_the_library_is_in_its_ranges_and_has_words():
@@ -258,6 +260,21 @@ def test_every_recipe_of_the_library_is_in_its_ranges_and_has_words():
     for hand in library(reading):
         assert Hand.from_json(hand.to_json(), "library") == hand
         assert len(hands.in_words(hand)) > 10 and len(hand.layers()) >= 1
+
+
+def test_strokes_of_a_narrow_brush_stay_short_straight_and_lightly_furrowed_in_a_search():
+    reading = Reading((0.9, 0.9, 0.9), (0.1, 0.1, 0.1), (0.5, 2.0))
+    narrow = [own for own in library(reading)
+              if own.kind == "brush" and own.width < 8 and own.bristles]  # fmt: skip
+    assert len(narrow) >= 8
+    for hand in narrow:
+        for name, most in {"aspect": 4.5, "bend": 0.2, "taper": 0.45, "accents": 2.5}.items():
+            assert getattr(hand, name) <= most  # the library has what is drawn
+            for by in (1.0, -1.0):
+                moved = fitting._moved(hand, name, by)
+                assert getattr(moved, name) <= most
+        assert 0 < fitting._moved(hand, "bristles", -1.0).bristles < 0.1
+        assert fitting._moved(hand, "bristles", 1.0).bristles == 0.65
 
 
 def test_pictures_of_two_hands_are_remarked_on():

@@ -58,6 +58,22 @@ def test_strokes_on_rings_bend_with_them():
         assert np.median(bent) == pytest.approx(1, abs=0.1)
 
 
+def test_strokes_of_a_film_follow_its_large_forms_and_those_of_a_painting_its_own_strokes():
+    dabs = [np.sin((X if (x + y) % 2 else Y) * 1.2) * (x == X // 12) * (y == Y // 12)
+            for x in range(27) for y in range(15)]  # fmt: skip
+    light = 0.5 + 0.2 * np.sin((X + Y) / 12) + 0.1 * sum(dabs)
+    frame = np.repeat(np.round(255 * light)[..., None], 3, axis=2).astype(np.uint8)
+    places = np.array([(12 * x + 5.5, 12 * y + 5.5) for x in range(4, 22) for y in range(4, 11)])
+    along_dabs = [1.0 if (x + y) % 2 == 0 else -1.0 for x in range(4, 22) for y in range(4, 11)]
+    waves, own_strokes = [], []
+    for forms in (None, frame):
+        own = measure_looks(frame, frame, HAND, [np.float32(places)] * len(LAYERS), forms)[0]
+        waves.append((own.axis @ [0.0, -1.0]).mean())  # along the large waves, which rise
+        own_strokes.append((own.axis[:, 0] * along_dabs).mean())
+    assert waves[0] > 0.8 > 0.6 > waves[1]
+    assert own_strokes[1] > own_strokes[0] + 0.2
+
+
 def test_the_reach_of_a_stroke_ends_at_an_edge():
     frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     frame[:, 160:] = 255

@@ -34,10 +34,6 @@ FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be s
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
-# Broad strokes of hands narrower than NARROW grow where the picture is even: unevenness, growth. So
-# a sky has broad marks and a figure fine ones.
-NARROW = 8.0
-BROADER = (0.003, 0.015), (2.4, 1.0)
 QUIET = (0.003, 0.02), (1.0, 0.0)  # unevenness, and the share of `quiet` that counts there
 CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
@@ -115,10 +111,8 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     elif layer.coarser:
         wanted = wanted_need(own.identities)
         grown = grown * np.clip(2.5 * (own.looks.need / wanted - 0.6), 0.0, 1.0)
-    elif hand.under and hand.width < NARROW:
-        grown = grown * np.interp(own.looks.need, *BROADER).astype(np.float32)
     kept = np.flatnonzero(grown > SMALLEST)
-    kept = kept[np.argsort(chance[kept, 0], kind="stable")]
+    kept = kept[np.argsort(_order(chance[kept], hand), kind="stable")]
     if not len(kept):
         return
     geometry = _geometry(layer, own, hand, chance, kept, grown)
@@ -254,12 +248,20 @@ def _colours(colours, hand: Hand, chance, strength: float, lively) -> np.ndarray
     `strength` scales the differences in light and hue; `lively`, float32 [n, 1], those in height,
     too, for each stroke.
     """
-    spread = np.float32(strength * 1.73 * 2.0) * lively  # to a standard deviation of 1
-    light = hand.light * spread * (chance[:, 6:7] - 0.5)
+    spread = np.float32(strength) * lively
+    far, power = 2 * chance[:, 6:7] - 1, hand.accents
+    rare = np.abs(far) ** np.float32(power - 1)  # factors below keep the spreads as they are
+    light = hand.light * spread * np.float32((2 * power + 1) ** 0.5) * far * rare
     hue = (chance[:, 7:8] - 0.5) * WARM + (chance[:, 10:11] - 0.5) * GREEN
-    hue = hand.hue * spread * hue
+    hue = hand.hue * spread * np.float32(3.46 * (2 * power - 1) ** 0.5) * hue * rare
     height = np.float32(128) + 90.0 * lively * (chance[:, 5:6] - 0.5)
     return np.concatenate([np.clip(255 * (colours + light + hue), 0, 255), height], axis=1)
+
+
+def _order(chance: np.ndarray, hand: Hand) -> np.ndarray:
+    """Returns numbers by which strokes follow each other: at random, accents rather last."""
+    at_random = np.float32(1 / hand.accents)
+    return at_random * chance[:, 0] + (1 - at_random) * np.abs(2 * chance[:, 6] - 1)
 
 
 def _making_up(hand: Hand) -> float:

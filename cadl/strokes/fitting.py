@@ -9,8 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from cadl.strokes.drawing import NARROW
-from cadl.strokes.hand import RANGES, Hand
+from cadl.strokes.hand import NARROW, RANGES, Hand
 from cadl.strokes.reading import read_pictures
 from cadl.strokes.recipes import library
 
@@ -20,25 +19,31 @@ READ = 40  # close-ups that are read, at most
 # Quarters of close-ups that recipes of the library, and refined ones, are compared on: of as many
 # pictures as can be, because the best of some hands on a dozen whole ones was not so on others.
 FEW, MANY = 16, 48
-FINALISTS, RIVALS, RACED = 5, 3, 7  # recipes compared well; refined; numbers that are refined first
+FINALISTS, RIVALS, RACED = 5, 3, 8  # recipes compared well; refined; numbers that are refined first
 # Tighter bounds, of the search of a brush: longer strokes look like grass, finer ones can't be told
-# from the canvas' weave and the scan's grain, and more of them only hide each other. Except in
-# washes, strokes need a visible spread of light.
+# from the canvas' weave and the scan's grain, and more of them only hide each other; fewer and
+# stronger accents look like confetti. Except in washes, strokes need a visible spread of light;
+# steps of light and hue are shares of these ranges.
 BRUSH_RANGES = {
     "width": (4.0, 60.0), "aspect": (1.0, 6.5), "cover": (0.3, 1.7),
-    "detail": (0.04, 0.4), "contour_width": (1.5, 4.0),
+    "detail": (0.04, 0.4), "contour_width": (1.5, 4.0), "accents": (1.0, 2.5),
+    "light": (0.0, 0.16), "hue": (0.0, 0.12),
 }  # fmt: skip
-DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.3)}
+DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.16)}
 DOTTED_RANGES = {"cover": (0.3, 2.4)}  # round strokes on bare ground leave gaps: they lie closer
-# Strokes of a narrow brush end within a pixel or two of a close-up: blunt ones look stamped.
-NARROW_RANGES = {"taper": (0.15, 1.0), "ragged": (0.15, 0.5)}
+# Strokes of a narrow brush end within a pixel or two of a close-up: blunt ones look stamped,
+# pointed ones like leaves, those with deep furrows, bent or long ones like hair.
+NARROW_RANGES = {
+    "taper": (0.15, 0.45), "ragged": (0.15, 0.5), "bristles": (0.05, 0.65), "bend": (0.0, 0.2),
+    "aspect": (1.0, 4.5),
+}  # fmt: skip
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 LEAST_GAIN = 1e-3  # by which the score must fall for a number to be changed
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
 # statistic sees it well.
 SEARCHED = {
-    "brush": "width tilt aspect light soft cover hue sizes fixed bend taper ragged bristles "
-    "relief bare detail contour_width".split(),
+    "brush": "width tilt aspect light accents soft cover hue sizes fixed bend taper ragged "
+    "bristles relief bare detail contour_width".split(),
     "hatching": "width cover sizes tilt bend first_tone last_tone light tint".split(),
     "flat": "contour contour_width colours smooth".split(),
 }
@@ -147,6 +152,8 @@ def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
         return fit  # an underpainting and fine strokes leave no bare ground
     if name == "contour_width" and not hand.contour:
         return fit
+    if name == "bristles" and not hand.bristles:
+        return fit  # dots, slabs and washes have no furrows
     moved = [own for own in (_moved(hand, name, by) for by in (step, -step)) if own != hand]
     done = fit.evaluations + len(moved)
     better = [

@@ -17,6 +17,7 @@ AREA = 0.8  # of a stroke's rectangle that the stroke fills
 PACKING = 0.9  # squared spacings that one stroke has on a canvas filled with them
 MAX_LAYERS = 5  # without contours
 MAX_DIRECTIONS = 4
+NARROW = 8.0  # pixels: a brush below it is narrow
 LINES = 6.0  # aspect from which on strokes of hatching are lines; others are dots
 CONTOUR_ASPECT, CONTOUR_COVER = 7.0, 1.5  # `aspect` and `cover` of the strokes of contours
 SHORTER, SMALL_TONES = 0.4, (0.35, 0.6)  # length and tones of those that draw what is small
@@ -72,6 +73,9 @@ class Hand:
     soft: float = _field(0.0, 0.0, 12.0)  # blur of the paint, in pixels: washes
     light: float = _field(0.032, 0.0, 0.3)  # spread of the strokes' light, of white
     hue: float = _field(0.022, 0.0, 0.3)  # spread of the strokes' hue
+    # power of the strokes' differences in light and hue: 1, all differ alike; above, few differ
+    # much, and most of these lie on top
+    accents: float = _field(1.0, 1.0, 8.0, True)
     # share of the strokes' differences in light, hue and height that is left out in even places
     quiet: float = _field(0.0, 0.0, 1.0)
     # contrast over local light from which on finer strokes are needed

@@ -13,11 +13,10 @@ from cadl import console, files
 from cadl.errors import UserError
 from cadl.images import closeups
 from cadl.strokes import fitting, repainting, texture
-from cadl.strokes.drawing import NARROW
-from cadl.strokes.hand import LINES, Hand
+from cadl.strokes.hand import LINES, NARROW, Hand
 from cadl.workers import WorkerPool
 
-FORMAT = 12  # of the search; raise when the same close-ups would give another hand
+FORMAT = 13  # of the search; raise when the same close-ups would give another hand
 # Bounds that are set after the search: close-ups hardly tell which value is best, and tracks may
 # take 25 MB a minute. FAINTEST is the least `detail`: tracks of a Monet took 30 MB at 0.04, and 24
 # at 0.07. SHORTEST is the least `aspect` of narrow strokes that lie everywhere: 28 MB at 1.6.
@@ -182,7 +181,9 @@ def in_words(hand: Hand) -> str:
     shape = _pick(
         hand.aspect, ((1.5, "dabs"), (4.0, "short strokes"), (9.0, "strokes"), (99, "long strokes"))
     )
-    width = _pick(hand.width, ((3.5, "fine"), (9.0, "narrow"), (18.0, "wide"), (99, "very wide")))
+    width = _pick(
+        hand.width, ((3.5, "fine"), (NARROW, "narrow"), (18.0, "wide"), (99, "very wide"))
+    )
     along = "along one direction" if hand.fixed > 0.5 else "along the forms"
     way = _pick(hand.tilt, ((0.2, along), (0.6, f"roughly {along}"), (9, "in any direction")))
     words = [f"{width} {shape} {way}"]
@@ -196,6 +197,8 @@ def in_words(hand: Hand) -> str:
         words.append("dark contours")
     if hand.light + hand.hue > 0.12:
         words.append("of very different colours")
+    if hand.accents > 2:
+        words.append("accents on top")
     if hand.quiet > 0.3:
         words.append("quiet where the picture is even")
     return ", ".join(words)

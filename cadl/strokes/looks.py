@@ -21,8 +21,10 @@ import numpy as np
 
 REACH_STEPS = (0.3, 0.6, 0.9)  # of half a stroke's length, where it may end
 EDGE = 0.11  # change of colour, of 1, at which a stroke has ended
-# Radii in pixels, and weights, of the surroundings that directions come from.
-SURROUNDINGS = ((2.0, 1.0), (7.0, 0.25), (24.0, 0.04))
+# Radii in pixels, and weights, of the surroundings that directions come from. A painting shows the
+# directions of its own strokes; those of a film's finer forms would cross each other.
+PAINTING_SURROUNDINGS = (2.0, 1.0), (7.0, 0.25), (24.0, 0.04)
+FILM_SURROUNDINGS = (4.0, 1.0), (12.0, 0.5), (32.0, 0.2)
 # Of hatching: weights of R, G and B; pixels round a place; and how much more it differs from them.
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
@@ -34,8 +36,12 @@ BLOTCHES = 0.5
 class Directions:
     """The orientation field of a frame: along its forms, everywhere."""
 
-    def __init__(self, frame: np.ndarray):
-        """Takes a frame, uint8 [h, w, 3].
+    def __init__(
+        self,
+        frame: np.ndarray,
+        surroundings: Sequence[tuple[float, float]] = PAINTING_SURROUNDINGS,
+    ):
+        """Takes a frame, uint8 [h, w, 3], and surroundings: radii in pixels and their weights.
 
         The field is the structure tensor's (Bigun & Granlund 1987), from near and wider
         surroundings; where all is even, slow swirls lead.
@@ -46,7 +52,7 @@ class Directions:
         # The gradient's doubled angle turned by half a turn: a quarter turn of the angle.
         tensor = cv2.merge([down * down - across * across, -2.0 * across * down])
         field = SWIRLS * swirls(*light.shape)
-        for radius, weight in SURROUNDINGS:
+        for radius, weight in surroundings:
             field += np.float32(weight) * _wide_blur(tensor, radius)
         self.field = field
 
@@ -98,7 +104,8 @@ def measure_looks(
         hand: whose strokes they are.
         places: float32 [n, 2] a layer.
         forms: uint8 [h, w, 3], a painter's own picture, what directions come from; None: the frame
-            is a film's, and the light of brush strokes' colours is sharpened.
+            is a film's, directions come from its large forms, and the light of brush strokes'
+            colours is sharpened.
     """
     layers, detail = hand.layers(), hand.detail
     if hand.kind == "flat":
@@ -108,7 +115,7 @@ def measure_looks(
         return [
             _measure_plain(film, colours, hand, *own) for own in zip(layers, places, strict=True)
         ]
-    directions = Directions(frame if forms is None else forms)
+    directions = Directions(frame, FILM_SURROUNDINGS) if forms is None else Directions(forms)
     if forms is None:
         colours = sharpened(colours, hand)
     looks = []

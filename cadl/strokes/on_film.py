@@ -1,19 +1,25 @@
-"""Strokes on a film: calmer than in a painting, and with the film's small forms drawn over them.
+"""Strokes on a film: calmer than in a painting, larger in even places, small forms drawn over them.
 
 A painter's strokes differ as much in light as the small forms of a film: eyes and letters would be
 lost among them.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 from cadl.strokes.detail import blur
 from cadl.strokes.drawing import DEEP
-from cadl.strokes.hand import TRACKED, Hand
+from cadl.strokes.hand import NARROW, TRACKED, Hand
+from cadl.strokes.stroke import Looks, Strokes
+from cadl.strokes.track_files import Tracked
 
 import cv2
 import numpy as np
 
 CALM = 0.23  # share of opaque strokes' differences in light that is left out
+# Unevenness of the picture, and how much larger broad strokes of a narrow brush are drawn there. So
+# a sky has broad marks and a figure fine ones.
+BROADER = (0.003, 0.015), (1.5, 1.0)
 # Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
@@ -25,6 +31,24 @@ SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings
 LIGHTER = 0.35  # share of what makes lighter: light rims round dark forms look like a glow
 _STEPS = np.arange(256.0) - 128
 LESS_LIGHT = np.round(128 + np.where(_STEPS > 0, LIGHTER * _STEPS, _STEPS)).astype(np.uint8)
+
+
+def build_strokes(tracked: Sequence[Tracked], looks: Sequence[Looks], hand: Hand) -> list[Strokes]:
+    """Puts together the strokes of a frame; in even places, a narrow, opaque brush is broader.
+
+    Args:
+        tracked: where they lie, for each layer of the hand.
+        looks: how they look, for each layer.
+        hand: the recipe.
+    """
+    opaque_and_narrow = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW
+    found = []
+    for layer, own, look in zip(hand.layers(), tracked, looks, strict=True):
+        growth = own.growth
+        if opaque_and_narrow and not layer.coarser:
+            growth = growth * np.interp(look.need, *BROADER).astype(np.float32)
+        found.append(Strokes(own.places, own.identities, growth, look))
+    return found
 
 
 def calmed(hand: Hand) -> Hand:

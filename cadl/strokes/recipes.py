@@ -8,31 +8,35 @@ from cadl.strokes.hand import Hand
 from cadl.strokes.reading import Reading
 
 PLAIN: dict[str, Any] = {"bristles": 0.0, "relief": 0.0, "ragged": 0.0}
-FURROWED: dict[str, Any] = {"bristles": 0.9, "relief": 0.7}  # seen on narrow strokes, too
+# Of narrow brushes: straight strokes whose furrows are seen; accents of other colours on top.
+FURROWED: dict[str, Any] = {"bristles": 0.65, "relief": 0.7, "bend": 0.1, "hue": 0.035}
+DASHED: dict[str, Any] = {"accents": 2.5, **FURROWED}
+DABBED: dict[str, Any] = {"accents": 1.6, **FURROWED}
 BRUSHES: list[dict[str, Any]] = [
-    {}, {"width": 4.4, "aspect": 5.2, "finest": 2.0, "light": 0.06},
-    {"width": 7.0, "aspect": 5.0, "finest": 2.4, "light": 0.06},
-    {"width": 4.0, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.3},
-    {"width": 5.0, "aspect": 2.0, "finest": 2.0, "light": 0.07, "tilt": 0.4},
+    {}, {"width": 4.4, "aspect": 4.5, "finest": 2.0, "light": 0.06, "bend": 0.2},
+    {"width": 7.0, "aspect": 4.5, "finest": 2.4, "light": 0.06, "bend": 0.2},
+    {"width": 4.0, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.3, "bend": 0.2},
+    {"width": 5.0, "aspect": 2.0, "finest": 2.0, "light": 0.07, "tilt": 0.4, "bend": 0.2},
     {"width": 10.0, "aspect": 2.5, "finest": 3.0, "light": 0.05, "bristles": 0.8},
     {"width": 26.0, "aspect": 2.4, "taper": 0.0, "ragged": 0.25, "relief": 0.9,
      "finest": 8.0},
-    {"width": 5.0, "aspect": 6.0, "finest": 2.0, "light": 0.07, "tilt": 0.3, **FURROWED},
-    {"width": 4.0, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.5, **FURROWED},
-    {"width": 4.5, "aspect": 1.6, "finest": 2.0, "light": 0.06, **FURROWED},
+    {"width": 5.0, "aspect": 4.0, "finest": 2.0, "light": 0.07, "tilt": 0.3, **DASHED},
+    {"width": 4.0, "aspect": 4.0, "finest": 2.0, "light": 0.06, "tilt": 0.2, **DASHED},
+    {"width": 4.0, "aspect": 3.0, "finest": 2.0, "light": 0.05, "tilt": 0.5, **DABBED},
+    {"width": 4.5, "aspect": 1.6, "finest": 2.0, "light": 0.06, **DABBED},
     {"width": 12.0, "aspect": 6.5, "finest": 3.0, "bend": 0.6},
-    {"width": 5.0, "aspect": 6.5, "finest": 2.0, "light": 0.08, "taper": 0.8},
-    {"width": 4.0, "aspect": 4.0, "finest": 2.0, "bare": 0.6, "under": 0.0, "cover": 1.3},
-    {"width": 22.0, "aspect": 2.0, "soft": 2.5, **PLAIN, "light": 0.02, "finest": 8.0},
+    {"width": 4.0, "aspect": 4.0, "finest": 2.0, "bare": 0.6, "under": 0.0, "cover": 1.3,
+     "bend": 0.2},
+    {"width": 14.0, "aspect": 2.0, "soft": 4.0, **PLAIN, "light": 0.03, "finest": 6.0},
     {"width": 8.0, "aspect": 3.0, "soft": 1.2, **PLAIN, "light": 0.04, "finest": 3.0},
-    {"width": 4.0, "aspect": 3.0, "soft": 0.7, "light": 0.04, "finest": 2.0},
-    {"width": 4.0, "aspect": 2.6, "soft": 0.4, "light": 0.05, "finest": 2.0, "tilt": 0.4},
-    {"width": 4.0, "aspect": 6.0, "finest": 2.0, "light": 0.06, "tilt": 0.2, **FURROWED},
+    {"width": 4.0, "aspect": 3.0, "soft": 0.7, "light": 0.04, "finest": 2.0, "bend": 0.2},
+    {"width": 4.0, "aspect": 2.6, "soft": 0.4, "light": 0.05, "finest": 2.0, "tilt": 0.4,
+     "bend": 0.2},
     {"width": 26.0, "aspect": 2.4, "taper": 0.0, "tilt": 1.0, "finest": 8.0, **PLAIN},
     {"width": 11.0, "aspect": 3.0, "taper": 0.0, "tilt": 1.0, "bend": 0.0, "finest": 60.0,
      "light": 0.05, **PLAIN},
     {"width": 40.0, "aspect": 1.6, "soft": 7.0, **PLAIN, "light": 0.02, "finest": 20.0},
-    {"width": 6.0, "aspect": 5.0, "fixed": 1.0, "finest": 3.0, "light": 0.06},
+    {"width": 6.0, "aspect": 4.5, "fixed": 1.0, "finest": 3.0, "light": 0.06, "bend": 0.2},
 ]  # fmt: skip
 
 

@@ -46,7 +46,9 @@ class Strokes:
 
     places: np.ndarray  # float32 [n, 2], in pixels of the tracked frame
     identities: np.ndarray  # int64 [n]
-    growth: np.ndarray  # float32 [n], 0 to 1: smaller when just born or about to be crowded out
+    # float32 [n], size over the usual one: less when just born or about to be crowded out, above 1
+    # for broad strokes in even places of a film
+    growth: np.ndarray
     looks: Looks
 
     def some(self, share: float) -> "Strokes":
