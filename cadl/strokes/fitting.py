@@ -152,8 +152,8 @@ def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
         return fit  # an underpainting and fine strokes leave no bare ground
     if name == "contour_width" and not hand.contour:
         return fit
-    if name == "bristles" and not hand.bristles:
-        return fit  # dots, slabs and washes have no furrows
+    if name in ("bristles", "accents") and not hand.bristles:
+        return fit  # dots, slabs and washes have no furrows, and differ alike
     moved = [own for own in (_moved(hand, name, by) for by in (step, -step)) if own != hand]
     done = fit.evaluations + len(moved)
     better = [
