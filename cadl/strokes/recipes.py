@@ -34,7 +34,7 @@ BRUSHES: list[dict[str, Any]] = [
      "bend": 0.2},
     {"width": 26.0, "aspect": 2.4, "taper": 0.0, "tilt": 1.0, "finest": 8.0, **PLAIN},
     {"width": 11.0, "aspect": 3.0, "taper": 0.0, "tilt": 1.0, "bend": 0.0, "finest": 60.0,
-     "light": 0.05, **PLAIN},
+     "light": 0.05, **PLAIN, "bare": 0.5},
     {"width": 40.0, "aspect": 1.6, "soft": 7.0, **PLAIN, "light": 0.02, "finest": 20.0},
     {"width": 6.0, "aspect": 4.5, "fixed": 1.0, "finest": 3.0, "light": 0.06, "bend": 0.2},
 ]  # fmt: skip
