@@ -160,6 +160,24 @@ def test_fixed_strokes_lie_along_the_hands_own_direction_whatever_the_forms():
                 assert np.abs(own.bend).max() == 0
 
 
+def test_a_quiet_hand_lays_even_places_of_a_film_in_its_own_direction():
+    """Steep faint waves on the left, steep strong ones on the right; the hand's own is level."""
+    light = 0.5 + np.where(X < 160, 0.02 * np.sin(X / 4), 0.3 * np.sin(X / 1.5))
+    frame = np.repeat(np.round(255 * light)[..., None], 3, axis=2).astype(np.uint8)
+    places = some_places()
+    places = places[np.abs(places[:, 0] - 160) > 30]
+    left, level = places[:, 0] < 160, []
+    for quiet, forms in ((0.0, None), (0.5, None), (0.5, frame)):
+        hand = dataclasses.replace(HAND, quiet=quiet, directions=(0.0,))
+        found = measure_looks(frame, frame, hand, [places] * len(LAYERS), forms)
+        level.append([own.axis[:, 0] for own in found])
+    plain, quiet, painting = level
+    assert max(own.max() for own in (*plain, *painting)) < -0.9
+    for number, layer in enumerate(LAYERS):
+        assert quiet[number][~left].max() < -0.9
+        assert np.all(quiet[number][left] > 0.9) if not layer.coarser else max(quiet[number]) < -0.9
+
+
 @pytest.mark.parametrize("chalk", [False, True])
 def test_ink_lies_in_the_dark_and_chalk_in_the_light(chalk):
     paper, ink = (0.1, 0.1, 0.1), (0.9, 0.9, 0.9)

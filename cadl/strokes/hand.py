@@ -76,7 +76,8 @@ class Hand:
     # power of the strokes' differences in light and hue: 1, all differ alike; above, few differ
     # much, and most of these lie on top
     accents: float = _field(1.0, 1.0, 8.0, True)
-    # share of the strokes' differences in light, hue and height that is left out in even places
+    # share of the strokes' differences in light, hue and height that is left out in even places,
+    # where those of a film also turn to the first of `directions`
     quiet: float = _field(0.0, 0.0, 1.0)
     # contrast over local light from which on finer strokes are needed
     detail: float = _field(0.055, 0.02, 0.4, True)

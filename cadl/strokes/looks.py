@@ -29,6 +29,10 @@ FILM_SURROUNDINGS = (4.0, 1.0), (12.0, 0.5), (32.0, 0.2)
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
+# Unevenness, and how even a place is; a hand's quiet, and how far its broad strokes turn to its own
+# direction where a film is even.
+EVEN = (0.003, 0.015), (1.0, 0.0)
+QUIET_TURN = (0.2, 0.5), (0.0, 0.8)
 # What is left of a painting without its strokes is more uneven than a film.
 BLOTCHES = 0.5
 
@@ -121,7 +125,9 @@ def measure_looks(
     looks = []
     around = unevenness(frame) * np.float32(1.0 if forms is None else BLOTCHES)
     for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
-        fixed = 0.0 if layer.contour else hand.fixed
+        fixed: np.ndarray | float = 0.0 if layer.contour else hand.fixed
+        if forms is None and not (layer.contour or layer.coarser):
+            fixed = _steadied(hand, sample(around, own)[:, 0])
         axis = _turned(directions.at(own), hand.directions[0], fixed)
         along = unit_vectors(axis)
         step = 0.5 * layer.length * along
@@ -145,13 +151,23 @@ def measure_looks(
     return looks
 
 
-def _turned(axis: np.ndarray, angle: float, share: float) -> np.ndarray:
+def _steadied(hand: Hand, unevenness: np.ndarray) -> np.ndarray:
+    """Returns how far broad strokes turn to a hand's own direction in a film, float32 [n].
+
+    A quiet hand lays even places in one direction, where wide surroundings would make swirls.
+    """
+    even = np.interp(unevenness, *EVEN).astype(np.float32)
+    return hand.fixed + (1 - hand.fixed) * np.float32(np.interp(hand.quiet, *QUIET_TURN)) * even
+
+
+def _turned(axis: np.ndarray, angle: float, share: np.ndarray | float) -> np.ndarray:
     """Turns directions a share of the way to an angle in radians.
 
     Takes and returns cosine and sine of twice the angle, float32 [n, 2].
     """
-    if not share:
+    if not np.any(share):
         return axis
+    share = np.reshape(share, (-1, 1))
     way = np.array((np.cos(2 * angle), np.sin(2 * angle)), np.float32)
     turned = (1 - share) * axis + share * way
     return (turned / (np.linalg.norm(turned, axis=1, keepdims=True) + 1e-6)).astype(np.float32)
