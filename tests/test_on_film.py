@@ -82,14 +82,14 @@ def test_a_calmer_hand_keeps_the_furrows_of_narrow_strokes():
     (Hand(width=7.9), True), (Hand(width=8.0), False), (Hand(width=7.9, under=0.0), False),
     (Hand(kind="hatching", width=1.0), False), (Hand(width=7.9, contour=1.0), True),
 ])  # fmt: skip
-def test_broad_build_strokes_a_narrow_opaque_brush_are_larger_where_the_picture_is_even(hand, grow):
+def test_broad_strokes_of_a_narrow_opaque_brush_are_larger_where_the_picture_is_even(hand, grow):
     none = np.zeros((3, 2), np.float32)
     young = np.float32([1.0, 0.4, 1.0])
     looks = Looks(none, none, young, none, np.float32([0, 0, 9]), np.zeros((3, 3), np.float32))
     one = Tracked(none, np.arange(3), np.zeros(0, np.uint8), young)
     layers = hand.layers()
     found = build_strokes([one] * len(layers), [looks] * len(layers), hand)
-    larger = BROADER[1][0]
+    larger = BROADER
     for layer, own in zip(layers, found, strict=True):
         growth = [larger, 0.4 * larger, 1.0] if grow and not layer.coarser else young
         np.testing.assert_allclose(own.growth, growth, rtol=1e-6)

@@ -14,6 +14,7 @@ CONTOUR_BLURS = (0.9, 3.0)
 ALONG, LONELY = 16.0, 4.0
 # Pixels: forms smaller than FINE make the square of side NEAR round them uneven.
 FINE, NEAR = 3.0, 3
+EVEN = (0.003, 0.015)  # unevenness up to which a place is even, and from which it is not at all
 SMALLEST_SQUARE = 3.0  # pixels: side of squares that blur
 WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
 WANT = 500  # of the random numbers that say how much each needs
@@ -68,6 +69,11 @@ def unevenness(frame: np.ndarray) -> np.ndarray:
     lost = cv2.absdiff(light, blur(light, FINE)).astype(np.float32)
     around = cv2.blur(cv2.dilate(lost, np.ones((NEAR, NEAR), np.uint8)), (NEAR, NEAR))
     return (around / (SHADOW + blur(light, 12.0)))[..., None]
+
+
+def evenness(unevenness: np.ndarray) -> np.ndarray:
+    """Returns how even a picture is, float32 [n], 1 where it is even, by its unevenness, [n]."""
+    return np.interp(unevenness, EVEN, (1.0, 0.0)).astype(np.float32)
 
 
 def _dark_sides(grey: np.ndarray, layer: Layer) -> np.ndarray:

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Sequence
 
 from cadl.images.metrics import LUMINANCE
-from cadl.strokes.detail import blur, needs, odd, unevenness
+from cadl.strokes.detail import blur, evenness, needs, odd, unevenness
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.on_film import sharpened
@@ -29,9 +29,7 @@ FILM_SURROUNDINGS = (4.0, 1.0), (12.0, 0.5), (32.0, 0.2)
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
-# Unevenness, and how even a place is; a hand's quiet, and how far its broad strokes turn to its own
-# direction where a film is even.
-EVEN = (0.003, 0.015), (1.0, 0.0)
+# A hand's quiet, and how far its broad strokes turn to its own direction where a film is even.
 QUIET_TURN = (0.2, 0.5), (0.0, 0.8)
 # What is left of a painting without its strokes is more uneven than a film.
 BLOTCHES = 0.5
@@ -125,9 +123,10 @@ def measure_looks(
     looks = []
     around = unevenness(frame) * np.float32(1.0 if forms is None else BLOTCHES)
     for layer, own, need in zip(layers, places, needs(frame, layers, detail), strict=True):
+        needed = sample(around if need is None else need, own)[:, 0]
         fixed: np.ndarray | float = 0.0 if layer.contour else hand.fixed
-        if forms is None and not (layer.contour or layer.coarser):
-            fixed = _steadied(hand, sample(around, own)[:, 0])
+        if forms is None and need is None:
+            fixed = _steadied(hand, needed)
         axis = _turned(directions.at(own), hand.directions[0], fixed)
         along = unit_vectors(axis)
         step = 0.5 * layer.length * along
@@ -144,7 +143,7 @@ def measure_looks(
                 ((1 - fixed) * turn / np.float32(layer.length))[:, None] * along,
                 0.5 * (ends[0] + ends[1]),
                 (0.5 * (ends[0] - ends[1]))[:, None] * along,
-                sample(around if need is None else need, own)[:, 0],
+                needed,
                 sample(painted, own).astype(np.float32) / np.float32(255),
             )
         )
@@ -152,12 +151,12 @@ def measure_looks(
 
 
 def _steadied(hand: Hand, unevenness: np.ndarray) -> np.ndarray:
-    """Returns how far broad strokes turn to a hand's own direction in a film, float32 [n].
+    """Returns how far broad strokes turn to a hand's own direction in a film, float32 [n], 0 to 1.
 
     A quiet hand lays even places in one direction, where wide surroundings would make swirls.
     """
-    even = np.interp(unevenness, *EVEN).astype(np.float32)
-    return hand.fixed + (1 - hand.fixed) * np.float32(np.interp(hand.quiet, *QUIET_TURN)) * even
+    turn = (1 - hand.fixed) * np.interp(hand.quiet, *QUIET_TURN)
+    return hand.fixed + np.float32(turn) * evenness(unevenness)
 
 
 def _turned(axis: np.ndarray, angle: float, share: np.ndarray | float) -> np.ndarray:

@@ -7,7 +7,7 @@ lost among them.
 import dataclasses
 from collections.abc import Sequence
 
-from cadl.strokes.detail import blur
+from cadl.strokes.detail import blur, evenness
 from cadl.strokes.drawing import DEEP
 from cadl.strokes.hand import NARROW, TRACKED, Hand
 from cadl.strokes.stroke import Looks, Strokes
@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 CALM = 0.23  # share of opaque strokes' differences in light that is left out
-# Unevenness of the picture, and how much larger broad strokes of a narrow brush are drawn there. So
-# a sky has broad marks and a figure fine ones.
-BROADER = (0.003, 0.015), (1.5, 1.0)
+# How much larger broad strokes of a narrow brush are drawn in even places. So a sky has broad marks
+# and a figure fine ones.
+BROADER = 1.5
 # Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
@@ -46,7 +46,7 @@ def build_strokes(tracked: Sequence[Tracked], looks: Sequence[Looks], hand: Hand
     for layer, own, look in zip(hand.layers(), tracked, looks, strict=True):
         growth = own.growth
         if opaque_and_narrow and not layer.coarser:
-            growth = growth * np.interp(look.need, *BROADER).astype(np.float32)
+            growth = growth * (1 + np.float32(BROADER - 1) * evenness(look.need))
         found.append(Strokes(own.places, own.identities, growth, look))
     return found
 
