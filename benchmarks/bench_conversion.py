@@ -162,7 +162,8 @@ def move_codes(codes: np.ndarray, painter: latents.Statistics) -> MovedCodes:
     """Returns codes moved all the way, not smoothed."""
     nothing = np.zeros(len(codes), np.float32)
     one_shot = np.zeros(len(codes), int)
-    encoded = Encoded(codes, one_shot, nothing, nothing, *2 * (np.zeros(0), one_shot[:0]))
+    none = np.zeros(0), one_shot[:0]
+    encoded = Encoded(codes, one_shot, nothing, nothing, *none, *none, *none)
     move = latents.style_move(encoded.statistics, painter, STYLE_MAP)
     return MovedCodes(encoded, 0.0, move, 1.0)
 

@@ -34,6 +34,7 @@ def encoded(light):
     return Encoded(
         codes, np.zeros(len(light), int), np.arange(len(light)) / 24,
         np.array(light, np.float32), *2 * (np.zeros((1, 180, 320, 3), np.uint8), np.array([0])),
+        np.zeros((0, 180, 320, 3), np.uint8), np.zeros((0, 4), np.float32),
     )  # fmt: skip
 
 

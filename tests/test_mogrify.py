@@ -73,6 +73,26 @@ def mogrify(project, *arguments, out=None):
     ]  # fmt: skip
 
 
+def test_a_part_of_a_film_has_the_colours_that_it_has_in_the_whole(
+    project, scripts, ffmpeg, tmp_path
+):
+    """A blue shot and a red one: the blue one alone is not given all colours of the painter."""
+    path, made = tmp_path / "two.mp4", []
+    noise = "noise=alls=40:allf=t:all_seed=1,gblur=3"
+    shots = [f"color={own}:320x180:d=1:r=10,{noise}" for own in ("0x3060c0", "0xc06040")]
+    ffmpeg("-f", "lavfi", "-i", shots[0], "-f", "lavfi", "-i", shots[1],
+           "-filter_complex", "[0][1]concat=n=2,format=yuv444p", "-crf", 1, path)  # fmt: skip
+    for part in ((), ("--length-seconds", 0.9)):
+        out = tmp_path / f"out{len(part)}"
+        arguments = mogrify(project, "--strength", 1, *part, out=out)
+        arguments[1] = str(path)
+        assert scripts.mogrify_video.main(arguments) == 0
+        video = probing.probe(out / "two-bright-dabs.mp4")
+        frames = list(reader.read_frames(video, crop=Crop(), size=(320, 180), num_frames=9))
+        made.append(np.mean(frames, axis=(0, 1, 2)))
+    assert np.abs(made[0] - made[1]).max() < 12
+
+
 def test_a_finished_conversion_is_not_made_again_nor_silently_replaced(project, scripts, capsys):
     path = project.out / "my-clip-é-bright-dabs.mp4"
     before = path.stat().st_mtime_ns

@@ -106,7 +106,7 @@ def test_strokes_grow_when_born_among_others_and_shrink_before_they_are_crowded_
     ]
     for number in (0, 17):  # where a shot begins all are there at once
         alive = seen[number + 1][0].fates != CROWD_OUT
-        assert min(own for own, stays in zip(growth[number].values(), alive) if stays) > 0.2
+        assert min(own for own, stays in zip(growth[number].values(), alive) if stays) > 0.45
     grown = shrunk = 0
     for number in range(1, 12):
         own = seen[number][0]
@@ -114,10 +114,10 @@ def test_strokes_grow_when_born_among_others_and_shrink_before_they_are_crowded_
             life = [growth[number + i].get(identity) for i in range(5)]
             if None not in life and growth[number + 5].get(identity) == 1:
                 grown += 1
-                assert life == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+                assert np.square(life) == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
         for identity in seen[number - 1][0].identities[own.fates == CROWD_OUT].tolist():
             shrunk += 1
-            assert growth[number - 1][identity] == pytest.approx(0.2)
+            assert growth[number - 1][identity] ** 2 == pytest.approx(0.2)
     assert grown > 5
     for layers in frames:
         assert all(((own.growth > 0) & (own.growth <= 1)).all() for own in layers)

@@ -175,6 +175,18 @@ def test_strokes_on_ground_that_is_uncovered_are_new(disc, layer):
     assert per_stroke == pytest.approx(everywhere, rel=0.4)
 
 
+def test_what_a_moving_disc_uncovers_is_painted_at_once(disc):
+    """Strokes that only grew there would show a hand's ground as a hole behind all that moves."""
+    frames, masks = disc
+    born = small = 0
+    for number in range(1, 21):
+        own = frames[number][1]
+        new = np.arange(len(own.places)) >= (own.fates == LIVES).sum()
+        there = new & within(own.places, masks[number - 1] & ~masks[number])
+        born, small = born + there.sum(), small + (there & own.growing).sum()
+    assert born > 50 and small < 0.1 * born
+
+
 def test_a_cut_renews_all():
     tracker = StrokeTracker([HAND], SIZE)
     before = tracker.add(0, texture(seed=0), None)

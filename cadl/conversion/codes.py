@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cadl.style import latents
 from cadl.style.latents import Statistics
 
+import cv2
 import numpy as np
 
 SMOOTHED_FRAMES = 256  # at a time: what lies around them is smoothed too, and thrown away
@@ -31,11 +32,29 @@ class Encoded:
     sample_indices: np.ndarray  # int [n], which frames they are
     shot_pictures: np.ndarray  # uint8 [shots, h, w, 3], small, of one frame of each shot
     shot_frames: np.ndarray  # int [shots], which frames they are
+    # of the whole film, where a part of it is converted, by `survey`; else none
+    film_frames: np.ndarray  # uint8 [m, h, w, 3]
+    film_latents: np.ndarray  # float32 [m, codes]
 
     @functools.cached_property
     def statistics(self) -> Statistics:
-        """The moments of the whole video's latents."""
-        return latents.statistics_of(self.latents, "video")
+        """The moments of the whole film's latents."""
+        found = self.film_latents if len(self.film_latents) else self.latents
+        return latents.statistics_of(found, "video")
+
+    @property
+    def lit_samples(self) -> tuple[np.ndarray, np.ndarray]:
+        """The samples that are painted, and their latents."""
+        lit = self.painted_shares[self.sample_indices] > 0.5
+        return self.samples[lit], np.asarray(self.latents[self.sample_indices[lit]])
+
+    @property
+    def typical_frames(self) -> tuple[np.ndarray, np.ndarray]:
+        """Frames with the colours of the whole film, and their latents; none is dark."""
+        if not len(self.film_frames):
+            return self.lit_samples
+        lit = np.array([light_of(frame) > 0.5 * (DARK + LIT) for frame in self.film_frames])
+        return self.film_frames[lit], self.film_latents[lit]
 
     @functools.cached_property
     def painted_shares(self) -> np.ndarray:
@@ -48,6 +67,12 @@ class Encoded:
             usual = np.quantile(self.light[shot], USUAL)
             shares[shot] = np.minimum(shares[shot], self.light[shot] / max(FADED * usual, DARK))
         return shares.astype(np.float32)
+
+
+def light_of(frame: np.ndarray) -> float:
+    """Returns the light of a frame, uint8 [h, w, 3]: from 0 to GLARE."""
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) / np.float32(255)
+    return float(np.minimum(grey, GLARE).mean())
 
 
 class MovedCodes:
@@ -73,7 +98,10 @@ class MovedCodes:
 
     def __getitem__(self, part: slice) -> np.ndarray:
         """Returns the codes of consecutive frames, moved: float32 [n, codes]."""
-        codes = self.own(part)
+        return self.moved(self.own(part))
+
+    def moved(self, codes: np.ndarray) -> np.ndarray:
+        """Moves codes, float32 [n, codes] -> [n, codes]."""
         return (codes + self._strength * (self._move(codes) - codes)).astype(np.float32)
 
     def own(self, part: slice) -> np.ndarray:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from cadl import console, files
 from cadl.conversion import in_between, passes
 from cadl.conversion.clip import BATCH, PREFETCHED_BATCHES, Clip, Geometry, batches, resize
-from cadl.conversion.codes import GLARE, Encoded
+from cadl.conversion.codes import Encoded, light_of
+from cadl.conversion.survey import survey
 from cadl.errors import UserError
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import TrackWriter
@@ -22,10 +23,9 @@ from cadl.video.flow import Flow, OpticalFlow
 from cadl.video.reader import prefetch
 from cadl.video.shots import ShotFinder
 
-import cv2
 import numpy as np
 
-PASS_FORMAT = 17  # of what is kept; raise when its contents change
+PASS_FORMAT = 18  # of what is kept; raise when its contents change
 CHUNK_FRAMES = 480
 ENCODED_EVERY = 4  # frames; codes are smoothed over more than that
 SAMPLES = 12
@@ -115,8 +115,7 @@ class Observed:
                 if len(self) in self._wanted:
                     self._samples[len(self)] = frame
                 self._add_to_shot(self._shot_finder.add(frame), frame)
-                grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) / np.float32(255)
-                self._light.append(float(np.minimum(grey, GLARE).mean()))
+                self._light.append(light_of(frame))
             yield first, batch, self.shots[first:]
 
     def _add_to_shot(self, shot: int, frame: np.ndarray) -> None:
@@ -130,7 +129,7 @@ class Observed:
             self._shot_pictures.append((len(self) - 1, resize(frame, size)))
 
     def arrays(self) -> dict[str, Any]:
-        """Returns all attributes of `Encoded` but the latents."""
+        """Returns the attributes of `Encoded` but latents and what is of the whole film."""
         if len(self._samples) > SAMPLES:  # the first frame is for a video of which no more came
             del self._samples[0]
         return {
@@ -174,7 +173,9 @@ def _go_through(
         return
     if count < 0.95 * observed.expected:
         console.warn(f"{clip.source.path}: breaks off after {count} of {observed.expected} frames")
-    passes.save_encoded(encoded, count, observed.arrays())
+    film_frames, film_latents = survey(clip, geometry, encode)
+    of_film = {"film_frames": film_frames, "film_latents": film_latents}
+    passes.save_encoded(encoded, count, observed.arrays() | of_film)
 
 
 class _Latents:

@@ -162,28 +162,22 @@ class FramePainter:
     # takes a frame's number, returns the colours of its flat areas; None: no hand has flat areas
     palette_at: Callable[[int], np.ndarray] | None = None
 
-    def with_colours(
-        self, numbers: np.ndarray, frames: np.ndarray, goal: Colours
-    ) -> "FramePainter":
-        """Adds the map of moved colours to a painter's, found in some frames, uint8 [n, h, w, 3].
+    def with_colours(self, frames: np.ndarray, own: np.ndarray, goal: Colours) -> "FramePainter":
+        """Adds the map of moved colours to a painter's, found in some frames.
 
-        Frames that stay dark have no part in it; if all do, there is no map.
+        Args:
+            frames: uint8 [n, h, w, 3]; if there are none, there is no map.
+            own: their codes, float32 [n, codes].
+            goal: the painter's colours.
         """
-        lit = self.shares[numbers] > 0.5
-        if not lit.any():
+        if not len(frames):
             return dataclasses.replace(self, gamut=goal.gamut)
-        pictures = self._recoloured(numbers[lit], frames[lit])
-        found = map_between(Colours.of(pictures), goal)
+        found = map_between(Colours.of(self.recoloured(frames, own)), goal)
         return dataclasses.replace(self, palette_map=found, gamut=goal.gamut)
 
-    def _recoloured(self, numbers: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        """Moves single frames, uint8 [n, h, w, 3], at the size that strokes are followed on."""
-        parts = [slice(number, number + 1) for number in numbers]
-        codes, own = (
-            np.concatenate([read(part) for part in parts])
-            for read in (self.codes.__getitem__, self.codes.own)
-        )
-        moved = self._moved(numbers, frames, *self.change(codes, own))
+    def recoloured(self, frames: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Moves single frames by their codes, at the size that strokes are followed on."""
+        moved = self._moved(frames, *self.change(self.codes.moved(own), own))
         return np.stack([recolour(self.brushwork.geometry, one, one.tracked) for one in moved])
 
     def with_palettes(
@@ -200,7 +194,8 @@ class FramePainter:
 
         @functools.lru_cache(2)
         def find(shot: int) -> np.ndarray:
-            (picture,) = self._recoloured(numbers[shot : shot + 1], pictures[shot : shot + 1])
+            own = self.codes.own(slice(numbers[shot], numbers[shot] + 1))
+            (picture,) = self.recoloured(pictures[shot : shot + 1], own)
             areas = sharpen_edges(picture, TRACKED / CANVAS * hand.smooth)
             return find_palette(areas, hand.colours)
 
@@ -226,9 +221,16 @@ class FramePainter:
             frames: uint8 [h, w, 3] each, at the size that is painted.
         """
         numbers = np.arange(first, first + len(frames))
-        return self._moved(numbers, frames, *self._changes(slice(first, first + len(frames))))
+        moved = self._moved(frames, *self._changes(slice(first, first + len(frames))))
+        return [
+            one._replace(
+                palette=self.palette_at(number) if self.palette_at else None,
+                share=float(self.shares[number]),
+            )
+            for number, one in zip(numbers.tolist(), moved, strict=True)
+        ]
 
-    def _moved(self, numbers, frames, offsets, matrices) -> list[Moved]:
+    def _moved(self, frames, offsets, matrices) -> list[Moved]:
         """Puts together how frames are moved, with the map to the painter's colours."""
         tracked = [resize(frame, self.brushwork.geometry.tracked_size) for frame in frames]
         if self.palette_map is not None:
@@ -237,11 +239,6 @@ class FramePainter:
             more = one + np.float32(self.strength) * (matrix - one)
             offsets = offsets @ more + np.float32(self.strength) * shift
             matrices = matrices @ more
-        palettes = [self.palette_at(number) if self.palette_at else None for number in numbers]
         gamut = None if self.gamut is None else (self.gamut, self.strength)
-        shares = self.shares[numbers].tolist()
-        parts = zip(frames, tracked, offsets, matrices, palettes, shares, strict=True)
-        return [
-            Moved(frame, small, offset, matrix, palette, gamut, share)
-            for frame, small, offset, matrix, palette, share in parts
-        ]
+        parts = zip(frames, tracked, offsets, matrices, strict=True)
+        return [Moved(*part, gamut=gamut) for part in parts]

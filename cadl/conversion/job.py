@@ -14,6 +14,7 @@ from cadl.conversion.frame_painter import Brushwork, FramePainter
 from cadl.conversion.ladder import draw_ladder
 from cadl.conversion.rendering import Rendering
 from cadl.conversion.sharing import Sharing
+from cadl.images.colours import Colours
 from cadl.strokes.hand import Hand
 from cadl.strokes.track_files import DamagedTracks
 from cadl.style import latents
@@ -54,8 +55,15 @@ class Job:
     def correction(self) -> Correction:
         """What makes up for what strokes do to light and chroma."""
         goal = self.style.painter.colours
+        if goal and len(self.analysis.encoded.film_frames):
+            goal = self._colours_of_part() or goal
         render = functools.partial(self._render, 1.0)
         return find_correction(render, goal) if goal else Correction()
+
+    def _colours_of_part(self) -> Colours | None:
+        """Returns which colours the part is to have when the whole film has the painter's."""
+        frames, codes = self.analysis.encoded.lit_samples
+        return Colours.of(self._painter(1.0).recoloured(frames, codes)) if len(frames) else None
 
     @functools.cached_property
     def _move(self) -> Callable:
@@ -92,8 +100,7 @@ class Job:
         brushwork = Brushwork(self.geometry, self.hands, draft=self.options.quality == "draft")
         painter = FramePainter(brushwork, self.change, codes, strength, encoded.painted_shares)
         goal = self.style.painter.colours
-        samples = encoded.sample_indices, encoded.samples
-        painter = painter.with_colours(*samples, goal) if goal else painter
+        painter = painter.with_colours(*encoded.typical_frames, goal) if goal else painter
         return self._painters.setdefault(strength, painter)
 
 

@@ -249,6 +249,7 @@ def _with_growth(ahead: deque) -> list[Tracked]:
             left[who[fates[where] == CROWD_OUT]] = step
             lives = fates[where] == LIVES
             who, where = who[lives], (np.cumsum(fates == LIVES) - 1)[where[lives]]
-        growth = np.minimum(np.minimum(ages + 1, left), GROWING_FRAMES) / GROWING_FRAMES
+        share = np.minimum(np.minimum(ages + 1, left), GROWING_FRAMES) / GROWING_FRAMES
+        growth = np.sqrt(share)  # so that the area grows evenly
         found.append(Tracked(own.places, own.identities, own.fates, growth.astype(np.float32)))
     return found

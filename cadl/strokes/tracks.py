@@ -23,7 +23,7 @@ Flow = tuple[np.ndarray, np.ndarray]  # forward and backward, as `video.flow.Flo
 # Spacings: a stroke is born where none is nearer than the first; of two strokes in one cell of the
 # second's side the younger goes.
 BIRTH, CROWDED = 0.83, 0.55
-FILL_ROUNDS, BIRTH_ROUNDS = 12, 1  # of darts, in a new shot and in each frame
+FILL_ROUNDS, BIRTH_ROUNDS = 12, 3  # of darts, in a new shot and in each frame
 DARTS = 1.5  # thrown in a round, for each that has room
 MARGIN = 2.0  # spacings round the frame where strokes live, too
 NEIGHBOURHOOD, FEW = 1.6, 4  # of the spacing; fewer older strokes than FEW there, and all is new
@@ -89,17 +89,24 @@ class LayerTracker:
         """
         fates = np.full(len(self.places), LIVES, np.uint8)
         moved = self.places + sample(flow[0], self.places)
-        gone = self._covered(moved, flow, colours) | self._outside(moved)
+        covered = self._covered(moved, flow, colours)
+        gone = covered | self._outside(moved)
         if need is not None:
             gone |= sample(need, moved)[:, 0] < 0.67 * LOOSE * wanted_need(self.identities)
         fates[gone] = SUDDEN
+        vacated = np.concatenate([self.places[covered], moved[covered]])
         crowded = np.flatnonzero(~gone)[self._crowded(moved[~gone])]
         fates[crowded] = CROWD_OUT
         older = self.places = moved[fates == LIVES]
         self.identities = self.identities[fates == LIVES]
         self._fill(number, need, BIRTH_ROUNDS)
+        born = self.places[len(older) :]
         growing = np.zeros(len(self.places), bool)
-        growing[len(older) :] = self._crowds_round(older, self.places[len(older) :])
+        # What comes in place of a stroke that was there a frame ago must not be a hole at first.
+        back = sample(flow[1], born)
+        error = _squares(back + sample(flow[0], born + back))
+        replacing = (self._count_near(vacated, born) > 0) | (error > DOUBT[1])
+        growing[len(older) :] = ~replacing & (self._count_near(older, born) >= FEW)
         return Carried(self.places, self.identities, fates, growing)
 
     def _outside(self, places: np.ndarray) -> np.ndarray:
@@ -139,7 +146,8 @@ class LayerTracker:
         for _ in range(rounds):
             # Other rasters find the gaps that one leaves; a shot goes on with always the same one,
             # or a still picture would fill up.
-            margin = self.margin + (distance * float(rng.random()) if rounds > 1 else 0.0)
+            shift = distance * float(rng.random()) if rounds > BIRTH_ROUNDS else 0.0
+            margin = self.margin + shift
             metric = self.metric
             free, side = free_places(self.places, self.size, margin, distance, metric, possible)
             if not len(free):
@@ -160,21 +168,21 @@ class LayerTracker:
             self.places = np.concatenate([self.places, darts[stay]])
             self.identities = np.concatenate([self.identities, identities[stay]])
 
-    def _crowds_round(self, older: np.ndarray, born: np.ndarray) -> np.ndarray:
-        """Says which new strokes have older ones round them, bool [n]."""
+    def _count_near(self, places: np.ndarray, born: np.ndarray) -> np.ndarray:
+        """Counts how many of some places new strokes have near them, [n]."""
         if not len(born):
-            return np.zeros(0, bool)
+            return np.zeros(0)
         cell = 0.4 * self.layer.spacing
         corner = born.min(axis=0) - 3 * self.layer.spacing
         size = tuple(((born.max(axis=0) + 3 * self.layer.spacing - corner) / cell).astype(int) + 1)
-        old = ((older - corner) / cell).astype(int)
+        old = ((places - corner) / cell).astype(int)
         old = old[((old >= 0) & (old < size)).all(axis=1)]
         counts = np.bincount(old[:, 1] * size[0] + old[:, 0], minlength=size[0] * size[1])
         raster = counts.reshape(size[::-1]).astype(np.float32)
         side = odd(2 * NEIGHBOURHOOD / 0.4)
         round_it = cv2.boxFilter(raster, -1, (side, side), normalize=False)
         x, y = ((born - corner) / cell).astype(int).T
-        return round_it[y, x] >= FEW
+        return round_it[y, x]
 
 
 def _within(places: np.ndarray, low: float, high) -> np.ndarray:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -45,9 +45,9 @@ class Video:
     filters: tuple[str, ...] = ()  # ffmpeg filters that every reading needs
     # ffmpeg's options that name a decoder, if its usual one fails
     decoder: tuple[str, ...] = ()
-    # float64 [keys], seconds of the frames at which decoding can begin, if ffmpeg can't search the
-    # file exactly; else None
-    key_times: np.ndarray | None = None
+    # float64 [keys], seconds of the frames at which decoding can begin
+    key_times: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    searchable: bool = True  # whether ffmpeg can search the file exactly
     # seconds from the start of the file to the beginning of the picture's own clock
     picture_clock: float = 0.0
     is_picture: bool = False  # whether the file is a picture, a film of one frame
@@ -112,9 +112,8 @@ def probe(path: Path) -> Video:
             f"{path}: its last frame is at {times[-1]:.1f} s, but by its header it lasts "
             f"{length:.1f} s: is it whole?"
         )
-    key_times, picture_clock = None, 0.0
+    key_times, picture_clock = packets.keys * float(packets.tick), 0.0
     if packets.container in facts.STREAMED:
-        key_times = packets.keys * float(packets.tick)
         picture_clock = packets.first_packet - frames.first_packet
         # Nothing can be sought but the beginning.
         if packets.clock_jumps or packets.container in facts.BARE:
@@ -135,6 +134,7 @@ def probe(path: Path) -> Video:
         filters=(filters.one_size(frames), *filters.to_bt709(frames)),
         decoder=decoder,
         key_times=key_times,
+        searchable=packets.container not in facts.STREAMED,
         picture_clock=picture_clock,
     )
 

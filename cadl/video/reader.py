@@ -103,7 +103,7 @@ _say_once = functools.cache(console.say)  # a file is read several times
 
 def _seek(video: Video, start_seconds: float) -> tuple[float, float]:
     """Returns where ffmpeg is to begin, and the time in the file that it then calls 0."""
-    if video.key_times is None:
+    if video.searchable:
         # ffmpeg rounds it to a stamp; what is before is left out.
         earlier = video.times[video.times < start_seconds - 1e-6]
         sought = max(0.0, float(earlier[-1])) if len(earlier) else 0.0
