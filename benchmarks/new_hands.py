@@ -3,8 +3,9 @@
     python -m benchmarks.new_hands --paintings data/paintings/van-gogh --out new/paintings
 
 Stippling in ink, chalk on dark paper, a mosaic, slabs of a knife, a wet wash, long ribbons of paint
-and blunt blocks of it: a folder each, to be given to the seven scripts, and to `bench_hands.py`, as
-painters. Drawn with Pillow and none of the program's own code for strokes.
+and blunt blocks of it, upright threads, discs that lie over each other, and a woodcut: a folder
+each, to be given to the seven scripts, and to `bench_hands.py`, as painters. Drawn with Pillow and
+none of the program's own code for strokes.
 """
 
 import sys
@@ -172,8 +173,56 @@ def blocks(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     return sheet
 
 
+def threads(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Thin upright stitches of coloured yarn side by side, the dark cloth seen between some."""
+    colours = np.asarray(picture.filter(ImageFilter.GaussianBlur(6))).astype(float)
+    sheet = Image.new("RGB", picture.size, (58, 46, 44))
+    pen = ImageDraw.Draw(sheet)
+    for x in range(0, picture.width, 4):
+        y = -rng.uniform(0, 30)
+        while y < picture.height:
+            long = rng.uniform(14, 34)
+            row = int(np.clip(y + long / 2, 0, picture.height - 1))
+            own = 1.15 * colours[row, x] + rng.normal(0, 16)
+            fill = tuple(int(v) for v in np.clip(own, 0, 255))
+            lean = rng.normal(0, 0.8)
+            pen.line((x - lean, y, x + lean, y + long - 3), fill=fill, width=3)
+            y += long
+    return sheet
+
+
+def discs(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Flat discs of several sizes, laid over each other like paper confetti."""
+    colours = np.asarray(picture.filter(ImageFilter.GaussianBlur(6))).astype(float)
+    sheet = picture.filter(ImageFilter.GaussianBlur(20))
+    pen = ImageDraw.Draw(sheet)
+    for radius in (20, 13, 8):
+        count = int(1.6 * picture.width * picture.height / (np.pi * radius**2))
+        for y, x in rng.uniform((0, 0), picture.size[::-1], (count, 2)):
+            own = colours[int(y), int(x)] + rng.normal(0, 13) + rng.normal(0, 7, 3)
+            fill = tuple(int(v) for v in np.clip(own, 0, 255))
+            r = radius * rng.uniform(0.75, 1.2)
+            pen.ellipse((x - r, y - r, x + r, y + r), fill=fill)
+    return sheet
+
+
+def woodcut(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Black print on white paper: level cuts, wider where it is lighter, none where it is dark."""
+    grey = np.asarray(picture.convert("L").filter(ImageFilter.GaussianBlur(3))) / 255
+    height, width = grey.shape
+    y = np.arange(height)[:, None]
+    waves = cv2.resize(rng.normal(0, 1, (height // 60 + 2, width // 60 + 2)), (width, height),
+                       interpolation=cv2.INTER_CUBIC)  # fmt: skip
+    teeth = np.abs((y + 3 * waves) / 7 % 1 - 0.5) * 2  # 0 in the middle of a cut, 1 between two
+    light = np.clip((grey - 0.25) / 0.5, 0, 1)
+    white = (teeth < light) & (light > 0.05)
+    print_ = np.where(white[..., None], np.array((246, 243, 236)), np.array((24, 22, 24)))
+    return Image.fromarray(print_.astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.6))
+
+
 HANDS = {"stipple": stipple, "chalk": chalk, "mosaic": mosaic, "knife": knife, "wash": wash,
-         "ribbons": ribbons, "blocks": blocks}  # fmt: skip
+         "ribbons": ribbons, "blocks": blocks, "threads": threads, "discs": discs,
+         "woodcut": woodcut}  # fmt: skip
 
 
 if __name__ == "__main__":

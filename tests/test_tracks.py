@@ -199,6 +199,51 @@ def test_a_cut_renews_all():
         assert not new.growing.any()  # all are there at once
 
 
+@pytest.fixture(scope="module")
+def bricks():
+    """Stones in slanting rows, panned by 3 pixels to the left, 60 frames."""
+    hand = Hand(
+        width=16.0, aspect=2.0, under=0.0, finest=60.0, cover=0.6, rows=1.0, directions=(0.3,)
+    )  # fmt: skip
+    tracker, picture = StrokeTracker([hand], SIZE), texture()
+    frames = [
+        tracker.add(number, picture, even_flow(-3, 0) if number else None)[0]
+        for number in range(60)
+    ]
+    return hand, frames
+
+
+def test_strokes_in_rows_lie_as_bricks_do(bricks):
+    hand, frames = bricks
+    (layer,) = hand.layers()
+    # As much room before as beside them; all together they have their share of the canvas.
+    high, wide = (layer.spacing * 0.9**0.5 * layer.stretch**own for own in (-0.5, 0.5))
+    assert wide - 2 * layer.length == pytest.approx(high - 2 * layer.width)
+    assert 4 * layer.length * layer.width * 0.8 / (wide * high) == pytest.approx(0.6)
+    cos, sin = np.cos(0.3), np.sin(0.3)
+    along, across = (frames[0].places @ np.array([[cos, -sin], [sin, cos]])).T
+    row = np.round(across / high)
+    np.testing.assert_allclose(across, row * high, atol=1e-3)
+    column = along / wide - 0.5 * (row % 2)
+    np.testing.assert_allclose(column, np.round(column), atol=1e-3)
+    assert len(set(zip(row, np.round(column), strict=True))) == len(along)
+    assert inside(frames[0].places).sum() == pytest.approx(WIDTH * HEIGHT / wide / high, rel=0.05)
+
+
+def test_rows_go_on_where_the_picture_enters(bricks):
+    """After 60 frames half of the picture is new."""
+    hand, frames = bricks
+    (layer,) = hand.layers()
+    high = layer.spacing * (0.9 / layer.stretch) ** 0.5
+    own = frames[-1]
+    new = own.identities > frames[0].identities.max()
+    assert new[inside(own.places)].mean() > 0.4
+    across = np.add(own.places, (3 * 59, 0)) @ np.array([-np.sin(0.3), np.cos(0.3)])
+    off = np.abs(across / high - np.round(across / high))[new]
+    assert np.quantile(off, 0.95) < 0.05
+    assert inside(own.places).sum() == pytest.approx(inside(frames[0].places).sum(), rel=0.05)
+
+
 def test_the_same_picture_always_has_the_same_strokes_and_another_frame_others():
     once, again, later = (
         StrokeTracker([HAND], SIZE).add(number, texture(), None) for number in (3, 3, 4)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import wanted_need
-from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
+from cadl.strokes.hand import AREA, CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.points import hashed
 from cadl.strokes.stroke import Strokes
 
@@ -36,6 +36,7 @@ BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
 QUIET = (0.003, 0.02), (1.0, 0.0)  # unevenness, and the share of `quiet` that counts there
 CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
+RELIEF = 0.9  # light on the steepest paint
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 
 
@@ -269,7 +270,8 @@ def _making_up(hand: Hand) -> float:
 
     It is the ground's share of the canvas over the strokes'.
     """
-    open_ground = float(np.exp(-1.25 * hand.cover))
+    scattered, in_rows = float(np.exp(-1.25 * hand.cover)), max(0.0, 1.0 - hand.cover / AREA)
+    open_ground = scattered + hand.rows * (in_rows - scattered)
     return min(1.0, open_ground / (1.0 - open_ground))
 
 
@@ -280,7 +282,7 @@ def _light(board: np.ndarray, relief: float, scale: float) -> np.ndarray:
         return picture
     height = cv2.extractChannel(board, 3)
     slope = cv2.filter2D(
-        height, cv2.CV_16S, EMBOSS * (0.55 * relief), borderType=cv2.BORDER_REPLICATE
+        height, cv2.CV_16S, EMBOSS * (RELIEF * relief), borderType=cv2.BORDER_REPLICATE
     )
     slope = cv2.blur(slope, (2, 2)) if scale > 3 else slope
     return cv2.add(picture, cv2.merge([slope] * 3), dtype=cv2.CV_8U)

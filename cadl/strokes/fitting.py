@@ -31,6 +31,7 @@ BRUSH_RANGES = {
 }  # fmt: skip
 DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.16)}
 DOTTED_RANGES = {"cover": (0.3, 2.4)}  # round strokes on bare ground leave gaps: they lie closer
+ROWED_RANGES = {"width": (2.0, 60.0)}  # order is seen where single strokes no longer are
 # Strokes of a narrow brush end within a pixel or two of a close-up: blunt ones look stamped,
 # pointed ones like leaves, those with deep furrows, bent or long ones like hair.
 NARROW_RANGES = {
@@ -42,7 +43,7 @@ LEAST_GAIN = 1e-3  # by which the score must fall for a number to be changed
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
 # statistic sees it well.
 SEARCHED = {
-    "brush": "width tilt aspect light accents soft cover hue sizes fixed bend taper ragged "
+    "brush": "width tilt aspect light accents soft cover hue sizes fixed rows bend taper ragged "
     "bristles relief bare detail contour_width".split(),
     "hatching": "width cover sizes tilt bend first_tone last_tone light tint".split(),
     "flat": "contour contour_width colours smooth".split(),
@@ -150,7 +151,7 @@ def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
     hand = fit.hand
     if name == "bare" and hand.under and hand.finest < hand.width:
         return fit  # an underpainting and fine strokes leave no bare ground
-    if name == "contour_width" and not hand.contour:
+    if (name == "contour_width" and not hand.contour) or (name == "rows" and not hand.rows):
         return fit
     if name in ("bristles", "accents") and not hand.bristles:
         return fit  # dots, slabs and washes have no furrows, and differ alike
@@ -172,6 +173,8 @@ def _bounds(hand: Hand) -> dict[str, tuple[float, float]]:
     bounds = BRUSH_RANGES if hand.soft else DRY_RANGES
     if hand.bare == 1:
         bounds = bounds | DOTTED_RANGES
+    if hand.rows:
+        bounds = bounds | ROWED_RANGES
     return bounds | NARROW_RANGES if hand.bristles and hand.width < NARROW else bounds
 
 

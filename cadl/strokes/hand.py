@@ -40,6 +40,7 @@ class Layer(NamedTuple):
     tones: tuple[float, float] | None = None
     stretch: float = 1.0  # spacing along the strokes over that across them
     contour: bool = False  # whether these are strokes of ink along the dark sides of edges
+    rows: float = 0.0  # how evenly strokes lie in rows along `angle`, from 0, anywhere, to 1
 
 
 def _field(default: Any, low: float, high: float, logarithmic: bool = False) -> Any:
@@ -65,11 +66,13 @@ class Hand:
     tilt: float = _field(0.08, 0.0, 1.0)  # random turn away from the forms; 1: any direction
     # 0 for strokes along the forms, 1 for strokes along the first of `directions`
     fixed: float = _field(0.0, 0.0, 1.0)
+    # how evenly strokes lie in rows along the first of `directions`, as bricks do; 0: anywhere
+    rows: float = _field(0.0, 0.0, 1.0)
     bend: float = _field(0.35, 0.0, 1.0)  # random bend of strokes
     taper: float = _field(0.35, 0.0, 1.0)  # 0 for blunt ends, 1 for pointed ones
     ragged: float = _field(0.12, 0.0, 0.5)  # unevenness of the outline
     bristles: float = _field(0.08, 0.0, 1.0)  # depth of the furrows of bristles
-    relief: float = _field(0.5, 0.0, 1.0)  # strength of the light from the top left on the paint
+    relief: float = _field(0.3, 0.0, 1.0)  # strength of the light from the top left on the paint
     soft: float = _field(0.0, 0.0, 12.0)  # blur of the paint, in pixels: washes
     light: float = _field(0.032, 0.0, 0.3)  # spread of the strokes' light, of white
     hue: float = _field(0.022, 0.0, 0.3)  # spread of the strokes' hue
@@ -129,7 +132,14 @@ class Hand:
         scale = TRACKED / CANVAS
         length = width * self.aspect
         spacing = scale * math.sqrt(AREA * width * length / (PACKING * self.cover))
-        return Layer(spacing, 0.5 * scale * length, 0.5 * scale * width, coarser, kept)
+        layer = Layer(spacing, 0.5 * scale * length, 0.5 * scale * width, coarser, kept)
+        if not self.rows or coarser:
+            return layer
+        # As much room is left beside strokes as before and behind them.
+        own_area = AREA * width * length / self.cover
+        room = 0.5 * (math.sqrt((length - width) ** 2 + 4 * own_area) - length - width)
+        stretch = (length + room) / (width + room)
+        return layer._replace(angle=self.directions[0], stretch=stretch, rows=self.rows)
 
     def _hatching(self) -> tuple[Layer, ...]:
         layers = []

@@ -16,7 +16,7 @@ from cadl.strokes import fitting, repainting, texture
 from cadl.strokes.hand import LINES, NARROW, Hand
 from cadl.workers import WorkerPool
 
-FORMAT = 14  # of the search; raise when the same close-ups would give another hand
+FORMAT = 15  # of the search; raise when the same close-ups would give another hand
 # Bounds that are set after the search: close-ups hardly tell which value is best, and tracks may
 # take 25 MB a minute. FAINTEST is the least `detail`: tracks of a Monet took 30 MB at 0.04, and 24
 # at 0.07. SHORTEST is the least `aspect` of narrow strokes that lie everywhere: 28 MB at 1.6.
@@ -186,7 +186,7 @@ def in_words(hand: Hand) -> str:
     )
     along = "along one direction" if hand.fixed > 0.5 else "along the forms"
     way = _pick(hand.tilt, ((0.2, along), (0.6, f"roughly {along}"), (9, "in any direction")))
-    words = [f"{width} {shape} {way}"]
+    words = [f"{width} {shape} {way}{', in rows' if hand.rows > 0.3 else ''}"]
     if hand.soft > 1.0:
         words.append("wet, with soft edges")
     elif hand.bristles > 0.5 or hand.relief > 0.5:

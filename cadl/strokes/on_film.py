@@ -16,7 +16,7 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
-CALM = 0.23  # share of opaque strokes' differences in light that is left out
+CALM = 0.25  # share of opaque strokes' differences in light that is left out
 # How much larger broad strokes of a narrow brush are drawn in even places. So a sky has broad marks
 # and a figure fine ones.
 BROADER = 1.5

@@ -35,6 +35,12 @@ BRUSHES: list[dict[str, Any]] = [
     {"width": 26.0, "aspect": 2.4, "taper": 0.0, "tilt": 1.0, "finest": 8.0, **PLAIN},
     {"width": 11.0, "aspect": 3.0, "taper": 0.0, "tilt": 1.0, "bend": 0.0, "finest": 60.0,
      "light": 0.05, **PLAIN, "bare": 0.5},
+    {"width": 10.0, "aspect": 2.4, "taper": 0.0, "tilt": 0.3, "fixed": 1.0, "bend": 0.0,
+     "sizes": 0.3, "cover": 1.7, "finest": 60.0, "light": 0.05, **PLAIN},
+    {"width": 18.0, "aspect": 2.4, "taper": 0.0, "tilt": 0.2, "fixed": 1.0, "bend": 0.0,
+     "sizes": 0.3, "cover": 1.7, "finest": 6.0, "light": 0.05, **PLAIN},
+    {"width": 5.0, "aspect": 4.0, "tilt": 0.15, "fixed": 1.0, "finest": 2.0, "light": 0.06,
+     **DASHED},
     {"width": 40.0, "aspect": 1.6, "soft": 7.0, **PLAIN, "light": 0.02, "finest": 20.0},
     {"width": 6.0, "aspect": 4.5, "fixed": 1.0, "finest": 3.0, "light": 0.06, "bend": 0.2},
 ]  # fmt: skip
@@ -57,8 +63,10 @@ def library(reading: Reading) -> list[Hand]:
     crossed = (*reading.directions, across) if len(reading.directions) == 1 else reading.directions
     chalk = dataclasses.replace(pencil, ground=reading.ink, ink=reading.ground, width=1.8)
     stones = dataclasses.replace(
-        dots, width=9.0, aspect=1.2, tilt=0.05, fixed=1.0, taper=0.0, cover=1.1, hue=0.03
-    )
+        dots, width=8.5, aspect=1.1, tilt=0.02, fixed=1.0, rows=0.8, taper=0.0, cover=0.6,
+        sizes=0.1, light=0.05, hue=0.02,
+    )  # fmt: skip
+    on_dark = dataclasses.replace(stones, ground=reading.ink)
     flat = Hand(kind="flat", **own | {"contour": 0.0})
     variants: list[tuple[Hand, list[dict[str, Any]]]] = [
         (brush, BRUSHES),
@@ -72,7 +80,10 @@ def library(reading: Reading) -> list[Hand]:
         (stipple, [{}, {"width": 4.5}, {"tint": 1.0}]),
         (chalk, [{}, {"tint": 0.6}, {"tint": 1.0, "width": 3.0, "cover": 0.6},
                  {"tint": 1.0, "width": 2.0, "aspect": 12.0, "cover": 0.8, "directions": crossed}]),
-        (stones, [{}, {"width": 16.0}]),
+        (stones, [{}, {"width": 16.0}, {"aspect": 2.4}, {"cover": 0.8},
+                  {"rows": 0.0, "cover": 1.1}]),
+        (on_dark, [{}, {"width": 14.0}, {"width": 4.5, "aspect": 3.0},
+                   {"width": 2.4, "aspect": 7.0, "light": 0.06}]),
         (flat, [{}, {"contour": 1.0}, {"contour": 1.0, "contour_width": 4.0, "smooth": 5.0},
                 {"smooth": 6.0, "colours": 7}]),
     ]  # fmt: skip

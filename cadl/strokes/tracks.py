@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cadl.strokes.detail import WANTED, blur, needs, odd, wanted_need
-from cadl.strokes.hand import Hand, Layer
+from cadl.strokes.hand import PACKING, Hand, Layer
 from cadl.strokes.points import close_pairs, free_places, sample
 
 import cv2
@@ -23,6 +23,9 @@ Flow = tuple[np.ndarray, np.ndarray]  # forward and backward, as `video.flow.Flo
 # Spacings: a stroke is born where none is nearer than the first; of two strokes in one cell of the
 # second's side the younger goes.
 BIRTH, CROWDED = 0.83, 0.55
+# Steps from a stroke in rows to its neighbours, in units of a row's height, and how near others
+# may be to a new one.
+BRICKS, BESIDE = ((1, 0), (-1, 0), (0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1)), 0.8
 FILL_ROUNDS, BIRTH_ROUNDS = 12, 3  # of darts, in a new shot and in each frame
 DARTS = 1.5  # thrown in a round, for each that has room
 MARGIN = 2.0  # spacings round the frame where strokes live, too
@@ -58,7 +61,7 @@ class LayerTracker:
     @property
     def metric(self) -> np.ndarray | None:
         """What places are multiplied by, from the right, before distances count: [2, 2]."""
-        if self.layer.stretch == 1.0 or self.layer.angle is None:
+        if self.layer.angle is None or (self.layer.stretch == 1.0 and not self.layer.rows):
             return None
         cos, sin = np.cos(self.layer.angle), np.sin(self.layer.angle)
         along, across = self.layer.stretch**-0.5, self.layer.stretch**0.5
@@ -66,14 +69,23 @@ class LayerTracker:
         return (turn * (along, across)).astype(np.float32)
 
     @property
+    def _rows(self) -> tuple[np.ndarray, float]:
+        """The metric of strokes that lie in rows, and the height of a row after it."""
+        assert self.metric is not None
+        return self.metric, self.layer.spacing * PACKING**0.5
+
+    @property
     def margin(self) -> float:
-        """How far beyond the frame strokes live, in pixels."""
-        return max(MARGIN * self.layer.spacing, 0.6 * self.layer.length)
+        """How far beyond the frame strokes live, in pixels; rows go on from there."""
+        margin = max(MARGIN * self.layer.spacing, 0.6 * self.layer.length)
+        return margin * self.layer.stretch**0.5 if self.layer.rows else margin
 
     def begin(self, number: int, need: np.ndarray | None) -> Carried:
         """Lays all strokes anew, in frame `number`; `need` as in `follow`."""
         fates = np.full(len(self.places), SUDDEN, np.uint8)
         self.places, self.identities = self.places[:0], self.identities[:0]
+        if self.layer.rows:
+            self._lay_rows(number)
         self._fill(number, need, FILL_ROUNDS)
         return Carried(self.places, self.identities, fates, np.zeros(len(self.places), bool))
 
@@ -99,6 +111,8 @@ class LayerTracker:
         fates[crowded] = CROWD_OUT
         older = self.places = moved[fates == LIVES]
         self.identities = self.identities[fates == LIVES]
+        if self.layer.rows:
+            self._go_on_with_rows()
         self._fill(number, need, BIRTH_ROUNDS)
         born = self.places[len(older) :]
         growing = np.zeros(len(self.places), bool)
@@ -147,7 +161,7 @@ class LayerTracker:
             # Other rasters find the gaps that one leaves; a shot goes on with always the same one,
             # or a still picture would fill up.
             shift = distance * float(rng.random()) if rounds > BIRTH_ROUNDS else 0.0
-            margin = self.margin + shift
+            margin = 0.0 if self.layer.rows else self.margin + shift
             metric = self.metric
             free, side = free_places(self.places, self.size, margin, distance, metric, possible)
             if not len(free):
@@ -167,6 +181,38 @@ class LayerTracker:
             stay[np.maximum(*close_pairs(measured, distance))] = False
             self.places = np.concatenate([self.places, darts[stay]])
             self.identities = np.concatenate([self.identities, identities[stay]])
+
+    def _lay_rows(self, number: int) -> None:
+        """Lays strokes as bricks lie, each row half a step beside the one before it."""
+        metric, step = self._rows
+        low, high = -self.margin, np.add(self.size, self.margin)
+        corners = np.array([[low, low], [high[0], low], [low, high[1]], high]) @ metric
+        first, last = np.floor(corners.min(axis=0) / step), np.ceil(corners.max(axis=0) / step)
+        x, y = np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(first, last, strict=True)))
+        places = step * np.column_stack([(x + 0.5 * (y % 2)).ravel(), y.ravel()])
+        jitter = np.random.default_rng([self.salt, number]).random(places.shape) - 0.5
+        places = places + (1 - self.layer.rows) * step * jitter
+        self._add(places @ np.linalg.inv(metric))
+
+    def _go_on_with_rows(self) -> None:
+        """Adds strokes where they are a step from older ones, and no others are near."""
+        metric, step = self._rows
+        older = self.places @ metric
+        new = (older[:, None] + step * np.array(BRICKS, np.float32)).reshape(-1, 2)
+        left, right = np.sort(close_pairs(np.concatenate([older, new]), BESIDE * step), axis=0)
+        free = np.ones(len(older) + len(new), bool)
+        free[right[left < len(older)]] = False
+        twice = free[left] & free[right]
+        free[right[twice]] = False
+        self._add(new[free[len(older) :]] @ np.linalg.inv(metric))
+
+    def _add(self, places: np.ndarray) -> None:
+        """Adds strokes at those of some places that lie on the canvas or near it."""
+        places = places[~self._outside(places)].astype(np.float32)
+        identities = self.next_identity + np.arange(len(places))
+        self.next_identity += len(places)
+        self.places = np.concatenate([self.places, places])
+        self.identities = np.concatenate([self.identities, identities])
 
     def _count_near(self, places: np.ndarray, born: np.ndarray) -> np.ndarray:
         """Counts how many of some places new strokes have near them, [n]."""
