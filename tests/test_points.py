@@ -1,4 +1,4 @@
-from cadl.strokes.points import close_pairs, free_places, hashed, sample
+from cadl.strokes.points import close_pairs, far_from, free_places, hashed, sample
 
 import numpy as np
 import pytest
@@ -112,3 +112,14 @@ def test_free_places_are_where_points_are_wanted_however_they_are_measured():
     assert len(corners) > 100 and wanted[np.clip(y, 0, 89), np.clip(x, 0, 159)].mean() > 0.98
     area = side**2 / abs(np.linalg.det(turn))
     assert 0.9 < len(corners) * area / wanted.sum() < 1.1
+
+
+def test_places_far_from_others_are_those_of_the_plain_search():
+    rng = np.random.default_rng(3)
+    others, places = (rng.random((count, 2)).astype(np.float32) * 60 for count in (150, 900))
+    nearest = np.sqrt(np.square(places[:, None] - others[None]).sum(axis=2).min(axis=1))
+    far = far_from(others, places, 3.0)
+    assert 100 < far.sum() < 800
+    assert not far[nearest < 0.75 * 3.0].any() and far[nearest > 1.35 * 3.0].all()
+    assert len(far_from(others, places[:0], 3.0)) == 0
+    assert far_from(others + 500, places, 3.0).all()

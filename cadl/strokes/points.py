@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+RASTER = 6  # cells of a raster in a distance, where it is looked up
 NEAR_CELLS = 2.6  # the distance that is kept from points, in cells of a raster; `_far` fits it
 
 
@@ -81,6 +82,28 @@ def close_pairs(places: np.ndarray, distance: float) -> tuple[np.ndarray, np.nda
     left, right = (order[np.concatenate(side)] for side in zip(*pairs, strict=True))
     near = np.square(places[left] - places[right]).sum(axis=1) < distance**2
     return left[near], right[near]
+
+
+def far_from(others: np.ndarray, places: np.ndarray, distance: float) -> np.ndarray:
+    """Says which places have no others nearer than a distance, to a few percent of it: bool [n].
+
+    Args:
+        others: float32 [m, 2].
+        places: float32 [n, 2], in the same unit.
+        distance: in that unit.
+    """
+    if not len(places):
+        return np.zeros(0, bool)
+    cell = distance / RASTER
+    origin = places.min(axis=0) - distance
+    columns, rows = ((places.max(axis=0) - origin) / cell).astype(int) + RASTER + 2
+    x, y = np.floor((others - origin) / cell).astype(int).T
+    there = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
+    taken = np.zeros((rows, columns), np.uint8)
+    taken[y[there], x[there]] = 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * RASTER + 1,) * 2)
+    x, y = np.floor((places - origin) / cell).astype(int).T
+    return cv2.dilate(taken, disc)[y, x] == 0
 
 
 def _far(raster: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from cadl.strokes.detail import WANTED, blur, needs, odd, wanted_need
 from cadl.strokes.hand import PACKING, Hand, Layer
-from cadl.strokes.points import close_pairs, free_places, sample
+from cadl.strokes.points import close_pairs, far_from, free_places, sample
 
 import cv2
 import numpy as np
@@ -199,12 +199,10 @@ class LayerTracker:
         metric, step = self._rows
         older = self.places @ metric
         new = (older[:, None] + step * np.array(BRICKS, np.float32)).reshape(-1, 2)
-        left, right = np.sort(close_pairs(np.concatenate([older, new]), BESIDE * step), axis=0)
-        free = np.ones(len(older) + len(new), bool)
-        free[right[left < len(older)]] = False
-        twice = free[left] & free[right]
-        free[right[twice]] = False
-        self._add(new[free[len(older) :]] @ np.linalg.inv(metric))
+        new = new[far_from(older, new, BESIDE * step)]
+        alone = np.ones(len(new), bool)
+        alone[np.maximum(*close_pairs(new, BESIDE * step))] = False
+        self._add(new[alone] @ np.linalg.inv(metric))
 
     def _add(self, places: np.ndarray) -> None:
         """Adds strokes at those of some places that lie on the canvas or near it."""
