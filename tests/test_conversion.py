@@ -444,7 +444,7 @@ def test_what_pale_ground_takes_from_the_chroma_is_found_out(tmp_path, ffmpeg):
     goal = Colours.of(np.stack(list(part.read((320, 180)))))
     with WorkerPool(2) as workers:
         rendering = rendering_of(part, tmp_path, workers, strength=1.0)
-        plain = find_correction(corrected(rendering), goal)
+        plain = find_correction(corrected(rendering), lambda _: goal)
         assert plain.chroma == pytest.approx(1.0, abs=0.1) and abs(plain.light) < 0.03
         bare = Hand(bare=1.0, under=0.0, cover=0.6, ground=(1.0, 1.0, 1.0), width=15.0, finest=60.0)
         brushwork = dataclasses.replace(rendering.painter.brushwork, hands=((bare, 1.0),))
@@ -454,7 +454,7 @@ def test_what_pale_ground_takes_from_the_chroma_is_found_out(tmp_path, ffmpeg):
         )  # fmt: skip
         painter = dataclasses.replace(rendering.painter, brushwork=brushwork)
         pale = dataclasses.replace(rendering, painter=painter, tracks=found.tracks)
-        correction = find_correction(corrected(pale), goal)
+        correction = find_correction(corrected(pale), lambda _: goal)
         before, after = (
             Colours.of(np.stack([frame for _, _, frame in paint_frames(own, [0])]))
             for own in (pale, corrected(pale)(correction))

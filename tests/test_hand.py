@@ -50,12 +50,19 @@ def test_strokes_cover_the_canvas_as_often_as_asked_for():
     assert area / (0.9 * layer.spacing**2) == pytest.approx(3)
 
 
-@pytest.mark.parametrize("name", ["width", "aspect", "under", "finest", "cover", "detail"])
+@pytest.mark.parametrize("name", ["width", "aspect", "under", "finest", "cover", "detail", "rows"])
 def test_the_layout_tells_hands_apart_whose_strokes_lie_elsewhere(name):
-    other = dataclasses.replace(Hand(), **{name: 1.21 * getattr(Hand(), name)})
+    other = dataclasses.replace(Hand(), **{name: 1.21 * getattr(Hand(), name) or 0.5})
     assert other.layout() != Hand().layout()
     numbers = [number for number in other.layout() if isinstance(number, float)]
     assert numbers and all(math.isfinite(number) for number in numbers)
+
+
+def test_only_the_broad_strokes_of_a_brush_lie_in_rows():
+    layers = Hand(rows=0.5, contour=0.5, directions=(0.7,)).layers()
+    assert [layer.rows for layer in layers] == [0.5, 0.5] + [0.0] * (len(layers) - 2)
+    assert [layer.angle for layer in layers[:2]] == [0.7, 0.7] and len(layers) > 3
+    assert Hand(kind="hatching", rows=0.5).layers() == Hand(kind="hatching").layers()
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,6 @@ def test_places_far_from_others_are_those_of_the_plain_search():
     nearest = np.sqrt(np.square(places[:, None] - others[None]).sum(axis=2).min(axis=1))
     far = far_from(others, places, 3.0)
     assert 100 < far.sum() < 800
-    assert not far[nearest < 0.75 * 3.0].any() and far[nearest > 1.35 * 3.0].all()
+    assert not far[nearest < 0.8 * 3.0].any() and far[nearest > 1.25 * 3.0].all()
     assert len(far_from(others, places[:0], 3.0)) == 0
     assert far_from(others + 500, places, 3.0).all()

@@ -199,49 +199,79 @@ def test_a_cut_renews_all():
         assert not new.growing.any()  # all are there at once
 
 
+HIGH = 9.66  # pixels from one of these rows to the next
+
+
 @pytest.fixture(scope="module")
 def bricks():
-    """Stones in slanting rows, panned by 3 pixels to the left, 60 frames."""
-    hand = Hand(
-        width=16.0, aspect=2.0, under=0.0, finest=60.0, cover=0.6, rows=1.0, directions=(0.3,)
-    )  # fmt: skip
-    tracker, picture = StrokeTracker([hand], SIZE), texture()
-    frames = [
-        tracker.add(number, picture, even_flow(-3, 0) if number else None)[0]
-        for number in range(60)
-    ]
-    return hand, frames
+    """The first and the last of 60 frames of stones in slanting rows, panned to the left."""
+
+    def pan(speed):
+        hand = Hand(
+            width=16.0, aspect=2.0, under=0.0, finest=60.0, cover=0.6, rows=1.0, directions=(0.3,)
+        )  # fmt: skip
+        tracker, picture = StrokeTracker([hand], SIZE), texture()
+        found = [
+            tracker.add(number, picture, even_flow(-speed, 0) if number else None)[0]
+            for number in range(60)
+        ]
+        return hand.layers()[0], found[0], found[-1]
+
+    return pan
 
 
 def test_strokes_in_rows_lie_as_bricks_do(bricks):
-    hand, frames = bricks
-    (layer,) = hand.layers()
+    layer, first, _ = bricks(0)
     # As much room before as beside them; all together they have their share of the canvas.
     high, wide = (layer.spacing * 0.9**0.5 * layer.stretch**own for own in (-0.5, 0.5))
     assert wide - 2 * layer.length == pytest.approx(high - 2 * layer.width)
     assert 4 * layer.length * layer.width * 0.8 / (wide * high) == pytest.approx(0.6)
+    assert high == pytest.approx(HIGH, abs=0.01)
     cos, sin = np.cos(0.3), np.sin(0.3)
-    along, across = (frames[0].places @ np.array([[cos, -sin], [sin, cos]])).T
+    along, across = (first.places @ np.array([[cos, -sin], [sin, cos]])).T
     row = np.round(across / high)
     np.testing.assert_allclose(across, row * high, atol=1e-3)
     column = along / wide - 0.5 * (row % 2)
     np.testing.assert_allclose(column, np.round(column), atol=1e-3)
     assert len(set(zip(row, np.round(column), strict=True))) == len(along)
-    assert inside(frames[0].places).sum() == pytest.approx(WIDTH * HEIGHT / wide / high, rel=0.05)
+    assert inside(first.places).sum() == pytest.approx(WIDTH * HEIGHT / wide / high, rel=0.05)
 
 
-def test_rows_go_on_where_the_picture_enters(bricks):
-    """After 60 frames half of the picture is new."""
-    hand, frames = bricks
-    (layer,) = hand.layers()
+@pytest.mark.parametrize("speed", [3, 2 * HIGH])
+def test_rows_go_on_where_the_picture_enters(bricks, speed):
+    layer, first, last = bricks(speed)
+    new = last.identities > first.identities.max()
+    assert new[inside(last.places)].mean() > 0.4
+    across = np.add(last.places, (speed * 59, 0)) @ np.array([-np.sin(0.3), np.cos(0.3)])
     high = layer.spacing * (0.9 / layer.stretch) ** 0.5
-    own = frames[-1]
-    new = own.identities > frames[0].identities.max()
-    assert new[inside(own.places)].mean() > 0.4
-    across = np.add(own.places, (3 * 59, 0)) @ np.array([-np.sin(0.3), np.cos(0.3)])
     off = np.abs(across / high - np.round(across / high))[new]
     assert np.quantile(off, 0.95) < 0.05
-    assert inside(own.places).sum() == pytest.approx(inside(frames[0].places).sum(), rel=0.05)
+    assert inside(last.places).sum() == pytest.approx(inside(first.places).sum(), rel=0.05)
+
+
+@pytest.mark.parametrize("rows", [0.3, 0.6, 1.0])
+def test_rows_of_a_still_picture_settle(rows):
+    hand = Hand(width=12.0, aspect=1.5, under=0.0, finest=60.0, cover=0.6, rows=rows)
+    tracker, picture = StrokeTracker([hand], SIZE), texture()
+    frames = [
+        tracker.add(number, picture, even_flow(0, 0) if number else None)[0] for number in range(30)
+    ]
+    for before, after in itertools.pairwise(frames[10:]):
+        np.testing.assert_array_equal(after.places, before.places)
+    assert inside(frames[-1].places).sum() == pytest.approx(inside(frames[0].places).sum(), rel=0.1)
+
+
+def test_a_zoom_leaves_no_room_between_rows():
+    hand = Hand(width=12.0, aspect=1.5, under=0.0, finest=60.0, cover=0.6, rows=1.0)
+    tracker, picture = StrokeTracker([hand], SIZE), texture()
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    away = np.dstack([x - WIDTH / 2, y - HEIGHT / 2])
+    flow = 0.01 * away, -0.01 / 1.01 * away
+    counts = [
+        inside(tracker.add(number, picture, flow if number else None)[0].places).sum()
+        for number in range(80)
+    ]
+    assert min(counts) > 0.6 * counts[0] and max(counts) < 1.3 * counts[0]
 
 
 def test_the_same_picture_always_has_the_same_strokes_and_another_frame_others():

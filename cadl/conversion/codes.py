@@ -38,22 +38,25 @@ class Encoded:
 
     @functools.cached_property
     def statistics(self) -> Statistics:
-        """The moments of the whole film's latents."""
+        """The moments of the whole film's latents, of few of them where a part is converted.
+
+        The fewer there are, the nearer a Gaussian map comes to a diagonal one.
+        """
         found = self.film_latents if len(self.film_latents) else self.latents
         return latents.statistics_of(found, "video")
 
     @property
     def lit_samples(self) -> tuple[np.ndarray, np.ndarray]:
-        """The samples that are painted, and their latents."""
+        """The samples that are painted, uint8 [n, h, w, 3], and their latents, [n, codes]."""
         lit = self.painted_shares[self.sample_indices] > 0.5
         return self.samples[lit], np.asarray(self.latents[self.sample_indices[lit]])
 
     @property
     def typical_frames(self) -> tuple[np.ndarray, np.ndarray]:
-        """Frames with the colours of the whole film, and their latents; none is dark."""
-        if not len(self.film_frames):
+        """Frames with the colours of the whole film, none of them dark, as `lit_samples`."""
+        lit = [light_of(frame) > 0.5 * (DARK + LIT) for frame in self.film_frames]
+        if not any(lit):
             return self.lit_samples
-        lit = np.array([light_of(frame) > 0.5 * (DARK + LIT) for frame in self.film_frames])
         return self.film_frames[lit], self.film_latents[lit]
 
     @functools.cached_property

@@ -37,12 +37,14 @@ class Correction:
         return dataclasses.replace(painter, palette_map=found)
 
 
-def find_correction(render: Callable[[Correction], Rendering], goal: Colours) -> Correction:
+def find_correction(
+    render: Callable[[Correction], Rendering], goal_of: Callable[[np.ndarray], Colours]
+) -> Correction:
     """Paints a few frames, compares them with a painter's pictures, and does so again.
 
     Args:
         render: returns what frames are painted from at full strength with a correction.
-        goal: colours of the painter's pictures.
+        goal_of: takes numbers of samples, int [n], and returns the colours that they are to have.
     """
     found = Correction()
     rendering = render(found)
@@ -51,6 +53,7 @@ def find_correction(render: Callable[[Correction], Rendering], goal: Colours) ->
     if not len(lit):  # no sample is painted
         return found
     chosen = lit[np.unique(np.linspace(0, len(lit) - 1, FRAMES).astype(int))]
+    goal = goal_of(chosen)
     numbers = encoded.sample_indices[chosen].tolist()
     frames = [resize(own, geometry.picture_size) for own in encoded.samples[chosen]]
     tracked = [next(read_tracks(rendering.tracks, number, number + 1)) for number in numbers]

@@ -129,7 +129,7 @@ class Observed:
             self._shot_pictures.append((len(self) - 1, resize(frame, size)))
 
     def arrays(self) -> dict[str, Any]:
-        """Returns the attributes of `Encoded` but latents and what is of the whole film."""
+        """Returns all attributes of `Encoded` but its latents and those of the whole film."""
         if len(self._samples) > SAMPLES:  # the first frame is for a video of which no more came
             del self._samples[0]
         return {

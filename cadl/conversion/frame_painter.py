@@ -176,7 +176,15 @@ class FramePainter:
         return dataclasses.replace(self, palette_map=found, gamut=goal.gamut)
 
     def recoloured(self, frames: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Moves single frames by their codes, at the size that strokes are followed on."""
+        """Moves single frames, at the size that strokes are followed on.
+
+        Args:
+            frames: uint8 [n, h, w, 3].
+            own: their codes, float32 [n, codes].
+
+        Returns:
+            uint8 [n, h, w, 3].
+        """
         moved = self._moved(frames, *self.change(self.codes.moved(own), own))
         return np.stack([recolour(self.brushwork.geometry, one, one.tracked) for one in moved])
 

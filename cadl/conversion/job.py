@@ -21,6 +21,8 @@ from cadl.style import latents
 from cadl.style.styles import Style
 from cadl.workers import WorkerPool
 
+import numpy as np
+
 
 class Options(NamedTuple):
     """How a video is converted: each as the constant of this name in mogrify_video.py."""
@@ -54,16 +56,20 @@ class Job:
     @functools.cached_property
     def correction(self) -> Correction:
         """What makes up for what strokes do to light and chroma."""
-        goal = self.style.painter.colours
-        if goal and len(self.analysis.encoded.film_frames):
-            goal = self._colours_of_part() or goal
-        render = functools.partial(self._render, 1.0)
-        return find_correction(render, goal) if goal else Correction()
+        if not self.style.painter.colours:
+            return Correction()
+        return find_correction(functools.partial(self._render, 1.0), self._goal)
 
-    def _colours_of_part(self) -> Colours | None:
-        """Returns which colours the part is to have when the whole film has the painter's."""
-        frames, codes = self.analysis.encoded.lit_samples
-        return Colours.of(self._painter(1.0).recoloured(frames, codes)) if len(frames) else None
+    def _goal(self, chosen: np.ndarray) -> Colours:
+        """Returns which colours some samples, int [n], are to have when they are painted.
+
+        A part of a film has not the painter's when the whole film has them.
+        """
+        encoded, whole = self.analysis.encoded, self.style.painter.colours
+        if whole and not len(encoded.film_frames):
+            return whole
+        codes = np.asarray(encoded.latents[encoded.sample_indices[chosen]])
+        return Colours.of(self._painter(1.0).recoloured(encoded.samples[chosen], codes))
 
     @functools.cached_property
     def _move(self) -> Callable:

@@ -36,7 +36,7 @@ BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
 QUIET = (0.003, 0.02), (1.0, 0.0)  # unevenness, and the share of `quiet` that counts there
 CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
-RELIEF = 0.9  # light on the steepest paint
+RELIEF = 0.9  # change of light for a step of 1 in height, both of 255, at full relief
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 
 
@@ -271,7 +271,7 @@ def _making_up(hand: Hand) -> float:
     It is the ground's share of the canvas over the strokes'.
     """
     scattered, in_rows = float(np.exp(-1.25 * hand.cover)), max(0.0, 1.0 - hand.cover / AREA)
-    open_ground = scattered + hand.rows * (in_rows - scattered)
+    open_ground = scattered + hand.rows * hand.fixed * (in_rows - scattered)
     return min(1.0, open_ground / (1.0 - open_ground))
 
 

@@ -31,7 +31,7 @@ BRUSH_RANGES = {
 }  # fmt: skip
 DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.16)}
 DOTTED_RANGES = {"cover": (0.3, 2.4)}  # round strokes on bare ground leave gaps: they lie closer
-ROWED_RANGES = {"width": (2.0, 60.0)}  # order is seen where single strokes no longer are
+ROWED_RANGES = {"width": (2.0, 60.0)}  # rows are seen even of strokes that are too fine to be
 # Strokes of a narrow brush end within a pixel or two of a close-up: blunt ones look stamped,
 # pointed ones like leaves, those with deep furrows, bent or long ones like hair.
 NARROW_RANGES = {

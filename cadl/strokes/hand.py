@@ -133,7 +133,7 @@ class Hand:
         length = width * self.aspect
         spacing = scale * math.sqrt(AREA * width * length / (PACKING * self.cover))
         layer = Layer(spacing, 0.5 * scale * length, 0.5 * scale * width, coarser, kept)
-        if not self.rows or coarser:
+        if not self.rows or coarser or self.kind != "brush":
             return layer
         # As much room is left beside strokes as before and behind them.
         own_area = AREA * width * length / self.cover

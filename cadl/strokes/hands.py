@@ -6,6 +6,7 @@ that was killed goes through the same recipes again in no time, and ends in the 
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,7 +21,8 @@ FORMAT = 15  # of the search; raise when the same close-ups would give another h
 # Bounds that are set after the search: close-ups hardly tell which value is best, and tracks may
 # take 25 MB a minute. FAINTEST is the least `detail`: tracks of a Monet took 30 MB at 0.04, and 24
 # at 0.07. SHORTEST is the least `aspect` of narrow strokes that lie everywhere: 28 MB at 1.6.
-FAINTEST, SHORTEST = 0.07, 1.9
+# ROOMY is the least room of a stroke in rows, in square pixels: 18 MB at 62.
+FAINTEST, SHORTEST, ROOMY = 0.07, 1.9, 45.0
 JUDGED = 12  # close-ups that a hand is judged on, at most
 ABOUT = "about"  # in a hand's file: what it was fitted to; not a part of the recipe
 SURVEYED = 24  # close-ups that are looked at for two kinds of hand, at most
@@ -66,7 +68,10 @@ def _affordable(hand: Hand) -> Hand:
     """Returns a hand with so few strokes that their tracks are not too large."""
     crowded = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW
     aspect = max(SHORTEST, hand.aspect) if crowded else hand.aspect
-    return dataclasses.replace(hand, detail=max(FAINTEST, hand.detail), aspect=aspect)
+    least = math.sqrt(ROOMY * hand.cover / aspect) if hand.rows else 0.0
+    return dataclasses.replace(
+        hand, detail=max(FAINTEST, hand.detail), aspect=aspect, width=max(least, hand.width)
+    )
 
 
 def fit_with_progress(
@@ -189,7 +194,7 @@ def in_words(hand: Hand) -> str:
     words = [f"{width} {shape} {way}{', in rows' if hand.rows > 0.3 else ''}"]
     if hand.soft > 1.0:
         words.append("wet, with soft edges")
-    elif hand.bristles > 0.5 or hand.relief > 0.5:
+    elif hand.bristles > 0.5 or hand.relief > 0.4:
         words.append("thick paint")
     if hand.bare > 0.3:
         words.append("ground between them")

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-RASTER = 6  # cells of a raster in a distance, where it is looked up
+RASTER = 6  # cells of the raster of `far_from` along the distance
 NEAR_CELLS = 2.6  # the distance that is kept from points, in cells of a raster; `_far` fits it
 
 
@@ -85,7 +85,7 @@ def close_pairs(places: np.ndarray, distance: float) -> tuple[np.ndarray, np.nda
 
 
 def far_from(others: np.ndarray, places: np.ndarray, distance: float) -> np.ndarray:
-    """Says which places have no others nearer than a distance, to a few percent of it: bool [n].
+    """Says which places have no others nearer than a distance, to a fifth of it: bool [n].
 
     Args:
         others: float32 [m, 2].

@@ -83,7 +83,7 @@ def library(reading: Reading) -> list[Hand]:
         (stones, [{}, {"width": 16.0}, {"aspect": 2.4}, {"cover": 0.8},
                   {"rows": 0.0, "cover": 1.1}]),
         (on_dark, [{}, {"width": 14.0}, {"width": 4.5, "aspect": 3.0},
-                   {"width": 2.4, "aspect": 7.0, "light": 0.06}]),
+                   {"width": 2.4, "aspect": 6.5, "light": 0.06}]),
         (flat, [{}, {"contour": 1.0}, {"contour": 1.0, "contour_width": 4.0, "smooth": 5.0},
                 {"smooth": 6.0, "colours": 7}]),
     ]  # fmt: skip

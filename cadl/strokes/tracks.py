@@ -26,6 +26,8 @@ BIRTH, CROWDED = 0.83, 0.55
 # Steps from a stroke in rows to its neighbours, in units of a row's height, and how near others
 # may be to a new one.
 BRICKS, BESIDE = ((1, 0), (-1, 0), (0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1)), 0.8
+CLOSER = 0.25  # by how much less of that distance is kept between perfect rows
+MOST_ROWS = 4  # that are added on a side in one frame
 FILL_ROUNDS, BIRTH_ROUNDS = 12, 3  # of darts, in a new shot and in each frame
 DARTS = 1.5  # thrown in a round, for each that has room
 MARGIN = 2.0  # spacings round the frame where strokes live, too
@@ -70,7 +72,7 @@ class LayerTracker:
 
     @property
     def _rows(self) -> tuple[np.ndarray, float]:
-        """The metric of strokes that lie in rows, and the height of a row after it."""
+        """The metric of strokes that lie in rows, [2, 2], and the height of a row in its units."""
         assert self.metric is not None
         return self.metric, self.layer.spacing * PACKING**0.5
 
@@ -118,8 +120,8 @@ class LayerTracker:
         growing = np.zeros(len(self.places), bool)
         # What comes in place of a stroke that was there a frame ago must not be a hole at first.
         back = sample(flow[1], born)
-        error = _squares(back + sample(flow[0], born + back))
-        replacing = (self._count_near(vacated, born) > 0) | (error > DOUBT[1])
+        uncovered = _is_doubtful(sample(flow[0], born + back), back)
+        replacing = uncovered | (self._count_near(vacated, born) > 0)
         growing[len(older) :] = ~replacing & (self._count_near(older, born) >= FEW)
         return Carried(self.places, self.identities, fates, growing)
 
@@ -132,15 +134,13 @@ class LayerTracker:
         Doubt alone would take strokes everywhere in blurred or even places.
         """
         forward, back = sample(flow[0], self.places), sample(flow[1], moved)
-        error, motion = _squares(forward + back), _squares(forward) + _squares(back)
-        inside = _within(moved, 0.0, self.size)
-        doubt = inside & (error > DOUBT[0] * motion + DOUBT[1])
+        doubt = _within(moved, 0.0, self.size) & _is_doubtful(forward, back)
         if not doubt.any():
             return doubt
         before, after = colours
         jump = sample(after, moved).astype(np.float32) - sample(before, self.places)
         jump = np.abs(jump - np.median(jump, axis=0)) @ np.full(3, 1 / 3, np.float32)
-        return doubt & ((jump > JUMP) | (error > LOST**2))
+        return doubt & ((jump > JUMP) | (_squares(forward + back) > LOST**2))
 
     def _crowded(self, places: np.ndarray) -> np.ndarray:
         """Says which strokes share a small cell with an older one: bool [n]."""
@@ -156,6 +156,8 @@ class LayerTracker:
         """Throws darts at what is free; of two too near each other one stays."""
         rng = np.random.default_rng([self.salt, number])
         distance = BIRTH * self.layer.spacing
+        if rounds == BIRTH_ROUNDS:  # holes between rows that are drawn apart are small
+            distance *= 1 - CLOSER * self.layer.rows
         possible = None if need is None else need[..., 0] > LOOSE * WANTED[0]
         for _ in range(rounds):
             # Other rasters find the gaps that one leaves; a shot goes on with always the same one,
@@ -197,12 +199,15 @@ class LayerTracker:
     def _go_on_with_rows(self) -> None:
         """Adds strokes where they are a step from older ones, and no others are near."""
         metric, step = self._rows
-        older = self.places @ metric
-        new = (older[:, None] + step * np.array(BRICKS, np.float32)).reshape(-1, 2)
-        new = new[far_from(older, new, BESIDE * step)]
-        alone = np.ones(len(new), bool)
-        alone[np.maximum(*close_pairs(new, BESIDE * step))] = False
-        self._add(new[alone] @ np.linalg.inv(metric))
+        for _ in range(MOST_ROWS):
+            older, count = self.places @ metric, len(self.places)
+            new = (older[:, None] + step * np.array(BRICKS, np.float32)).reshape(-1, 2)
+            new = new[far_from(older, new, BESIDE * step)]
+            alone = np.ones(len(new), bool)
+            alone[np.maximum(*close_pairs(new, BESIDE * step))] = False
+            self._add(new[alone] @ np.linalg.inv(metric))
+            if len(self.places) == count:
+                return
 
     def _add(self, places: np.ndarray) -> None:
         """Adds strokes at those of some places that lie on the canvas or near it."""
@@ -213,7 +218,7 @@ class LayerTracker:
         self.identities = np.concatenate([self.identities, identities])
 
     def _count_near(self, places: np.ndarray, born: np.ndarray) -> np.ndarray:
-        """Counts how many of some places new strokes have near them, [n]."""
+        """Counts how many of some places, float32 [m, 2], new strokes, [n, 2], have near: [n]."""
         if not len(born):
             return np.zeros(0)
         cell = 0.4 * self.layer.spacing
@@ -233,6 +238,12 @@ def _within(places: np.ndarray, low: float, high) -> np.ndarray:
     """Says which places lie in a rectangle, bool [n]; faster than a reduction over two columns."""
     x, y = places.T
     return (x >= low) & (x <= high[0]) & (y >= low) & (y <= high[1])
+
+
+def _is_doubtful(forward: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Says where flow there and back, float32 [n, 2] each, does not cancel: bool [n]."""
+    motion = _squares(forward) + _squares(back)
+    return _squares(forward + back) > DOUBT[0] * motion + DOUBT[1]
 
 
 def _squares(vectors: np.ndarray) -> np.ndarray:
