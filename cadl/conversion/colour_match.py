@@ -16,7 +16,7 @@ from cadl.strokes.track_files import read_tracks
 
 import numpy as np
 
-FRAMES, ROUNDS = 6, 2  # that are painted to find out, and how often
+FRAMES, ROUNDS = 6, 3  # that are painted to find out, and how often
 EAGER = 1.4  # exponent of the ratio of chromas; above 1, as colours saturate
 MOST_CHROMA, MOST_LIGHT = 1.7, 0.1  # times that chroma may change, and by how much light may
 
