@@ -34,7 +34,7 @@ CODES_OF: str = ""  # source whose codes are shown; the film's if empty
 RUN: Path = Path("log/vae")  # of train_vae.py
 DOCS: Path = Path("docs")  # where the pictures go
 
-COLUMNS, WIDTH = 4, 360  # of the teaser
+COLUMNS, WIDTH = 5, 320  # of the teaser
 LONGEST_GAP = 3  # times the usual one between two measurements; what is longer was a break
 
 
