@@ -261,17 +261,18 @@ def test_rows_of_a_still_picture_settle(rows):
     assert inside(frames[-1].places).sum() == pytest.approx(inside(frames[0].places).sum(), rel=0.1)
 
 
-def test_a_zoom_leaves_no_room_between_rows():
+@pytest.mark.parametrize(("zoom", "least", "most"), [(0.01, 0.6, 1.3), (-0.01, 0.9, 1.9)])
+def test_rows_stay_about_as_dense_in_a_zoom(zoom, least, most):
     hand = Hand(width=12.0, aspect=1.5, under=0.0, finest=60.0, cover=0.6, rows=1.0)
     tracker, picture = StrokeTracker([hand], SIZE), texture()
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     away = np.dstack([x - WIDTH / 2, y - HEIGHT / 2])
-    flow = 0.01 * away, -0.01 / 1.01 * away
+    flow = zoom * away, -zoom / (1 + zoom) * away
     counts = [
         inside(tracker.add(number, picture, flow if number else None)[0].places).sum()
         for number in range(80)
     ]
-    assert min(counts) > 0.6 * counts[0] and max(counts) < 1.3 * counts[0]
+    assert min(counts) > least * counts[0] and max(counts) < most * counts[0]
 
 
 def test_the_same_picture_always_has_the_same_strokes_and_another_frame_others():

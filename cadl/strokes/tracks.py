@@ -26,7 +26,7 @@ BIRTH, CROWDED = 0.83, 0.55
 # Steps from a stroke in rows to its neighbours, in units of a row's height, and how near others
 # may be to a new one.
 BRICKS, BESIDE = ((1, 0), (-1, 0), (0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1)), 0.8
-CLOSER = 0.25  # by how much less of that distance is kept between perfect rows
+CLOSER = 0.25  # by how much less the first, and more the second, is between perfect rows
 MOST_ROWS = 4  # that are added on a side in one frame
 FILL_ROUNDS, BIRTH_ROUNDS = 12, 3  # of darts, in a new shot and in each frame
 DARTS = 1.5  # thrown in a round, for each that has room
@@ -146,7 +146,8 @@ class LayerTracker:
         """Says which strokes share a small cell with an older one: bool [n]."""
         metric = self.metric
         places = places if metric is None else places @ metric
-        cells = np.floor(places / (CROWDED * self.layer.spacing)).astype(np.int64)
+        side = CROWDED * (1 + CLOSER * self.layer.rows**2) * self.layer.spacing
+        cells = np.floor(places / side).astype(np.int64)
         _, first = np.unique(cells[:, 1] * 1_000_000 + cells[:, 0], return_index=True)
         crowded = np.ones(len(places), bool)
         crowded[first] = False
