@@ -63,7 +63,7 @@ class Job:
     def _goal(self, chosen: np.ndarray) -> Colours:
         """Returns which colours some samples, int [n], are to have when they are painted.
 
-        A part of a film has not the painter's when the whole film has them.
+        If the whole film has the painter's colours, a part of it has others.
         """
         encoded, whole = self.analysis.encoded, self.style.painter.colours
         if whole and not len(encoded.film_frames):
