@@ -216,8 +216,8 @@ def woodcut(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     teeth = np.abs((y + 3 * waves) / 7 % 1 - 0.5) * 2  # 0 in the middle of a cut, 1 between two
     light = np.clip((grey - 0.25) / 0.5, 0, 1)
     white = (teeth < light) & (light > 0.05)
-    print_ = np.where(white[..., None], np.array((246, 243, 236)), np.array((24, 22, 24)))
-    return Image.fromarray(print_.astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.6))
+    printed = np.where(white[..., None], np.array((246, 243, 236)), np.array((24, 22, 24)))
+    return Image.fromarray(printed.astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.6))
 
 
 HANDS = {"stipple": stipple, "chalk": chalk, "mosaic": mosaic, "knife": knife, "wash": wash,

@@ -23,10 +23,10 @@ Flow = tuple[np.ndarray, np.ndarray]  # forward and backward, as `video.flow.Flo
 # Spacings: a stroke is born where none is nearer than the first; of two strokes in one cell of the
 # second's side the younger goes.
 BIRTH, CROWDED = 0.83, 0.55
+CLOSER = 0.25  # share by which the first is less, and the second more, between perfect rows
 # Steps from a stroke in rows to its neighbours, in units of a row's height, and how near others
 # may be to a new one.
 BRICKS, BESIDE = ((1, 0), (-1, 0), (0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1)), 0.8
-CLOSER = 0.25  # by how much less the first, and more the second, is between perfect rows
 MOST_ROWS = 4  # that are added on a side in one frame
 FILL_ROUNDS, BIRTH_ROUNDS = 12, 3  # of darts, in a new shot and in each frame
 DARTS = 1.5  # thrown in a round, for each that has room
@@ -88,7 +88,7 @@ class LayerTracker:
         self.places, self.identities = self.places[:0], self.identities[:0]
         if self.layer.rows:
             self._lay_rows(number)
-        self._fill(number, need, FILL_ROUNDS)
+        self._fill(number, need, anew=True)
         return Carried(self.places, self.identities, fates, np.zeros(len(self.places), bool))
 
     def follow(self, number: int, flow: Flow, colours: tuple, need: np.ndarray | None) -> Carried:
@@ -115,7 +115,7 @@ class LayerTracker:
         self.identities = self.identities[fates == LIVES]
         if self.layer.rows:
             self._go_on_with_rows()
-        self._fill(number, need, BIRTH_ROUNDS)
+        self._fill(number, need)
         born = self.places[len(older) :]
         growing = np.zeros(len(self.places), bool)
         # What comes in place of a stroke that was there a frame ago must not be a hole at first.
@@ -153,17 +153,16 @@ class LayerTracker:
         crowded[first] = False
         return crowded
 
-    def _fill(self, number: int, need: np.ndarray | None, rounds: int) -> None:
-        """Throws darts at what is free; of two too near each other one stays."""
+    def _fill(self, number: int, need: np.ndarray | None, anew: bool = False) -> None:
+        """Throws darts at what is free, in a new shot more often; of two too near one stays."""
         rng = np.random.default_rng([self.salt, number])
-        distance = BIRTH * self.layer.spacing
-        if rounds == BIRTH_ROUNDS:  # holes between rows that are drawn apart are small
-            distance *= 1 - CLOSER * self.layer.rows
+        # Holes between rows that are drawn apart are small.
+        distance = BIRTH * (1.0 if anew else 1 - CLOSER * self.layer.rows) * self.layer.spacing
         possible = None if need is None else need[..., 0] > LOOSE * WANTED[0]
-        for _ in range(rounds):
+        for _ in range(FILL_ROUNDS if anew else BIRTH_ROUNDS):
             # Other rasters find the gaps that one leaves; a shot goes on with always the same one,
             # or a still picture would fill up.
-            shift = distance * float(rng.random()) if rounds > BIRTH_ROUNDS else 0.0
+            shift = distance * float(rng.random()) if anew else 0.0
             margin = 0.0 if self.layer.rows else self.margin + shift
             metric = self.metric
             free, side = free_places(self.places, self.size, margin, distance, metric, possible)
