@@ -33,6 +33,25 @@ def test_a_known_shift_is_found_to_a_tenth_of_a_pixel(x, y):
         np.testing.assert_allclose(np.median(field[inner], axis=(0, 1)), wanted, atol=0.1)
 
 
+def test_what_is_small_is_followed_more_closely_than_by_the_preset():
+    ground, disc = texture(), texture()[::-1]
+    y, x = np.mgrid[0:180, 0:320]
+
+    def frame(at):
+        inside = (np.hypot(x - at[0], y - at[1]) < 9)[..., None]
+        return np.where(inside, moved(disc, *at), ground).astype(np.uint8)
+
+    pictures = frame((150, 90)), frame((154.5, 87.5))
+    flow = OpticalFlow()
+    flow.add(pictures[0])
+    preset = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    greys = (cv2.cvtColor(own, cv2.COLOR_RGB2GRAY) for own in pictures)
+    found = flow.add(pictures[1]).forward, preset.calc(*greys, None)
+    inside = np.hypot(x - 150, y - 90) < 7
+    off, its_off = (np.linalg.norm(own - (4.5, -2.5), axis=2)[inside].mean() for own in found)
+    assert off < 0.5 and off < 0.8 * its_off
+
+
 def test_a_still_frame_has_no_flow_at_all():
     flow, picture = OpticalFlow(), texture()
     flow.add(picture)

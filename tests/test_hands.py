@@ -73,6 +73,32 @@ def test_worms_are_told_from_dots():
     assert far > 1.5 * near
 
 
+def test_round_strokes_are_told_from_straight_ones_where_paint_is_even():
+    straight = dataclasses.replace(DOTS, under=1.6, bare=0.0, cover=1.7, taper=0.0, aspect=3.0)
+    round_ones = dataclasses.replace(straight, aspect=1.0, taper=0.75, width=12.0)
+    for own, other in ((round_ones, straight), (straight, round_ones)):
+        judge = repainting.Judge.of(painted_by(own, 3))
+        found = texture.describe(painted_by(other, 3), judge.fields)
+        far = texture.distances(found, judge.true)
+        more = dict(far, turns=2 * far["turns"])
+        assert texture.score(more, judge.bare, judge.true) > texture.score(
+            far, judge.bare, judge.true
+        )
+        again = texture.distances(texture.describe(painted_by(own, 3, first=9), None), judge.true)
+        assert far["turns"] > 3 * again["turns"]
+
+
+def test_how_edges_turn_does_not_count_under_furrows_and_grain():
+    judge = repainting.Judge.of(painted_by(dataclasses.replace(DOTS, relief=0.9, ragged=0.3), 2))
+    rng = np.random.default_rng(0)
+    grainy = [np.clip(own.forms + rng.normal(0, 6, own.forms.shape), 0, 255).astype(np.uint8)
+              for own in judge.close_ups]  # fmt: skip
+    true = texture.describe(grainy, None)
+    far = texture.distances(texture.describe(painted_by(PENCIL, 2), None), true)
+    more = dict(far, turns=9 * far["turns"])
+    assert texture.score(more, judge.bare, true) == texture.score(far, judge.bare, true)
+
+
 def score_all(tasks):
     return [repainting.score_hand(pictures, hand) for pictures, hand in tasks]
 

@@ -2,7 +2,15 @@ import dataclasses
 
 from cadl.strokes.drawing import DEEP, draw_strokes
 from cadl.strokes.hand import Hand
-from cadl.strokes.on_film import BROADER, build_strokes, calmed, draw_forms, sharpened
+from cadl.strokes.on_film import (
+    BROADER,
+    QUICKLY,
+    SPARSE,
+    build_strokes,
+    calmed,
+    draw_forms,
+    sharpened,
+)
 from cadl.strokes.stroke import Looks, Strokes
 from cadl.strokes.track_files import Tracked
 
@@ -81,15 +89,25 @@ def test_a_calmer_hand_keeps_the_furrows_of_narrow_strokes():
 @pytest.mark.parametrize(("hand", "grow"), [
     (Hand(width=7.9), True), (Hand(width=8.0), False), (Hand(width=7.9, under=0.0), False),
     (Hand(kind="hatching", width=1.0), False), (Hand(width=7.9, contour=1.0), True),
+    (Hand(width=7.9, finest=60.0), False), (Hand(width=7.9, finest=60.0, contour=1.0), False),
 ])  # fmt: skip
-def test_broad_strokes_of_a_narrow_opaque_brush_are_larger_where_the_picture_is_even(hand, grow):
-    none = np.zeros((3, 2), np.float32)
-    young = np.float32([1.0, 0.4, 1.0])
-    looks = Looks(none, none, young, none, np.float32([0, 0, 9]), np.zeros((3, 3), np.float32))
-    one = Tracked(none, np.arange(3), np.zeros(0, np.uint8), young)
+def test_a_narrow_brush_that_has_finer_strokes_lays_few_broad_ones_where_it_is_even(hand, grow):
+    count = 3000
+    need = np.repeat(np.float32([0, 9]), count // 2)
+    even = need == 0
+    none, young = np.zeros((count, 2), np.float32), np.full(count, 0.4, np.float32)
+    looks = Looks(none, none, young, none, need, np.zeros((count, 3), np.float32))
+    one = Tracked(none, np.arange(count), np.zeros(0, np.uint8), young)
     layers = hand.layers()
     found = build_strokes([one] * len(layers), [looks] * len(layers), hand)
-    larger = BROADER
-    for layer, own in zip(layers, found, strict=True):
-        growth = [larger, 0.4 * larger, 1.0] if grow and not layer.coarser else young
-        np.testing.assert_allclose(own.growth, growth, rtol=1e-6)
+    for number, (layer, own) in enumerate(zip(layers, found, strict=True)):
+        np.testing.assert_array_equal(own.growth[~even], young[~even])
+        if not grow or layer.coarser:
+            np.testing.assert_array_equal(own.growth, young)
+            continue
+        drawn = own.growth[even] > 0
+        np.testing.assert_allclose(own.growth[even].max(), 0.4 * BROADER, rtol=1e-6)
+        share = 1.0 if not number else SPARSE + 0.5 / QUICKLY
+        whole = np.isclose(own.growth[even], 0.4 * BROADER).mean()
+        assert whole == pytest.approx(1.0 if not number else SPARSE, abs=0.04)
+        assert drawn.mean() >= share - 0.04

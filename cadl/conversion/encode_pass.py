@@ -25,7 +25,7 @@ from cadl.video.shots import ShotFinder
 
 import numpy as np
 
-PASS_FORMAT = 18  # of what is kept; raise when its contents change
+PASS_FORMAT = 19  # of what is kept; raise when its contents change
 CHUNK_FRAMES = 480
 ENCODED_EVERY = 4  # frames; codes are smoothed over more than that
 SAMPLES = 12

@@ -1,4 +1,4 @@
-"""Strokes on a film: calmer than in a painting, larger in even places, small forms drawn over them.
+"""Strokes on a film: calmer than in a painting, broader in even places, small forms over them.
 
 A painter's strokes differ as much in light as the small forms of a film: eyes and letters would be
 lost among them.
@@ -10,16 +10,19 @@ from collections.abc import Sequence
 from cadl.strokes.detail import blur, evenness
 from cadl.strokes.drawing import DEEP
 from cadl.strokes.hand import NARROW, TRACKED, Hand
+from cadl.strokes.points import hashed
 from cadl.strokes.stroke import Looks, Strokes
 from cadl.strokes.track_files import Tracked
 
 import cv2
 import numpy as np
 
-CALM = 0.25  # share of opaque strokes' differences in light that is left out
-# How much larger broad strokes of a narrow brush are drawn in even places. So a sky has broad marks
-# and a figure fine ones.
-BROADER = 1.5
+CALM = 0.2  # share of opaque strokes' differences in light that is left out
+# How much larger a narrow brush that has finer strokes draws its broad ones in even places; the
+# share of them that it draws there, where they would hide each other; and how quickly others go. So
+# a sky has broad marks, and a figure fine ones.
+BROADER, SPARSE, QUICKLY = 2.5, 0.33, 8.0
+SPARED = 77  # of the random numbers that say which are drawn
 # Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
@@ -34,21 +37,33 @@ LESS_LIGHT = np.round(128 + np.where(_STEPS > 0, LIGHTER * _STEPS, _STEPS)).asty
 
 
 def build_strokes(tracked: Sequence[Tracked], looks: Sequence[Looks], hand: Hand) -> list[Strokes]:
-    """Puts together the strokes of a frame; in even places, a narrow, opaque brush is broader.
+    """Puts together the strokes of a frame; in even places some brushes lay few and broad ones.
 
     Args:
         tracked: where they lie, for each layer of the hand.
         looks: how they look, for each layer.
         hand: the recipe.
     """
-    opaque_and_narrow = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW
-    found = []
-    for layer, own, look in zip(hand.layers(), tracked, looks, strict=True):
+    layers = hand.layers()
+    has_finer = any(layer.coarser and not layer.contour for layer in layers)
+    varies = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW and has_finer
+    found: list[Strokes] = []
+    for layer, own, look in zip(layers, tracked, looks, strict=True):
         growth = own.growth
-        if opaque_and_narrow and not layer.coarser:
-            growth = growth * (1 + np.float32(BROADER - 1) * evenness(look.need))
+        if varies and not layer.coarser:
+            even = evenness(look.need)
+            growth = growth * (1 + np.float32(BROADER - 1) * even)
+            if found:  # the underpainting stays whole
+                growth = growth * _spared(even, own.identities)
         found.append(Strokes(own.places, own.identities, growth, look))
     return found
+
+
+def _spared(even: np.ndarray, identities: np.ndarray) -> np.ndarray:
+    """Returns how large strokes are where only a share of them is drawn, float32 [n], 0 to 1."""
+    share = 1 - np.float32(1 - SPARSE) * even
+    over = share - hashed(identities, 1, SPARED)[:, 0]
+    return np.clip(1 + np.float32(QUICKLY) * over, 0, 1)
 
 
 def calmed(hand: Hand) -> Hand:

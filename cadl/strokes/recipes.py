@@ -35,6 +35,8 @@ BRUSHES: list[dict[str, Any]] = [
     {"width": 26.0, "aspect": 2.4, "taper": 0.0, "tilt": 1.0, "finest": 8.0, **PLAIN},
     {"width": 11.0, "aspect": 3.0, "taper": 0.0, "tilt": 1.0, "bend": 0.0, "finest": 60.0,
      "light": 0.05, **PLAIN, "bare": 0.5},
+    {"width": 11.0, "aspect": 1.0, "taper": 0.75, "tilt": 1.0, "bend": 0.0, "finest": 60.0,
+     "cover": 1.7, "light": 0.05, **PLAIN},
     {"width": 10.0, "aspect": 2.4, "taper": 0.0, "tilt": 0.3, "fixed": 1.0, "bend": 0.0,
      "sizes": 0.3, "cover": 1.7, "finest": 60.0, "light": 0.05, **PLAIN},
     {"width": 18.0, "aspect": 2.4, "taper": 0.0, "tilt": 0.2, "fixed": 1.0, "bend": 0.0,

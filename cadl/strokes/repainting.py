@@ -85,7 +85,7 @@ class Judge:
         """Returns how far the repainted close-ups are from the true ones: 0 alike, 1 unpainted."""
         painted = [paint_close_up(own, hand) for own in self.close_ups]
         found = texture.describe(painted, self.fields, self.seed)
-        surface = texture.score(texture.distances(found, self.true), self.bare)
+        surface = texture.score(texture.distances(found, self.true), self.bare, self.true)
         if hand.kind == "flat":  # areas keep forms, and contours darken what is dark of contours
             return surface
         lost = np.mean([_lost_forms(own.content, x) for own, x in zip(self.close_ups, painted)])

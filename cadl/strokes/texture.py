@@ -23,8 +23,14 @@ OPPONENT = np.array([LUMINANCE, (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25)], np.float
 WEIGHTS = {
     "patches0": 1.5, "patches1": 2.0, "patches2": 1.5, "patches3": 1.0, "reach": 3.0,
     "tensor1": 2.0, "tensor2": 2.0, "directions": 0.7, "forms": 0.7, "gradient": 0.7, "light": 0.7,
-    "local": 2.0, "chroma": 0.7, "tone": 0.7,
+    "local": 2.0, "chroma": 0.7, "tone": 0.7, "turns": 2.0,
 }  # fmt: skip
+# Pixels: how far from a place its edge is followed to both sides, and the window there.
+ALONG_EDGE, EDGE_WINDOW = 3.0, 1.2
+# How edges turn is seen where paint is even beside them. Share of neighbouring pixels that are
+# alike in true pictures, and the share of the weight of "turns" that counts there.
+EVEN_PAINT = (0.4, 0.6), (0.0, 1.0)
+ALIKE = 7  # columns of "gradient" in which two pixels are alike
 TWO_KINDS, FEW_ODD = 0.47, 0.27  # mean silhouette; share of pictures of the rarer kind
 
 
@@ -124,6 +130,7 @@ def _measure(colours: np.ndarray, field: np.ndarray | None) -> dict[str, np.ndar
             if field is not None:
                 alike = (axis * field).sum(axis=2)
                 found["forms"] = _histogram(alike, np.linspace(-1.0001, 1.0001, 9), strength)
+    found["turns"] = _turns(cv2.GaussianBlur(light, (0, 0), 1.0))
     found["reach"] = _reach(colours, axis.astype(np.float32))
     steps = np.log10(np.abs(np.diff(light, axis=1)) + 1e-4)
     found["gradient"] = _histogram(steps, np.linspace(-4, 0.1, 17))
@@ -179,6 +186,29 @@ def structure(light: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray,
     return cos, sin, energy
 
 
+def _turns(light: np.ndarray) -> np.ndarray:
+    """Returns how far edges turn within a few pixels, from straight ones to corners: float [8].
+
+    Round strokes and straight ones of the same size differ in it.
+    """
+    cos, sin, _ = structure(light, EDGE_WINDOW)
+    strength = np.hypot(cos, sin)
+    axis = np.dstack([cos, sin]) / (strength[..., None] + 1e-9)
+    angle = 0.5 * np.arctan2(sin, cos)
+    y, x = np.mgrid[0 : light.shape[0], 0 : light.shape[1]].astype(np.float32)
+    across, down = ALONG_EDGE * np.cos(angle), ALONG_EDGE * np.sin(angle)
+    ahead, behind = (
+        cv2.remap(
+            axis, x + side * across, y + side * down, cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+        for side in (1, -1)
+    )  # fmt: skip
+    odd = ahead[..., 0] * behind[..., 1] - ahead[..., 1] * behind[..., 0]
+    turn = 0.5 * np.abs(np.arctan2(odd, (ahead * behind).sum(axis=2)))
+    return _histogram(turn, np.linspace(0, np.pi / 2 + 1e-6, 9), strength)
+
+
 def _reach(colours: np.ndarray, axis: np.ndarray) -> np.ndarray:
     """Returns how unlike colours are, at growing distances along and across the local direction."""
     height, width = colours.shape[:2]
@@ -215,18 +245,21 @@ def distances(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, f
     return found
 
 
-def score(found: dict[str, float], bare: dict[str, float]) -> float:
+def score(found: dict[str, float], bare: dict[str, float], true: dict[str, np.ndarray]) -> float:
     """Sums up distances: 1 is as far as the content without strokes, 0 the same surface.
 
     Args:
         found: distances of painted pictures to true ones.
         bare: distances of the content, without strokes, to true ones.
+        true: description of the true ones.
     """
+    even = float(np.interp(true["gradient"][:ALIKE].sum(), *EVEN_PAINT))
+    weights = WEIGHTS | {"turns": even * WEIGHTS["turns"]}
     total = 0.0
     for name, own in found.items():
         ratio = own / (bare[name] + FLOORS.get(name, 0.004))
-        total += WEIGHTS[name] * min(MOST, ratio)
-    return total / sum(WEIGHTS[name] for name in found)
+        total += weights[name] * min(MOST, ratio)
+    return total / sum(weights[name] for name in found)
 
 
 MOST = 8.0  # times the content's distance that count at most
