@@ -3,9 +3,9 @@
     python -m benchmarks.new_hands --paintings data/paintings/van-gogh --out new/paintings
 
 Stippling in ink, chalk on dark paper, a mosaic, slabs of a knife, a wet wash, long ribbons of paint
-and blunt blocks of it, upright threads, discs that lie over each other, and a woodcut: a folder
-each, to be given to the seven scripts, and to `bench_hands.py`, as painters. Drawn with Pillow and
-none of the program's own code for strokes.
+and blunt blocks of it, upright threads, discs that lie over each other, a woodcut, and the dots of
+a halftone: a folder each, to be given to the seven scripts, and to `bench_hands.py`, as painters.
+Drawn with Pillow and none of the program's own code for strokes.
 """
 
 import sys
@@ -220,9 +220,23 @@ def woodcut(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(printed.astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.6))
 
 
+def halftone(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Dots of ink in slanted rows on paper, larger where it is darker: a printed photograph."""
+    grey = np.asarray(picture.convert("L").filter(ImageFilter.GaussianBlur(2))) / 255
+    height, width = grey.shape
+    pitch, angle = 8.0, 0.6 + rng.uniform(-0.04, 0.04)
+    y, x = np.mgrid[0:height, 0:width]
+    along = (x * np.cos(angle) + y * np.sin(angle)) / pitch
+    across = (y * np.cos(angle) - x * np.sin(angle)) / pitch
+    far = np.hypot(along % 1 - 0.5, across % 1 - 0.5)
+    ink = far < np.sqrt(np.clip(1.05 - grey, 0, 1) / np.pi)
+    printed = np.where(ink[..., None], np.array((38, 34, 60)), np.array((242, 236, 222)))
+    return Image.fromarray(printed.astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.6))
+
+
 HANDS = {"stipple": stipple, "chalk": chalk, "mosaic": mosaic, "knife": knife, "wash": wash,
          "ribbons": ribbons, "blocks": blocks, "threads": threads, "discs": discs,
-         "woodcut": woodcut}  # fmt: skip
+         "woodcut": woodcut, "halftone": halftone}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import wanted_need
-from cadl.strokes.hand import AREA, CANVAS, TRACKED, Hand, Layer
+from cadl.strokes.hand import AREA, CANVAS, ROUND, TRACKED, Hand, Layer
 from cadl.strokes.points import hashed
 from cadl.strokes.stroke import Strokes
 
@@ -27,6 +27,7 @@ THIN = 2.5, 1.9
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 ROUND_ENDS = 0.06  # taper from which on the ends of strokes are round; without any: square
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
+THINNEST = 0.15  # width that strokes which swell have where their tone begins, over the full one
 TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
 FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
 DEEP = 0.4  # depth of bristles from which on they are seen on strokes of a third of that, too
@@ -105,10 +106,17 @@ def _lay_ground(canvas: np.ndarray, hand: Hand, strength: float) -> np.ndarray:
 def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength, scale):
     chance = CHANCES[(own.identities + 389 * number) % len(CHANCES)]
     grown = own.growth * np.sqrt(np.float32(strength))
+    slender: np.ndarray | float = 1.0
     if layer.tones:
         begin, end = layer.tones
-        wanted = begin + (end - begin) * chance[:, 9]
-        grown = grown * np.clip(0.5 + TONE_STEP * (own.looks.need - wanted), 0.0, 1.0)
+        wanted = begin + (1 - layer.swell) * (end - begin) * chance[:, 9]
+        sooner = 0.5 + 0.5 * layer.swell  # what swells is thin at first, but as long as ever
+        grown = grown * np.clip(sooner + TONE_STEP * (own.looks.need - wanted), 0.0, 1.0)
+        if layer.swell:
+            tone = np.clip((own.looks.need - begin) / (end - begin), THINNEST, 1.0)
+            slender = 1 - layer.swell * (1 - tone)
+            if hand.aspect <= ROUND:
+                grown, slender = grown * np.sqrt(slender), 1.0
     elif layer.coarser:
         wanted = wanted_need(own.identities)
         grown = grown * np.clip(2.5 * (own.looks.need / wanted - 0.6), 0.0, 1.0)
@@ -116,7 +124,7 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     kept = kept[np.argsort(_order(chance[kept], hand), kind="stable")]
     if not len(kept):
         return
-    geometry = _geometry(layer, own, hand, chance, kept, grown)
+    geometry = _geometry(layer, own, hand, chance, kept, grown, slender)
     polygons, lines = _outlines(geometry, hand, scale, number < 3)
     base = own.looks.colours[kept]
     if layer.tones:
@@ -164,7 +172,7 @@ def _tinted(colours: np.ndarray, hand: Hand) -> np.ndarray:
     return hand.tint * colours + (1 - hand.tint) * ink
 
 
-def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown) -> tuple:
+def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown, slender) -> tuple:
     """Works out angle, half length and width, ends and bend of the strokes that are drawn.
 
     Returns:
@@ -182,7 +190,7 @@ def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown) -> tu
     spread = np.exp(hand.sizes * 1.7 * (2.0 * chance[:, 2] - 1.0))
     longer = np.exp(0.6 * hand.sizes * 1.7 * (2.0 * chance[:, 3] - 1.0))
     length = layer.length * spread * longer * grown
-    width = layer.width * spread * grown
+    width = layer.width * spread * grown * np.broadcast_to(slender, own.growth.shape)[kept]
     lean = (looks.lean[kept] * along).sum(axis=1)
     forward, back = (
         length * np.clip(looks.reach[kept] + side * lean, layer.kept, 1.0) for side in (1, -1)

@@ -42,6 +42,7 @@ FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 LEAST_GAIN = 1e-3  # by which the score must fall for a number to be changed
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
 # statistic sees it well.
+PRINTED = ("sizes", "tilt", "bend", "light")  # numbers by which strokes that swell don't differ
 SEARCHED = {
     "brush": "width tilt aspect light accents soft cover hue sizes fixed rows bend taper ragged "
     "bristles relief bare detail contour_width".split(),
@@ -155,6 +156,8 @@ def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
         return fit
     if name in ("bristles", "accents") and not hand.bristles:
         return fit  # dots, slabs and washes have no furrows, and differ alike
+    if hand.swell and name in PRINTED:
+        return fit
     moved = [own for own in (_moved(hand, name, by) for by in (step, -step)) if own != hand]
     done = fit.evaluations + len(moved)
     better = [

@@ -18,6 +18,8 @@ PACKING = 0.9  # squared spacings that one stroke has on a canvas filled with th
 MAX_LAYERS = 5  # without contours
 MAX_DIRECTIONS = 4
 NARROW = 8.0  # width in pixels below which a brush is narrow
+ROUND = 1.5  # aspect up to which strokes that swell are dots, and grow to all sides
+JOINED = 0.7  # of their width, by which pieces of lines that swell reach into each other
 LINES = 6.0  # aspect from which on strokes of hatching are lines; others are dots
 CONTOUR_ASPECT, CONTOUR_COVER = 7.0, 1.5  # `aspect` and `cover` of the strokes of contours
 SHORTER, SMALL_TONES = 0.4, (0.35, 0.6)  # length and tones of those that draw what is small
@@ -41,6 +43,7 @@ class Layer(NamedTuple):
     stretch: float = 1.0  # spacing along the strokes over that across them
     contour: bool = False  # whether these are strokes of ink along the dark sides of edges
     rows: float = 0.0  # how evenly strokes lie in rows along `angle`, from 0, anywhere, to 1
+    swell: float = 0.0  # of strokes with tones, share of the tone that is made by their width
 
 
 def _field(default: Any, low: float, high: float, logarithmic: bool = False) -> Any:
@@ -91,6 +94,9 @@ class Hand:
     ink: Colour = (0.1, 0.1, 0.12)
     # share of the picture's colour in the ink of hatching: coloured pencils
     tint: float = _field(0.0, 0.0, 1.0)
+    # share of a tone of hatching that is made by the width of its strokes, as in engravings; the
+    # rest is made by their number
+    swell: float = _field(0.0, 0.0, 1.0)
     # directions of hatching, in radians: the first where there is little ink, all where there is
     # much; and of strokes that are `fixed`
     directions: tuple[float, ...] = (0.7, 2.2, 1.5)
@@ -133,7 +139,7 @@ class Hand:
         length = width * self.aspect
         spacing = scale * math.sqrt(AREA * width * length / (PACKING * self.cover))
         layer = Layer(spacing, 0.5 * scale * length, 0.5 * scale * width, coarser, kept)
-        if not self.rows or coarser or self.kind != "brush":
+        if not self.rows or coarser or self.kind == "flat":
             return layer
         # As much room is left beside strokes as before and behind them.
         own_area = AREA * width * length / self.cover
@@ -147,11 +153,16 @@ class Hand:
         for number, angle in enumerate(self.directions):
             share = number / max(1, count - 1)
             begin = self.first_tone + share * (self.last_tone - self.first_tone)
-            tones = begin, begin + 0.25
+            whole = max(begin + 0.25, begin + self.swell * (1.0 - begin))
             plain = self._layer(self.width, 0.0, kept=0.25)
-            stretch = max(1.0, 0.35 * self.aspect)
-            layers.append(plain._replace(angle=angle, tones=tones, stretch=stretch))
-        if self.aspect >= LINES:
+            stretch = plain.stretch if self.rows else max(1.0, 0.35 * self.aspect)
+            # Pieces of lines that lie in rows and swell reach into each other.
+            longer = JOINED * self.swell * plain.width if self.rows and self.aspect > ROUND else 0.0
+            layers.append(plain._replace(
+                angle=angle, tones=(begin, whole), stretch=stretch, swell=self.swell,
+                length=plain.length + longer,
+            ))  # fmt: skip
+        if self.aspect >= LINES and not self.rows:
             layers += [  # shorter strokes, for what is too small for those of the first two
                 own._replace(
                     spacing=0.85 * own.spacing, length=SHORTER * own.length,

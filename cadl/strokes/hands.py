@@ -14,7 +14,7 @@ from cadl import console, files
 from cadl.errors import UserError
 from cadl.images import closeups
 from cadl.strokes import fitting, repainting, texture
-from cadl.strokes.hand import LINES, NARROW, Hand
+from cadl.strokes.hand import LINES, NARROW, ROUND, Hand
 from cadl.workers import WorkerPool
 
 FORMAT = 16  # of the search; raise when the same close-ups would give another hand
@@ -214,6 +214,9 @@ def _hatching_in_words(hand: Hand) -> str:
     light = sum(hand.ink) > sum(hand.ground)
     what = "coloured pencil" if hand.tint > 0.5 else "chalk" if light else "pencil or ink"
     paper = "dark paper" if light else "paper"
+    if hand.rows and hand.swell > 0.5:
+        shape = "lines" if hand.aspect > ROUND else "dots"
+        return f"{shape} in rows on {paper}, broader where it is {'light' if light else 'dark'}"
     if hand.aspect < LINES:
         return f"dots of {what} on {paper}, closer where it is {'light' if light else 'dark'}"
     length = _pick(hand.width * hand.aspect, ((16, "short"), (40, "long"), (9999, "very long")))

@@ -177,8 +177,9 @@ def _measure_plain(
 ) -> Looks:
     """Measures strokes that don't follow the forms; what those of hatching need is darkness.
 
-    Hatching of a film ends at edges. What is left of a painter's own picture without its strokes,
-    where `film` is None, has edges that are none: strokes go on, and there are no small ones.
+    Hatching of a film ends at edges, unless its lines swell. What is left of a painter's own
+    picture without its strokes, where `film` is None, has edges that are none: strokes go on, and
+    there are no small ones.
     """
     count = len(places)
     side = odd(2 * layer.width) + 2 if layer.tones else 1
@@ -193,6 +194,7 @@ def _measure_plain(
     if film is not None:
         more = _emphasis(cv2.blur(film, (side, side)))[..., None]
         light = light + sample(more, places)[:, 0]
+    if film is not None and not layer.swell:
         along = unit_vectors(axis)
         ends = _reach(blur(film, layer.width), places, layer.length * along)
         reach, lean = 0.5 * (ends[0] + ends[1]), (0.5 * (ends[0] - ends[1]))[:, None] * along
