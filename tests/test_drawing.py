@@ -221,3 +221,23 @@ def test_a_quiet_hands_strokes_differ_less_where_the_picture_is_even(bristles):
     np.testing.assert_array_equal(draw_strokes(grey, [own], hand), draw_strokes(grey, [own], quiet))
     spreads = [draw_strokes(grey, [even], by).std() for by in (quiet, hand)]
     assert 0.1 < spreads[0] / spreads[1] < 0.3
+
+
+@pytest.mark.parametrize(("aspect", "longer"), [(4.0, False), (1.0, True)])
+def test_strokes_that_swell_grow_with_the_tone_lines_in_width_and_dots_to_all_sides(aspect, longer):
+    hand = dataclasses.replace(
+        PLAIN, kind="hatching", aspect=aspect, rows=1.0, swell=1.0, first_tone=0.0,
+        directions=(0.0,), ground=(1.0, 1.0, 1.0), ink=(0.0, 0.0, 0.0),
+    )  # fmt: skip
+    sizes = []
+    for tone in (0.4, 1.0):
+        one = strokes_of([(160, 90)], 0.0, [(0, 0, 0)])
+        one = dataclasses.replace(
+            one, looks=dataclasses.replace(one.looks, need=np.float32([tone]))
+        )
+        y, x = np.nonzero(draw_strokes(BLACK, [one], hand, scale=2.0)[..., 0] < 128)
+        sizes.append((np.ptp(x) + 1, np.ptp(y) + 1))
+    (short, thin), (long, thick) = sizes
+    assert thick == pytest.approx(20, abs=2)
+    assert thin == pytest.approx(20 * (0.4**0.5 if longer else 0.4), abs=2)
+    assert short == pytest.approx(0.4**0.5 * long if longer else long, abs=2)

@@ -62,7 +62,18 @@ def test_only_the_broad_strokes_of_a_brush_lie_in_rows():
     layers = Hand(rows=0.5, contour=0.5, directions=(0.7,)).layers()
     assert [layer.rows for layer in layers] == [0.5, 0.5] + [0.0] * (len(layers) - 2)
     assert [layer.angle for layer in layers[:2]] == [0.7, 0.7] and len(layers) > 3
-    assert Hand(kind="hatching", rows=0.5).layers() == Hand(kind="hatching").layers()
+    assert Hand(kind="flat", rows=0.5).layers() == Hand(kind="flat").layers()
+
+
+def test_hatching_in_rows_has_a_layer_for_each_direction_and_pieces_that_swell_meet():
+    plain = Hand(kind="hatching", aspect=8.0, directions=(0.3, 1.2), rows=1.0)
+    layers, swelling = plain.layers(), dataclasses.replace(plain, swell=1.0).layers()
+    assert [(own.angle, own.rows, own.swell) for own in layers] == [(0.3, 1.0, 0), (1.2, 1.0, 0)]
+    assert [own.swell for own in swelling] == [1.0, 1.0]
+    assert all(more.length > own.length for more, own in zip(swelling, layers, strict=True))
+    assert swelling[0].tones[1] == 1.0 and layers[0].tones[1] < 0.5
+    dots = dataclasses.replace(plain, aspect=1.0)
+    assert dots.layers()[0].length == dataclasses.replace(dots, swell=1.0).layers()[0].length
 
 
 @pytest.mark.parametrize(

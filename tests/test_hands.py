@@ -275,6 +275,10 @@ def test_words_tell_dots_of_ink_chalk_and_fixed_strokes_from_each_other():
     assert (
         hands.in_words(chalk) == "hatching in chalk: very long lines in 1 direction on dark paper"
     )
+    rows = dataclasses.replace(stipple, rows=1.0, swell=1.0)
+    assert hands.in_words(rows) == "dots in rows on paper, larger where it is dark"
+    cut = dataclasses.replace(chalk, rows=1.0, swell=1.0)
+    assert hands.in_words(cut) == "lines in rows on dark paper, broader where it is light"
     assert "along one direction" in hands.in_words(Hand(fixed=1.0))
     assert "along the forms" in hands.in_words(Hand())
     assert "accents on top" in hands.in_words(Hand(accents=2.5))

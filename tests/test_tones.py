@@ -18,6 +18,11 @@ CHALK = Hand(
     ground=(0.1, 0.1, 0.12), ink=(0.9, 0.9, 0.85),
 )  # fmt: skip
 STIPPLE = Hand(kind="hatching", width=2.4, aspect=1.2, cover=0.35, tilt=1.0)
+ENGRAVED = Hand(
+    kind="hatching", width=7.0, aspect=2.5, cover=0.9, rows=1.0, swell=1.0, sizes=0.0, tilt=0.0,
+    bend=0.0, taper=0.0, directions=(0.3,),
+)  # fmt: skip
+HALFTONE = Hand.from_json(ENGRAVED.to_json() | {"aspect": 1.0, "taper": 0.75}, "halftone")
 
 
 def hatched_light(hand: Hand, light: float, scale: float) -> float:
@@ -42,7 +47,10 @@ def test_hatching_has_the_light_of_what_it_shows(width, scale):
         assert hatched_light(hand, light, scale) == pytest.approx(light, abs=0.025)
 
 
-@pytest.mark.parametrize("hand, lights", [(CHALK, (0.3, 0.5, 0.7)), (STIPPLE, (0.5, 0.65, 0.8))])
+@pytest.mark.parametrize("hand, lights", [
+    (CHALK, (0.3, 0.5, 0.7)), (STIPPLE, (0.5, 0.65, 0.8)), (ENGRAVED, (0.3, 0.5, 0.7)),
+    (HALFTONE, (0.4, 0.6, 0.8)),
+])  # fmt: skip
 def test_chalk_and_dots_have_the_light_of_what_they_show(hand, lights):
     for light in lights:
         assert hatched_light(hand, light, 2.0) == pytest.approx(light, abs=0.03)

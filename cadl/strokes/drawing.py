@@ -27,7 +27,9 @@ THIN = 2.5, 1.9
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 ROUND_ENDS = 0.06  # taper from which on the ends of strokes are round; without any: square
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
-THINNEST = 0.15  # width that strokes which swell have where their tone begins, over the full one
+# Of strokes that swell: width where their tone begins, over the full one, and the share of tones in
+# which their lines are broken, as thinner ones can't be drawn.
+THINNEST, BROKEN = 0.15, 0.25
 TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
 FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
 DEEP = 0.4  # depth of bristles from which on they are seen on strokes of a third of that, too
@@ -109,7 +111,8 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     slender: np.ndarray | float = 1.0
     if layer.tones:
         begin, end = layer.tones
-        wanted = begin + (1 - layer.swell) * (end - begin) * chance[:, 9]
+        some = 1 - (1 - BROKEN) * layer.swell
+        wanted = begin + some * (end - begin) * chance[:, 9]
         sooner = 0.5 + 0.5 * layer.swell  # what swells is thin at first, but as long as ever
         grown = grown * np.clip(sooner + TONE_STEP * (own.looks.need - wanted), 0.0, 1.0)
         if layer.swell:
