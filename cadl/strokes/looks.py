@@ -28,6 +28,7 @@ FILM_SURROUNDINGS = (4.0, 1.0), (12.0, 0.5), (32.0, 0.2)
 # Of hatching: weights of R, G and B; pixels round a place; and how much more it differs from them.
 ORTHOCHROMATIC = np.array((-0.1, 0.7, 0.4), np.float32)
 SURROUNDING, EMPHASIS = 40.0, 0.3
+OVER_SMALL = 3.0  # pixels of the blur of a film: lines of hatching go on over what is smaller
 SWIRLS = 3e-6  # squared contrast, in the unit of the structure tensor, below which swirls lead
 # A hand's quiet, and how far its broad strokes turn to its own direction where a film is even.
 QUIET_TURN = (0.2, 0.5), (0.0, 0.8)
@@ -196,7 +197,7 @@ def _measure_plain(
         light = light + sample(more, places)[:, 0]
     if film is not None and not layer.swell:
         along = unit_vectors(axis)
-        ends = _reach(blur(film, layer.width), places, layer.length * along)
+        ends = _reach(blur(film, max(OVER_SMALL, layer.width)), places, layer.length * along)
         reach, lean = 0.5 * (ends[0] + ends[1]), (0.5 * (ends[0] - ends[1]))[:, None] * along
     need = np.interp(light, *measure_tones(hand)).astype(np.float32)
     if film is None and layer.coarser:
