@@ -128,7 +128,8 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     if not len(kept):
         return
     geometry = _geometry(layer, own, hand, chance, kept, grown, slender)
-    polygons, lines = _outlines(geometry, hand, scale, number < 3)
+    usual = layer.width * own.broadest
+    polygons, lines = _outlines(geometry, usual, hand, scale, number < 3)
     base = own.looks.colours[kept]
     if layer.tones:
         base = _tinted(base, hand)
@@ -204,16 +205,16 @@ def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown, slend
     return own.places[kept], angle, forward, back, width, bend, chance
 
 
-def _outlines(geometry: tuple, hand: Hand, scale: float, furrows: bool) -> tuple:
-    """Returns outlines and furrows in OpenCV's fixed-point pixels.
+def _outlines(geometry: tuple, usual: float, hand: Hand, scale: float, furrows: bool) -> tuple:
+    """Returns outlines and furrows in OpenCV's fixed-point pixels, fit for a usual half width.
 
     Returns:
         int32 [n, corners, 2]; and pairs of lines, int32 [n, pairs, 2, 4, 2], or None if no furrow
         could be seen.
     """
     places, angle, forward, back, width, bend, chance = geometry
-    typical = float(np.median(width)) * scale
-    corners = next(count for least, count in CORNERS if typical >= least)
+    usual *= scale
+    corners = next(count for least, count in CORNERS if usual >= least)
     around = (np.arange(corners) + 0.5) * (2 * np.pi / corners)
     roundness = min(1.0, hand.taper / ROUND_ENDS)
     power = 0.08 + 0.37 * roundness + 0.75 * hand.taper
@@ -230,7 +231,7 @@ def _outlines(geometry: tuple, hand: Hand, scale: float, furrows: bool) -> tuple
     c = np.maximum(width - inset, 0.2 * width)[:, None] * across.astype(np.float32) * (2.0 - rough)
     outlines = _placed(a, c, places, angle, bend, scale)
     least = FURROW_WIDTH / (3 if hand.bristles >= DEEP else 1)
-    if not furrows or hand.bristles <= 0 or typical < least:
+    if not furrows or hand.bristles <= 0 or usual < least:
         return outlines, None
     steps = np.array((-0.8, -0.3, 0.3, 0.8), np.float32)
     a = np.where(steps > 0, forward[:, None], back[:, None]) * steps
@@ -239,7 +240,7 @@ def _outlines(geometry: tuple, hand: Hand, scale: float, furrows: bool) -> tuple
             _placed(a, side * place * width[:, None] + 0 * a, places, angle, bend, scale)
             for side in (1, -1)
         ]
-        for place in (FURROWS if typical >= 3 * least else FURROWS[:1])
+        for place in (FURROWS if usual >= 3 * least else FURROWS[:1])
     ]
     return outlines, np.array(pairs).transpose(2, 0, 1, 3, 4)
 

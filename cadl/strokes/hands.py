@@ -215,9 +215,9 @@ def _hatching_in_words(hand: Hand) -> str:
     what = "coloured pencil" if hand.tint > 0.5 else "chalk" if light else "pencil or ink"
     paper = "dark paper" if light else "paper"
     if hand.rows and hand.swell > 0.5:
-        what = ("lines", "broader") if hand.aspect > ROUND else ("dots", "larger")
+        marks, more = ("lines", "broader") if hand.aspect > ROUND else ("dots", "larger")
         where = "light" if light else "dark"
-        return f"{what[0]} in rows on {paper}, {what[1]} where it is {where}"
+        return f"{marks} in rows on {paper}, {more} where it is {where}"
     if hand.aspect < LINES:
         return f"dots of {what} on {paper}, closer where it is {'light' if light else 'dark'}"
     length = _pick(hand.width * hand.aspect, ((16, "short"), (40, "long"), (9999, "very long")))

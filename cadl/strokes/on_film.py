@@ -49,13 +49,13 @@ def build_strokes(tracked: Sequence[Tracked], looks: Sequence[Looks], hand: Hand
     varies = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW and has_finer
     found: list[Strokes] = []
     for layer, own, look in zip(layers, tracked, looks, strict=True):
-        growth = own.growth
+        growth, broadest = own.growth, 1.0
         if varies and not layer.coarser:
-            even = evenness(look.need)
+            even, broadest = evenness(look.need), BROADER
             growth = growth * (1 + np.float32(BROADER - 1) * even)
             if found:  # the underpainting stays whole
                 growth = growth * _spared(even, own.identities)
-        found.append(Strokes(own.places, own.identities, growth, look))
+        found.append(Strokes(own.places, own.identities, growth, look, broadest))
     return found
 
 

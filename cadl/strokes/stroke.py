@@ -1,5 +1,6 @@
 """What is known of the strokes of one layer in one frame, before they have a shape."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from cadl.strokes.points import hashed
@@ -50,6 +51,7 @@ class Strokes:
     # for broad strokes in even places of a film
     growth: np.ndarray
     looks: Looks
+    broadest: float = 1.0  # growth of the largest strokes that the layer may have
 
     def some(self, share: float) -> "Strokes":
         """Returns a share of the strokes, always the same ones."""
@@ -57,4 +59,7 @@ class Strokes:
             return self
         kept = hashed(self.identities, 1, SOME)[:, 0] < share
         looks = Looks.of_table(self.looks.table()[kept])
-        return Strokes(self.places[kept], self.identities[kept], self.growth[kept], looks)
+        return dataclasses.replace(
+            self, places=self.places[kept], identities=self.identities[kept],
+            growth=self.growth[kept], looks=looks,
+        )  # fmt: skip
