@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import wanted_need
-from cadl.strokes.hand import AREA, CANVAS, ROUND, TRACKED, Hand, Layer
+from cadl.strokes.hand import AREA, CANVAS, ROUND, THINNEST, TRACKED, Hand, Layer
 from cadl.strokes.points import hashed
 from cadl.strokes.stroke import Strokes
 
@@ -24,12 +24,11 @@ SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a p
 # Drawn pixels: thinner strokes are drawn at twice the size, and those that are then still thinner
 # than the second at three times or more. In a draft only the second counts.
 THIN = 2.5, 1.9
+MOST_TIMES = 4
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 ROUND_ENDS = 0.06  # taper from which on the ends of strokes are round; without any: square
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
-# Of strokes that swell: width where their tone begins, over the full one, and the share of tones in
-# which their lines are broken, as thinner ones can't be drawn.
-THINNEST, BROKEN = 0.15, 0.25
+BROKEN = 0.25  # share of tones in which lines that swell are broken, as they can't be thinner
 TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
 FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
 DEEP = 0.4  # depth of bristles from which on they are seen on strokes of a third of that, too
@@ -69,8 +68,8 @@ def draw_strokes(
     """
     height, width = canvas.shape[:2]
     scale = scale or max(height, width) / TRACKED
-    thinnest, times = 2 * scale * min(layer.width for layer in hand.layers()), 1
-    while times * thinnest < THIN[not furrows or times > 1]:
+    thinnest, times = 2 * scale * min(layer.thinnest for layer in hand.layers()), 1
+    while times * thinnest < THIN[not furrows or times > 1] and times < MOST_TIMES:
         times += 1
     if times > 1:
         size, scale = (times * width, times * height), times * scale
@@ -108,23 +107,22 @@ def _lay_ground(canvas: np.ndarray, hand: Hand, strength: float) -> np.ndarray:
 def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength, scale):
     chance = CHANCES[(own.identities + 389 * number) % len(CHANCES)]
     grown = own.growth * np.sqrt(np.float32(strength))
-    slender: np.ndarray | float = 1.0
+    slender: np.ndarray = np.ones(len(grown), np.float32)
     if layer.tones:
         begin, end = layer.tones
-        some = 1 - (1 - BROKEN) * layer.swell
+        dots = hand.aspect <= ROUND
+        some = 1 - (1.0 if dots else 1 - BROKEN) * layer.swell
         wanted = begin + some * (end - begin) * chance[:, 9]
-        sooner = 0.5 + 0.5 * layer.swell  # what swells is thin at first, but as long as ever
-        grown = grown * np.clip(sooner + TONE_STEP * (own.looks.need - wanted), 0.0, 1.0)
-        if layer.swell:
-            tone = np.clip((own.looks.need - begin) / (end - begin), THINNEST, 1.0)
-            slender = 1 - layer.swell * (1 - tone)
-            if hand.aspect <= ROUND:
-                grown, slender = grown * np.sqrt(slender), 1.0
+        grown = grown * np.clip(0.5 + TONE_STEP * (own.looks.need - wanted), 0.0, 1.0)
+        tone = (own.looks.need - begin) / (end - begin)
+        slender = 1 - layer.swell * (1 - np.clip(tone, THINNEST ** (1 + dots), 1.0))
     elif layer.coarser:
         wanted = wanted_need(own.identities)
         grown = grown * np.clip(2.5 * (own.looks.need / wanted - 0.6), 0.0, 1.0)
     kept = np.flatnonzero(grown > SMALLEST)
     kept = kept[np.argsort(_order(chance[kept], hand), kind="stable")]
+    if layer.swell and hand.aspect <= ROUND:  # dots grow to all sides
+        grown, slender = grown * np.sqrt(slender), np.ones_like(slender)
     if not len(kept):
         return
     geometry = _geometry(layer, own, hand, chance, kept, grown, slender)
@@ -194,7 +192,7 @@ def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown, slend
     spread = np.exp(hand.sizes * 1.7 * (2.0 * chance[:, 2] - 1.0))
     longer = np.exp(0.6 * hand.sizes * 1.7 * (2.0 * chance[:, 3] - 1.0))
     length = layer.length * spread * longer * grown
-    width = layer.width * spread * grown * np.broadcast_to(slender, own.growth.shape)[kept]
+    width = layer.width * spread * grown * slender[kept]
     lean = (looks.lean[kept] * along).sum(axis=1)
     forward, back = (
         length * np.clip(looks.reach[kept] + side * lean, layer.kept, 1.0) for side in (1, -1)

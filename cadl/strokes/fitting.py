@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from cadl.strokes.hand import NARROW, RANGES, Hand
+from cadl.strokes.hand import NARROW, RANGES, ROUND, Hand
 from cadl.strokes.reading import read_pictures
 from cadl.strokes.recipes import library
 
@@ -40,9 +40,12 @@ NARROW_RANGES = {
 }  # fmt: skip
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 LEAST_GAIN = 1e-3  # by which the score must fall for a number to be changed
+# Of prints: numbers by which their strokes don't differ, and how often they cover what they lie on:
+# below the least, pieces of lines don't meet.
+ALL_ALIKE = ("sizes", "tilt", "bend", "light")
+LINE_RANGES, DOT_RANGES = {"cover": (0.7, 1.3)}, {"cover": (0.7, 2.4)}
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
 # statistic sees it well.
-PRINTED = ("sizes", "tilt", "bend", "light")  # numbers by which strokes that swell don't differ
 SEARCHED = {
     "brush": "width tilt aspect light accents soft cover hue sizes fixed rows bend taper ragged "
     "bristles relief bare detail contour_width".split(),
@@ -156,7 +159,7 @@ def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
         return fit
     if name in ("bristles", "accents") and not hand.bristles:
         return fit  # dots, slabs and washes have no furrows, and differ alike
-    if hand.swell and name in PRINTED:
+    if (hand.swell and name in ALL_ALIKE) or (name == "last_tone" and len(hand.directions) == 1):
         return fit
     moved = [own for own in (_moved(hand, name, by) for by in (step, -step)) if own != hand]
     done = fit.evaluations + len(moved)
@@ -171,6 +174,8 @@ def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
 
 def _bounds(hand: Hand) -> dict[str, tuple[float, float]]:
     """Returns the bounds of the search that are tighter than the ranges of a hand."""
+    if hand.swell:
+        return LINE_RANGES if hand.aspect > ROUND else DOT_RANGES
     if hand.kind != "brush":
         return {}
     bounds = BRUSH_RANGES if hand.soft else DRY_RANGES

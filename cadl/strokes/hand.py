@@ -19,8 +19,9 @@ MAX_LAYERS = 5  # without contours
 MAX_DIRECTIONS = 4
 NARROW = 8.0  # width in pixels below which a brush is narrow
 ROUND = 1.5  # aspect up to which strokes that swell are dots, and grow to all sides
-JOINED = 0.7  # of their width, by which pieces of lines that swell reach into each other
-LINES = 6.0  # aspect from which on strokes of hatching are lines; others are dots
+JOINED = 0.7  # share of their width by which pieces of lines that swell are longer, so they meet
+THINNEST = 0.15  # width of strokes that swell where their tone begins, over the full one
+LINES = 6.0  # aspect from which on hatching has short lines, too, and is called lines
 CONTOUR_ASPECT, CONTOUR_COVER = 7.0, 1.5  # `aspect` and `cover` of the strokes of contours
 SHORTER, SMALL_TONES = 0.4, (0.35, 0.6)  # length and tones of those that draw what is small
 KINDS = ("brush", "hatching", "flat")
@@ -44,6 +45,16 @@ class Layer(NamedTuple):
     contour: bool = False  # whether these are strokes of ink along the dark sides of edges
     rows: float = 0.0  # how evenly strokes lie in rows along `angle`, from 0, anywhere, to 1
     swell: float = 0.0  # of strokes with tones, share of the tone that is made by their width
+
+    @property
+    def thinnest(self) -> float:
+        """Half the width of the thinnest strokes."""
+        return self.width * (1 - self.swell * (1 - THINNEST))
+
+    @property
+    def printed(self) -> bool:
+        """Whether these are dots or lines of a print, which keep their places on the sheet."""
+        return bool(self.rows and self.swell)
 
 
 def _field(default: Any, low: float, high: float, logarithmic: bool = False) -> Any:
@@ -69,7 +80,8 @@ class Hand:
     tilt: float = _field(0.08, 0.0, 1.0)  # random turn away from the forms; 1: any direction
     # 0 for strokes along the forms, 1 for strokes along the first of `directions`
     fixed: float = _field(0.0, 0.0, 1.0)
-    # how evenly strokes lie in rows along the first of `directions`, as bricks do; 0: anywhere
+    # how evenly strokes lie in rows, as bricks do, along the first of `directions`, those of
+    # hatching along each; 0: anywhere
     rows: float = _field(0.0, 0.0, 1.0)
     bend: float = _field(0.35, 0.0, 1.0)  # random bend of strokes
     taper: float = _field(0.35, 0.0, 1.0)  # 0 for blunt ends, 1 for pointed ones
@@ -153,11 +165,15 @@ class Hand:
         for number, angle in enumerate(self.directions):
             share = number / max(1, count - 1)
             begin = self.first_tone + share * (self.last_tone - self.first_tone)
-            whole = max(begin + 0.25, begin + self.swell * (1.0 - begin))
+            whole = begin + max(0.25, self.swell * (1.0 - begin))
             plain = self._layer(self.width, 0.0, kept=0.25)
-            stretch = plain.stretch if self.rows else max(1.0, 0.35 * self.aspect)
-            # Pieces of lines that lie in rows and swell reach into each other.
-            longer = JOINED * self.swell * plain.width if self.rows and self.aspect > ROUND else 0.0
+            stretch, longer = max(1.0, 0.35 * self.aspect), 0.0
+            if self.rows and self.swell and self.aspect <= ROUND:
+                stretch = (
+                    2.0  # rows of bricks twice as long as high: squares that stand on a corner
+                )
+            elif self.rows:
+                stretch, longer = plain.stretch, JOINED * self.swell * plain.width
             layers.append(plain._replace(
                 angle=angle, tones=(begin, whole), stretch=stretch, swell=self.swell,
                 length=plain.length + longer,
@@ -167,7 +183,7 @@ class Hand:
                 own._replace(
                     spacing=0.85 * own.spacing, length=SHORTER * own.length,
                     coarser=0.3 * own.length, tones=SMALL_TONES,
-                    stretch=max(1.0, SHORTER * own.stretch),
+                    stretch=max(1.0, SHORTER * own.stretch), swell=0.0,
                 )
                 for own in layers[:2]
             ]  # fmt: skip

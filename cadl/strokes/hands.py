@@ -17,7 +17,7 @@ from cadl.strokes import fitting, repainting, texture
 from cadl.strokes.hand import LINES, NARROW, ROUND, Hand
 from cadl.workers import WorkerPool
 
-FORMAT = 16  # of the search; raise when the same close-ups would give another hand
+FORMAT = 17  # of the search; raise when the same close-ups would give another hand
 # Bounds that are set after the search: close-ups hardly tell which value is best, and tracks may
 # take 25 MB a minute. FAINTEST is the least `detail`: tracks of a Monet took 30 MB at 0.04, and 24
 # at 0.07. SHORTEST is the least `aspect` of narrow strokes that lie everywhere: 28 MB at 1.6.
@@ -68,7 +68,8 @@ def _affordable(hand: Hand) -> Hand:
     """Returns a hand with so few strokes that their tracks are not too large."""
     crowded = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW
     aspect = max(SHORTEST, hand.aspect) if crowded else hand.aspect
-    least = math.sqrt(ROOMY * hand.cover / aspect) if hand.rows else 0.0
+    layers = len(hand.directions) if hand.kind == "hatching" else 1
+    least = math.sqrt(layers * ROOMY * hand.cover / aspect) if hand.rows else 0.0
     return dataclasses.replace(
         hand, detail=max(FAINTEST, hand.detail), aspect=aspect, width=max(least, hand.width)
     )
@@ -210,14 +211,15 @@ def in_words(hand: Hand) -> str:
 
 
 def _hatching_in_words(hand: Hand) -> str:
-    """Describes lines or dots whose number makes the tone."""
+    """Describes lines or dots that make the tone."""
     light = sum(hand.ink) > sum(hand.ground)
     what = "coloured pencil" if hand.tint > 0.5 else "chalk" if light else "pencil or ink"
     paper = "dark paper" if light else "paper"
     if hand.rows and hand.swell > 0.5:
         marks, more = ("lines", "broader") if hand.aspect > ROUND else ("dots", "larger")
         where = "light" if light else "dark"
-        return f"{marks} in rows on {paper}, {more} where it is {where}"
+        colour = "coloured " if hand.tint > 0.5 else ""
+        return f"{colour}{marks} in rows on {paper}, {more} where it is {where}"
     if hand.aspect < LINES:
         return f"dots of {what} on {paper}, closer where it is {'light' if light else 'dark'}"
     length = _pick(hand.width * hand.aspect, ((16, "short"), (40, "long"), (9999, "very long")))

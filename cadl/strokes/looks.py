@@ -11,7 +11,7 @@ from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import blur, evenness, needs, odd, unevenness
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
-from cadl.strokes.on_film import sharpened
+from cadl.strokes.on_film import enlarged, sharpened
 from cadl.strokes.points import sample
 from cadl.strokes.stroke import Looks
 from cadl.strokes.tones import measure_tones
@@ -130,18 +130,20 @@ def measure_looks(
             fixed = _steadied(hand, needed)
         axis = _turned(directions.at(own), hand.directions[0], fixed)
         along = unit_vectors(axis)
-        step = 0.5 * layer.length * along
+        larger = enlarged(hand, layer, needed) if forms is None else np.ones(1, np.float32)
+        length = np.float32(layer.length) * larger[:, None]
+        step = 0.5 * length * along
         forward, back = np.split(directions.at(np.concatenate([own + step, own - step])), 2)
         turn = 0.5 * np.arctan2(
             forward[:, 1] * back[:, 0] - forward[:, 0] * back[:, 1],
             np.einsum("nc,nc->n", forward, back),
         )
-        ends = _reach(blur(frame, layer.width), own, layer.length * along)
+        ends = _reach(blur(frame, layer.width), own, length * along)
         painted = cv2.blur(colours, (odd(1.8 * layer.width),) * 2)
         looks.append(
             Looks(
                 axis,
-                ((1 - fixed) * turn / np.float32(layer.length))[:, None] * along,
+                ((1 - fixed) * turn)[:, None] / length * along,
                 0.5 * (ends[0] + ends[1]),
                 (0.5 * (ends[0] - ends[1]))[:, None] * along,
                 needed,
@@ -195,10 +197,10 @@ def _measure_plain(
     if film is not None:
         more = _emphasis(cv2.blur(film, (side, side)))[..., None]
         light = light + sample(more, places)[:, 0]
-    if film is not None and not layer.swell:
         along = unit_vectors(axis)
         ends = _reach(blur(film, max(OVER_SMALL, layer.width)), places, layer.length * along)
         reach, lean = 0.5 * (ends[0] + ends[1]), (0.5 * (ends[0] - ends[1]))[:, None] * along
+        reach, lean = reach + layer.swell * (1 - reach), (1 - layer.swell) * lean
     need = np.interp(light, *measure_tones(hand)).astype(np.float32)
     if film is None and layer.coarser:
         need = np.zeros_like(need)

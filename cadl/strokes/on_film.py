@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cadl.strokes.detail import blur, evenness
 from cadl.strokes.drawing import DEEP
-from cadl.strokes.hand import NARROW, TRACKED, Hand
+from cadl.strokes.hand import NARROW, TRACKED, Hand, Layer
 from cadl.strokes.points import hashed
 from cadl.strokes.stroke import Looks, Strokes
 from cadl.strokes.track_files import Tracked
@@ -17,11 +17,11 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
-CALM = 0.2  # share of opaque strokes' differences in light that is left out
-# How much larger a narrow brush that has finer strokes draws its broad ones in even places; the
-# share of them that it draws there, where they would hide each other; and how quickly others go. So
-# a sky has broad marks, and a figure fine ones.
-BROADER, SPARSE, QUICKLY = 2.5, 0.33, 8.0
+CALM = 0.25  # share of opaque strokes' differences in light that is left out
+# In even places a narrow brush that has finer strokes lays few broad ones, which would hide each
+# other if they were many. So a sky has broad marks, and a figure fine ones.
+BROADER = 2.5  # how much larger these are
+SPARSE, QUICKLY = 0.33, 8.0  # share of them that is drawn whole, and how steeply others shrink
 SPARED = 77  # of the random numbers that say which are drawn
 # Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
 # between these sizes are drawn.
@@ -44,19 +44,25 @@ def build_strokes(tracked: Sequence[Tracked], looks: Sequence[Looks], hand: Hand
         looks: how they look, for each layer.
         hand: the recipe.
     """
-    layers = hand.layers()
-    has_finer = any(layer.coarser and not layer.contour for layer in layers)
-    varies = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW and has_finer
     found: list[Strokes] = []
-    for layer, own, look in zip(layers, tracked, looks, strict=True):
-        growth, broadest = own.growth, 1.0
-        if varies and not layer.coarser:
-            even, broadest = evenness(look.need), BROADER
-            growth = growth * (1 + np.float32(BROADER - 1) * even)
-            if found:  # the underpainting stays whole
-                growth = growth * _spared(even, own.identities)
-        found.append(Strokes(own.places, own.identities, growth, look, broadest))
+    for layer, own, look in zip(hand.layers(), tracked, looks, strict=True):
+        growth, most = own.growth * enlarged(hand, layer, look.need), broadest(hand, layer)
+        if found and most > 1:  # the underpainting stays whole
+            growth = growth * _spared(evenness(look.need), own.identities)
+        found.append(Strokes(own.places, own.identities, growth, look, most))
     return found
+
+
+def broadest(hand: Hand, layer: Layer) -> float:
+    """Returns how much larger a layer's strokes are drawn where a film is quite even."""
+    has_finer = any(own.coarser and not own.contour for own in hand.layers())
+    varies = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW and has_finer
+    return BROADER if varies and not layer.coarser else 1.0
+
+
+def enlarged(hand: Hand, layer: Layer, unevenness: np.ndarray) -> np.ndarray:
+    """Returns how much larger strokes are drawn, by the unevenness of a film near them: [n]."""
+    return 1 + np.float32(broadest(hand, layer) - 1) * evenness(unevenness)
 
 
 def _spared(even: np.ndarray, identities: np.ndarray) -> np.ndarray:

@@ -69,7 +69,9 @@ def library(reading: Reading) -> list[Hand]:
         bend=0.0, taper=0.0, light=0.0, directions=reading.directions[:1],
     )  # fmt: skip
     cut = dataclasses.replace(engraved, ground=reading.ink, ink=reading.ground)
-    printed = dataclasses.replace(engraved, aspect=1.0, taper=0.75)
+    printed = dataclasses.replace(
+        engraved, aspect=1.0, taper=0.75, cover=1.6, directions=(0.0,)
+    )  # a screen of 45 degrees
     stones = dataclasses.replace(
         dots, width=8.5, aspect=1.1, tilt=0.02, fixed=1.0, rows=0.8, taper=0.0, cover=0.6,
         sizes=0.1, light=0.05, hue=0.02,
@@ -88,9 +90,9 @@ def library(reading: Reading) -> list[Hand]:
         (stipple, [{}, {"width": 4.5}, {"tint": 1.0}]),
         (chalk, [{}, {"tint": 0.6}, {"tint": 1.0, "width": 3.0, "cover": 0.6},
                  {"tint": 1.0, "width": 2.0, "aspect": 12.0, "cover": 0.8, "directions": crossed}]),
-        (engraved, [{}, {"width": 4.5}, {"width": 10.0}, {"directions": crossed}]),
-        (cut, [{}, {"width": 4.5}]),
-        (printed, [{}, {"width": 10.0}, {"tint": 1.0}]),
+        (engraved, [{}, {"width": 4.5}, {"directions": crossed}]),
+        (cut, [{}]),
+        (printed, [{}, {"directions": reading.directions[:1]}, {"tint": 1.0}]),
         (stones, [{}, {"width": 16.0}, {"aspect": 2.4}, {"cover": 0.8},
                   {"rows": 0.0, "cover": 1.1}]),
         (on_dark, [{}, {"width": 14.0}, {"width": 4.5, "aspect": 3.0},

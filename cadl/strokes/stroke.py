@@ -48,7 +48,7 @@ class Strokes:
     places: np.ndarray  # float32 [n, 2], in pixels of the tracked frame
     identities: np.ndarray  # int64 [n]
     # float32 [n], size over the usual one: less when just born or about to be crowded out, above 1
-    # for broad strokes in even places of a film
+    # for broad strokes in even places of a film, 0 for those that are left out there
     growth: np.ndarray
     looks: Looks
     broadest: float = 1.0  # growth of the largest strokes that the layer may have

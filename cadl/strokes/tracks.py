@@ -280,7 +280,14 @@ class StrokeTracker:
                 own.begin(number, need) for own, need in zip(self.trackers, wanted, strict=True)
             ]
         colours = zip(before, self._before, strict=True)
+        sheet = _mean_motion(flow)
         return [
-            own.follow(number, flow, both, need)
+            own.follow(number, sheet if own.layer.printed else flow, both, need)
             for own, both, need in zip(self.trackers, colours, wanted, strict=True)
         ]
+
+
+def _mean_motion(flow: Flow) -> Flow:
+    """Returns the flow of a sheet that moves as most of the picture does, all parts alike."""
+    motion = np.median(flow[0][::4, ::4].reshape(-1, 2), axis=0)
+    return np.full_like(flow[0], motion), np.full_like(flow[1], -motion)
