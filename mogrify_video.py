@@ -43,7 +43,7 @@ STRENGTH: Share = 0.75  # 0 reconstructs the video, 1 gives it all to the painte
 STYLE_MAP: Literal["mean", "ancestor", "diagonal", "gaussian"] = "gaussian"  # how codes are moved
 
 HAND: str = ""  # another painter's strokes, or a hand's file; empty: those of STYLE
-HAND_STEPS: Count = 40  # recipes that are tried for a single picture as a style
+HAND_STEPS: Count = 50  # recipes that are tried for a single picture as a style
 STROKE_SIZE: Annotated[float, Range(0.25, 4)] = 1.0  # how many times larger strokes are
 QUALITY: Literal["draft", "full"] = "full"  # draft: at half the size, enlarged: a quick look
 HOLD_FRAMES: Annotated[int, Range(1, 24)] = 1  # frames a painted state is held; 2: "on twos"

@@ -5,7 +5,7 @@
 Stippling in ink, chalk on dark paper, a mosaic, slabs of a knife, a wet wash, long ribbons of paint
 and blunt blocks of it, upright threads, discs that lie over each other, a woodcut, and the dots of
 a halftone: a folder each, to be given to the seven scripts, and to `bench_hands.py`, as painters.
-Drawn with Pillow and none of the program's own code for strokes.
+Drawn with Pillow and numpy, and none of the program's own code for strokes.
 """
 
 import sys

@@ -58,7 +58,7 @@ def test_the_layout_tells_hands_apart_whose_strokes_lie_elsewhere(name):
     assert numbers and all(math.isfinite(number) for number in numbers)
 
 
-def test_only_the_broad_strokes_of_a_brush_lie_in_rows():
+def test_of_a_brush_only_the_broad_strokes_lie_in_rows():
     layers = Hand(rows=0.5, contour=0.5, directions=(0.7,)).layers()
     assert [layer.rows for layer in layers] == [0.5, 0.5] + [0.0] * (len(layers) - 2)
     assert [layer.angle for layer in layers[:2]] == [0.7, 0.7] and len(layers) > 3

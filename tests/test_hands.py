@@ -88,7 +88,7 @@ def test_round_strokes_are_told_from_straight_ones_where_paint_is_even():
         assert far["turns"] > 3 * again["turns"]
 
 
-def test_how_edges_turn_does_not_count_under_furrows_and_grain():
+def test_how_edges_turn_does_not_count_under_grain():
     judge = repainting.Judge.of(painted_by(dataclasses.replace(DOTS, relief=0.9, ragged=0.3), 2))
     rng = np.random.default_rng(0)
     grainy = [np.clip(own.forms + rng.normal(0, 6, own.forms.shape), 0, 255).astype(np.uint8)

@@ -213,6 +213,37 @@ def test_lines_of_a_pencil_end_where_the_light_changes():
     assert forward < 0.6 and back == 1.0
 
 
+def test_lines_of_a_pencil_go_over_what_is_small_and_those_of_a_print_over_all(monkeypatch):
+    length = PENCIL.layers()[0].length
+    place = np.array([(WIDTH / 2 - 0.45 * length, 90.0)], np.float32)
+    leaf, edge = (np.full((HEIGHT, WIDTH, 3), 200, np.uint8) for _ in range(2))
+    leaf[89:92, WIDTH // 2 - 1 : WIDTH // 2 + 1] = 120
+    edge[:, WIDTH // 2 :] = 40
+    over, ended = (drawn(own, place).reach[0] for own in (leaf, edge))
+    with monkeypatch.context() as unblurred:
+        unblurred.setattr(looks, "OVER_SMALL", 0.0)
+        assert drawn(leaf, place).reach[0] < over - 0.05 and ended < over - 0.05
+    reaches = []
+    for swell in (0.0, 0.5, 1.0):
+        hand = dataclasses.replace(PENCIL, rows=1.0, swell=swell)
+        own = measure_looks(edge, edge, hand, [place] * len(hand.layers()))[0]
+        reaches.append(float(own.reach[0]))
+    assert reaches[0] < reaches[1] < reaches[2] == 1.0 and own.lean[0, 0] == 0.0
+
+
+def test_broad_strokes_of_even_places_end_at_soft_edges_that_they_would_reach():
+    """They are drawn longer than others there, and must not run over."""
+    hand = Hand(width=6.0, finest=2.0, fixed=1.0, directions=(0.0,))
+    length, soft = hand.layers()[1].length, 12.0
+    light = 0.5 + 0.3 * np.tanh((X - WIDTH / 2) / soft)
+    frame = np.repeat(np.round(255 * light)[..., None], 3, axis=2).astype(np.uint8)
+    place = np.array([(WIDTH / 2 - soft - 1.2 * length, 90.0)], np.float32)
+    hands = hand, dataclasses.replace(hand, finest=60.0)  # of one size only
+    longer, usual = (measure_looks(frame, frame, x, [place] * len(x.layers()))[1] for x in hands)
+    assert longer.need[0] == usual.need[0] < 0.003
+    assert longer.reach[0] < usual.reach[0]
+
+
 def test_a_figure_of_the_ground_s_own_light_is_told_by_its_colour():
     frame = np.full((HEIGHT, WIDTH, 3), (60, 120, 60), np.uint8)
     frame[60:120, 140:180] = (215, 45, 40)  # of the same luminance

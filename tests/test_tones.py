@@ -47,9 +47,15 @@ def test_hatching_has_the_light_of_what_it_shows(width, scale):
         assert hatched_light(hand, light, scale) == pytest.approx(light, abs=0.025)
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0, 6.0])
+@pytest.mark.parametrize("hand", [ENGRAVED, HALFTONE])
+def test_prints_have_the_light_of_what_they_show_at_any_size(hand, scale):
+    for light in (0.3, 0.5, 0.7, 0.9):
+        assert hatched_light(hand, light, scale) == pytest.approx(light, abs=0.025)
+
+
 @pytest.mark.parametrize("hand, lights", [
-    (CHALK, (0.3, 0.5, 0.7)), (STIPPLE, (0.5, 0.65, 0.8)), (ENGRAVED, (0.3, 0.5, 0.7)),
-    (HALFTONE, (0.4, 0.6, 0.8)),
+    (CHALK, (0.3, 0.5, 0.7)), (STIPPLE, (0.5, 0.65, 0.8)),
 ])  # fmt: skip
 def test_chalk_and_dots_have_the_light_of_what_they_show(hand, lights):
     for light in lights:

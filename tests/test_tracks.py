@@ -275,6 +275,23 @@ def test_rows_stay_about_as_dense_in_a_zoom(zoom, least, most):
     assert min(counts) > least * counts[0] and max(counts) < most * counts[0]
 
 
+def test_a_print_keeps_its_places_on_a_sheet_that_moves_as_most_of_the_picture_does():
+    hand = Hand(kind="hatching", width=9.0, aspect=1.0, cover=1.6, rows=1.0, swell=1.0)
+    tracker, picture = StrokeTracker([hand], SIZE), texture()
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    flow = np.dstack([2 + 0.01 * (x - WIDTH / 2), 0.01 * (y - HEIGHT / 2)])
+    flow[60:120, 100:160] = (9, -7)  # what moves by itself
+    first = tracker.add(0, picture, None)[0]
+    for number in range(1, 20):
+        last = tracker.add(number, picture, (flow, -flow))[0]
+    before, after = same_strokes(first, last, np.ones(len(first.places), bool))
+    assert len(before) > 0.8 * len(first.places)
+    moved = after - before
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-3)
+    np.testing.assert_allclose(moved[0], (38, 0), atol=4)
+    assert inside(last.places).sum() == pytest.approx(inside(first.places).sum(), rel=0.05)
+
+
 def test_the_same_picture_always_has_the_same_strokes_and_another_frame_others():
     once, again, later = (
         StrokeTracker([HAND], SIZE).add(number, texture(), None) for number in (3, 3, 4)
