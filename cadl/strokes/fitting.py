@@ -44,6 +44,7 @@ LEAST_GAIN = 1e-3  # by which the score must fall for a number to be changed
 # below the least, pieces of lines don't meet.
 ALL_ALIKE = ("sizes", "tilt", "bend", "light")
 LINE_RANGES, DOT_RANGES = {"cover": (0.7, 1.3)}, {"cover": (0.7, 2.4)}
+DIRECTED = ("tilt", "fixed", "bend")  # numbers that round strokes don't have
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
 # statistic sees it well.
 SEARCHED = {
@@ -159,6 +160,8 @@ def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
         return fit
     if name in ("bristles", "accents") and not hand.bristles:
         return fit  # dots, slabs and washes have no furrows, and differ alike
+    if hand.aspect == 1 and name in DIRECTED:
+        return fit
     if (hand.swell and name in ALL_ALIKE) or (name == "last_tone" and len(hand.directions) == 1):
         return fit
     moved = [own for own in (_moved(hand, name, by) for by in (step, -step)) if own != hand]

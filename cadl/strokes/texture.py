@@ -29,7 +29,7 @@ WEIGHTS = {
 ALONG_EDGE, EDGE_WINDOW = 3.0, 1.2
 # How edges turn is seen where paint is even beside them. Share of neighbouring pixels that are
 # alike in true pictures, and the share of the weight of "turns" that counts there.
-EVEN_PAINT = (0.4, 0.6), (0.0, 1.0)
+EVEN_PAINT = (0.5, 0.6), (0.0, 1.0)
 ALIKE = 7  # bins of "gradient", up to a step of 1.6 of 255, in which two pixels are alike
 TWO_KINDS, FEW_ODD = 0.47, 0.27  # mean silhouette; share of pictures of the rarer kind
 
