@@ -482,7 +482,7 @@ def average_looks(
         painted: what the CPU time is added to.
     """
     layers = hand.layers()
-    averagers = [TrackAverager() for _ in layers]
+    averagers = [TrackAverager(layer.printed) for layer in layers]
     for number, (frame, moved, strokes) in enumerate(zip(small, colours, tracked, strict=True)):
         rows: list = [None] * len(layers)
         if number % MEASURED_EVERY:

@@ -54,6 +54,18 @@ def test_the_average_looks_as_far_ahead_as_back():
     np.testing.assert_allclose(curve[40 - WINDOW : 41 + WINDOW], wanted / wanted.sum(), atol=1e-5)
 
 
+def test_a_print_shows_at_once_what_goes_by_under_its_strokes():
+    averager, found = TrackAverager(printed=True), []
+    alive = np.full(1, LIVES, np.uint8)
+    for number in range(60):
+        rows = np.zeros(0, int) if number % MEASURED_EVERY else None
+        table = np.full((1 if rows is None else 0, 1), float(number >= 30), np.float32)
+        found.append(averager.add(table, rows, alive, 1))
+    found = [own for own in [*found, *averager.finish()] if own is not None]
+    curve = np.array([own[0, 0] for own in found])
+    assert len(curve) == 60 and curve[:28].max() < 0.05 and curve[31:].min() > 0.95
+
+
 def test_frames_further_than_the_window_change_nothing():
     people = Population()
     plain = people.averaged()

@@ -101,12 +101,12 @@ def _measured_frames(
         first, last = own.start, own.stop
         begin = rendering.held(first)
         lead = max(0, begin - WINDOW) // BATCH * BATCH
-        averagers: list[TrackAverager] = []
+        hands = rendering.painter.brushwork.hands
+        averagers = [TrackAverager(own.printed) for hand, _ in hands for own in hand.layers()]
         waiting: deque[tuple[int, Moved, list[Tracked]]] = deque()
         strokes = read_tracks(rendering.tracks, lead, total)
         for number, moved in stream.frames(lead):
             tracked = next(strokes)
-            averagers = averagers or [TrackAverager() for _ in tracked]
             new = None
             if number % MEASURED_EVERY:
                 new = [np.arange((own.fates == LIVES).sum(), len(own.places)) for own in tracked]

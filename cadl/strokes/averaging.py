@@ -8,6 +8,7 @@ from cadl.strokes.tracks import LIVES
 import numpy as np
 
 DEVIATION, WINDOW = 6.0, 14  # frames: of the average along tracks, and its reach to each side
+OF_PRINTS = 0.7  # frames: the same of prints, whose strokes stay while what they show goes by
 MEASURED_EVERY = 2  # frames; between these only new strokes are measured
 OLD = np.float32(1e-6)  # weight of what was measured before; it counts where there is nothing else
 
@@ -32,8 +33,10 @@ class TrackAverager:
     What it returns for a frame depends on the frames within WINDOW alone.
     """
 
-    def __init__(self) -> None:
-        self._weights = np.exp(-0.5 * (np.arange(WINDOW + 1) / DEVIATION) ** 2).astype(np.float32)
+    def __init__(self, printed: bool = False) -> None:
+        """Takes whether the layer is one of a print (`Layer.printed`)."""
+        frames = np.arange(WINDOW + 1) / (OF_PRINTS if printed else DEVIATION)
+        self._weights = np.exp(-0.5 * frames**2).astype(np.float32)
         self._frames: list[_Seen] = []
         self._centre = 0
 
