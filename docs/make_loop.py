@@ -23,7 +23,7 @@ PAINTED: list[Path] = []  # the same seconds, painted
 SECONDS: Amount = 3.2  # of the clip
 SHOWN: Count = 12  # frames a second that are shown
 WIDTH: Count = 420  # pixels of each side
-QUALITY: Count = 65  # of WebP
+QUALITY: Count = 80  # of WebP
 TARGET: Path = Path("docs/loop.webp")
 
 
