@@ -223,6 +223,12 @@ def test_a_quiet_hands_strokes_differ_less_where_the_picture_is_even(bristles):
     assert 0.1 < spreads[0] / spreads[1] < 0.3
 
 
+def test_some_of_the_strokes_are_drawn_as_in_the_whole_layer():
+    own = dataclasses.replace(many(), broadest=2.5)
+    some = own.some(0.5)
+    assert 0.4 < len(some.places) / len(own.places) < 0.6 and some.broadest == 2.5
+
+
 @pytest.mark.parametrize(("aspect", "longer"), [(4.0, False), (1.0, True)])
 def test_strokes_that_swell_grow_with_the_tone_lines_in_width_and_dots_to_all_sides(aspect, longer):
     hand = dataclasses.replace(

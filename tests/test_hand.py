@@ -82,3 +82,12 @@ def test_hatching_in_rows_has_a_layer_for_each_direction_and_pieces_that_swell_m
 def test_the_layout_leaves_out_what_strokes_look_like(name):
     other = dataclasses.replace(Hand(), **{name: 1.5 * getattr(Hand(), name)})
     assert other != Hand() and other.layout() == Hand().layout()
+
+
+def test_the_thinnest_lines_are_those_whose_tone_begins():
+    for swell, least in ((0.0, 1.0), (1.0, 0.15)):
+        (layer,) = Hand(
+            kind="hatching", aspect=3.0, rows=1.0, swell=swell, directions=(0.5,)
+        ).layers()
+        assert layer.thinnest == pytest.approx(least * layer.width)
+        assert layer.printed == (swell > 0)

@@ -22,7 +22,10 @@ ENGRAVED = Hand(
     kind="hatching", width=7.0, aspect=2.5, cover=0.9, rows=1.0, swell=1.0, sizes=0.0, tilt=0.0,
     bend=0.0, taper=0.0, directions=(0.3,),
 )  # fmt: skip
-HALFTONE = Hand.from_json(ENGRAVED.to_json() | {"aspect": 1.0, "taper": 0.75}, "halftone")
+HALFTONE = Hand.from_json(
+    ENGRAVED.to_json() | {"aspect": 1.0, "taper": 0.75, "cover": 1.6, "directions": [0.0]},
+    "halftone",
+)
 
 
 def hatched_light(hand: Hand, light: float, scale: float) -> float:
@@ -39,7 +42,7 @@ def hatched_light(hand: Hand, light: float, scale: float) -> float:
 
 
 @pytest.mark.parametrize("width", [0.6, 0.8, 1.0, 1.6])
-@pytest.mark.parametrize("scale", [2.0, 2.7, 4.0])
+@pytest.mark.parametrize("scale", [1.0, 1.33, 2.0, 2.7, 4.0])
 def test_hatching_has_the_light_of_what_it_shows(width, scale):
     """Whatever the width of the lines and of the video, as thin lines are drawn larger first."""
     hand = Hand.from_json(PENCIL.to_json() | {"width": width}, "pencil")

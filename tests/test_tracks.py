@@ -292,6 +292,18 @@ def test_a_print_keeps_its_places_on_a_sheet_that_moves_as_most_of_the_picture_d
     assert inside(last.places).sum() == pytest.approx(inside(first.places).sum(), rel=0.05)
 
 
+@pytest.mark.parametrize("speed", [(0, 10), (16, 12)])
+def test_rows_of_a_print_go_on_in_fast_pans(speed):
+    hand = Hand(kind="hatching", width=7.0, aspect=1.0, cover=1.6, rows=1.0, swell=1.0,
+                directions=(0.0,))  # fmt: skip
+    tracker, picture = StrokeTracker([hand], SIZE), texture()
+    layer = tracker.trackers[0]
+    for number in range(20):
+        last = tracker.add(number, picture, even_flow(*speed) if number else None)[0]
+    rows = (last.places @ layer.metric)[:, 1] / (layer.layer.spacing * 0.9**0.5)
+    assert abs(np.exp(2j * np.pi * rows).mean()) > 0.99
+
+
 def test_the_same_picture_always_has_the_same_strokes_and_another_frame_others():
     once, again, later = (
         StrokeTracker([HAND], SIZE).add(number, texture(), None) for number in (3, 3, 4)

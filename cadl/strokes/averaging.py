@@ -8,7 +8,7 @@ from cadl.strokes.tracks import LIVES
 import numpy as np
 
 DEVIATION, WINDOW = 6.0, 14  # frames: of the average along tracks, and its reach to each side
-OF_PRINTS = 0.7  # frames: the same of prints, whose strokes stay while what they show goes by
+OF_PRINTS = 0.7  # frames: deviation for prints, whose strokes stay while the film moves on
 MEASURED_EVERY = 2  # frames; between these only new strokes are measured
 OLD = np.float32(1e-6)  # weight of what was measured before; it counts where there is nothing else
 

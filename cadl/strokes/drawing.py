@@ -24,11 +24,11 @@ SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a p
 # Drawn pixels: thinner strokes are drawn at twice the size, and those that are then still thinner
 # than the second at three times or more. In a draft only the second counts.
 THIN = 2.5, 1.9
-MOST_TIMES = 4
+MOST_TIMES = 4  # the size at most, for lines that swell where they are thinnest
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 ROUND_ENDS = 0.06  # taper from which on the ends of strokes are round; without any: square
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
-BROKEN = 0.25  # share of tones in which lines that swell are broken, as they can't be thinner
+BROKEN = 0.25  # share of the tones, from the lightest, in which lines that swell are broken
 TONE_STEP = 12.0  # how quickly a stroke of hatching grows as its place gets darker
 FURROWS = (0.45, 0.15)  # places of bristles, of half the width, on both sides alike
 DEEP = 0.4  # depth of bristles from which on they are seen on strokes of a third of that, too
@@ -68,8 +68,10 @@ def draw_strokes(
     """
     height, width = canvas.shape[:2]
     scale = scale or max(height, width) / TRACKED
-    thinnest, times = 2 * scale * min(layer.thinnest for layer in hand.layers()), 1
-    while times * thinnest < THIN[not furrows or times > 1] and times < MOST_TIMES:
+    thinnest = 2 * scale * min(layer.thinnest for layer in hand.layers())
+    whole, times = 2 * scale * min(layer.width for layer in hand.layers()), 1
+    most = max(MOST_TIMES, int(THIN[1] / whole) + 1)
+    while times * thinnest < THIN[not furrows or times > 1] and times < most:
         times += 1
     if times > 1:
         size, scale = (times * width, times * height), times * scale
@@ -126,8 +128,8 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     if not len(kept):
         return
     geometry = _geometry(layer, own, hand, chance, kept, grown, slender)
-    usual = layer.width * own.broadest
-    polygons, lines = _outlines(geometry, usual, hand, scale, number < 3)
+    broadest = layer.width * own.broadest
+    polygons, lines = _outlines(geometry, broadest, hand, scale, number < 3)
     base = own.looks.colours[kept]
     if layer.tones:
         base = _tinted(base, hand)
@@ -203,16 +205,16 @@ def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown, slend
     return own.places[kept], angle, forward, back, width, bend, chance
 
 
-def _outlines(geometry: tuple, usual: float, hand: Hand, scale: float, furrows: bool) -> tuple:
-    """Returns outlines and furrows in OpenCV's fixed-point pixels, fit for a usual half width.
+def _outlines(geometry: tuple, broadest: float, hand: Hand, scale: float, furrows: bool) -> tuple:
+    """Returns outlines and furrows in OpenCV's fixed-point pixels, fit for the broadest strokes.
 
     Returns:
         int32 [n, corners, 2]; and pairs of lines, int32 [n, pairs, 2, 4, 2], or None if no furrow
         could be seen.
     """
     places, angle, forward, back, width, bend, chance = geometry
-    usual *= scale
-    corners = next(count for least, count in CORNERS if usual >= least)
+    broadest *= scale
+    corners = next(count for least, count in CORNERS if broadest >= least)
     around = (np.arange(corners) + 0.5) * (2 * np.pi / corners)
     roundness = min(1.0, hand.taper / ROUND_ENDS)
     power = 0.08 + 0.37 * roundness + 0.75 * hand.taper
@@ -229,7 +231,7 @@ def _outlines(geometry: tuple, usual: float, hand: Hand, scale: float, furrows: 
     c = np.maximum(width - inset, 0.2 * width)[:, None] * across.astype(np.float32) * (2.0 - rough)
     outlines = _placed(a, c, places, angle, bend, scale)
     least = FURROW_WIDTH / (3 if hand.bristles >= DEEP else 1)
-    if not furrows or hand.bristles <= 0 or usual < least:
+    if not furrows or hand.bristles <= 0 or broadest < least:
         return outlines, None
     steps = np.array((-0.8, -0.3, 0.3, 0.8), np.float32)
     a = np.where(steps > 0, forward[:, None], back[:, None]) * steps
@@ -238,7 +240,7 @@ def _outlines(geometry: tuple, usual: float, hand: Hand, scale: float, furrows: 
             _placed(a, side * place * width[:, None] + 0 * a, places, angle, bend, scale)
             for side in (1, -1)
         ]
-        for place in (FURROWS if usual >= 3 * least else FURROWS[:1])
+        for place in (FURROWS if broadest >= 3 * least else FURROWS[:1])
     ]
     return outlines, np.array(pairs).transpose(2, 0, 1, 3, 4)
 

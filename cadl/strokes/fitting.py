@@ -40,11 +40,12 @@ NARROW_RANGES = {
 }  # fmt: skip
 FIRST_STEP, LAST_STEP = 0.18, 0.03  # of a number's range
 LEAST_GAIN = 1e-3  # by which the score must fall for a number to be changed
-# Of prints: numbers by which their strokes don't differ, and how often they cover what they lie on:
-# below the least, pieces of lines don't meet.
+# Prints: numbers that are the same for all strokes, and bounds of their cover. With less cover
+# pieces of lines don't meet.
 ALL_ALIKE = ("sizes", "tilt", "bend", "light")
 LINE_RANGES, DOT_RANGES = {"cover": (0.7, 1.3)}, {"cover": (0.7, 2.4)}
-DIRECTED = ("tilt", "fixed", "bend")  # numbers that round strokes don't have
+DIRECTED = ("tilt", "fixed", "bend")  # numbers that don't change round strokes
+
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
 # statistic sees it well.
 SEARCHED = {
@@ -160,7 +161,7 @@ def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
         return fit
     if name in ("bristles", "accents") and not hand.bristles:
         return fit  # dots, slabs and washes have no furrows, and differ alike
-    if hand.aspect == 1 and name in DIRECTED:
+    if hand.aspect == 1 and not hand.bristles and name in DIRECTED:
         return fit
     if (hand.swell and name in ALL_ALIKE) or (name == "last_tone" and len(hand.directions) == 1):
         return fit

@@ -48,7 +48,7 @@ class Layer(NamedTuple):
 
     @property
     def thinnest(self) -> float:
-        """Half the width of the thinnest strokes."""
+        """Half the width of the thinnest lines; dots are at least as wide."""
         return self.width * (1 - self.swell * (1 - THINNEST))
 
     @property
@@ -169,9 +169,8 @@ class Hand:
             plain = self._layer(self.width, 0.0, kept=0.25)
             stretch, longer = max(1.0, 0.35 * self.aspect), 0.0
             if self.rows and self.swell and self.aspect <= ROUND:
-                stretch = (
-                    2.0  # rows of bricks twice as long as high: squares that stand on a corner
-                )
+                # Bricks twice as long as high: dots lie in squares, turned by 45 degrees.
+                stretch = 2.0
             elif self.rows:
                 stretch, longer = plain.stretch, JOINED * self.swell * plain.width
             layers.append(plain._replace(

@@ -180,9 +180,9 @@ def _measure_plain(
 ) -> Looks:
     """Measures strokes that don't follow the forms; what those of hatching need is darkness.
 
-    Hatching of a film ends at edges, unless its lines swell. What is left of a painter's own
-    picture without its strokes, where `film` is None, has edges that are none: strokes go on, and
-    there are no small ones.
+    Hatching of a film ends at edges, the less, the more its lines swell. What is left of a
+    painter's own picture without its strokes, where `film` is None, has edges that are none:
+    strokes go on, and there are no small ones.
     """
     count = len(places)
     side = odd(2 * layer.width) + 2 if layer.tones else 1

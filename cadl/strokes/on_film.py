@@ -76,7 +76,7 @@ def calmed(hand: Hand) -> Hand:
     """Returns a hand as it paints films: where paint is opaque, it differs less in light."""
     calm = 1.0 - CALM * _opaque(hand)
     bristles = calm * hand.bristles
-    if hand.bristles >= DEEP:  # below it, narrow strokes have no furrows at all
+    if hand.bristles >= DEEP:  # below it, narrow strokes of one size have no furrows
         bristles = max(DEEP, bristles)
     return dataclasses.replace(
         hand, light=calm * hand.light, bristles=bristles, relief=calm * hand.relief

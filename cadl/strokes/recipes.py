@@ -69,9 +69,8 @@ def library(reading: Reading) -> list[Hand]:
         bend=0.0, taper=0.0, light=0.0, directions=reading.directions[:1],
     )  # fmt: skip
     cut = dataclasses.replace(engraved, ground=reading.ink, ink=reading.ground)
-    printed = dataclasses.replace(
-        engraved, aspect=1.0, taper=0.75, cover=1.6, directions=(0.0,)
-    )  # a screen of 45 degrees
+    # A screen of 45 degrees.
+    printed = dataclasses.replace(engraved, aspect=1.0, taper=0.75, cover=1.6, directions=(0.0,))
     stones = dataclasses.replace(
         dots, width=8.5, aspect=1.1, tilt=0.02, fixed=1.0, rows=0.8, taper=0.0, cover=0.6,
         sizes=0.1, light=0.05, hue=0.02,

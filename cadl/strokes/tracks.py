@@ -4,7 +4,8 @@ Strokes are born where the picture is uncovered or stretches, and are gone where
 crowds, so that their density stays even (the list, not a grid, is what keeps strokes on what they
 lie on: Meier 1996, doi 10.1145/237170.237288; Hays & Essa 2004, doi 10.1145/987657.987676). Finer
 layers lie only where the coarser ones can't show what is there (Hertzmann 1998, doi
-10.1145/280814.280951). At a cut all begin anew.
+10.1145/280814.280951). Strokes of prints (`Layer.printed`) all move by the flow's median. At a cut
+all begin anew.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ CLOSER = 0.25  # share by which the first is less, and the second more, between 
 # Steps from a stroke in rows to its neighbours, in units of a row's height, and how near others
 # may be to a new one.
 BRICKS, BESIDE = ((1, 0), (-1, 0), (0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1)), 0.8
-MOST_ROWS = 4  # that are added on a side in one frame
+MOST_ROWS = 16  # that are added on a side in one frame: fast pans need many
 FILL_ROUNDS, BIRTH_ROUNDS = 12, 3  # of darts, in a new shot and in each frame
 DARTS = 1.5  # thrown in a round, for each that has room
 MARGIN = 2.0  # spacings round the frame where strokes live, too
@@ -280,14 +281,14 @@ class StrokeTracker:
                 own.begin(number, need) for own, need in zip(self.trackers, wanted, strict=True)
             ]
         colours = zip(before, self._before, strict=True)
-        sheet = _mean_motion(flow)
+        sheet = _sheet_motion(flow)
         return [
             own.follow(number, sheet if own.layer.printed else flow, both, need)
             for own, both, need in zip(self.trackers, colours, wanted, strict=True)
         ]
 
 
-def _mean_motion(flow: Flow) -> Flow:
-    """Returns the flow of a sheet that moves as most of the picture does, all parts alike."""
+def _sheet_motion(flow: Flow) -> Flow:
+    """Returns a flow that is the median motion everywhere: how the sheet of a print moves."""
     motion = np.median(flow[0][::4, ::4].reshape(-1, 2), axis=0)
     return np.full_like(flow[0], motion), np.full_like(flow[1], -motion)
