@@ -24,7 +24,7 @@ SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a p
 # Drawn pixels: thinner strokes are drawn at twice the size, and those that are then still thinner
 # than the second at three times or more. In a draft only the second counts.
 THIN = 2.5, 1.9
-MOST_TIMES = 4  # the size at most, for lines that swell where they are thinnest
+MOST_TIMES = 4  # the size at most, for lines that are thin only where their tone begins
 SMALLEST = 0.22  # of its size, below which a stroke is not drawn
 ROUND_ENDS = 0.06  # taper from which on the ends of strokes are round; without any: square
 MAX_TURN = 0.9  # radians that a stroke may turn over half its length
@@ -206,7 +206,7 @@ def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown, slend
 
 
 def _outlines(geometry: tuple, broadest: float, hand: Hand, scale: float, furrows: bool) -> tuple:
-    """Returns outlines and furrows in OpenCV's fixed-point pixels, fit for the broadest strokes.
+    """Returns outlines and furrows in OpenCV's fixed-point pixels; `broadest` is a half width.
 
     Returns:
         int32 [n, corners, 2]; and pairs of lines, int32 [n, pairs, 2, 4, 2], or None if no furrow

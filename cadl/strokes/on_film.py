@@ -55,13 +55,14 @@ def build_strokes(tracked: Sequence[Tracked], looks: Sequence[Looks], hand: Hand
 
 def broadest(hand: Hand, layer: Layer) -> float:
     """Returns how much larger a layer's strokes are drawn where a film is quite even."""
+    if layer.coarser or hand.kind != "brush" or not hand.under or hand.width >= NARROW:
+        return 1.0
     has_finer = any(own.coarser and not own.contour for own in hand.layers())
-    varies = hand.kind == "brush" and hand.under > 0 and hand.width < NARROW and has_finer
-    return BROADER if varies and not layer.coarser else 1.0
+    return BROADER if has_finer else 1.0
 
 
 def enlarged(hand: Hand, layer: Layer, unevenness: np.ndarray) -> np.ndarray:
-    """Returns how much larger strokes are drawn, by the unevenness of a film near them: [n]."""
+    """Returns how much larger strokes are drawn, by a film's unevenness near them: float32 [n]."""
     return 1 + np.float32(broadest(hand, layer) - 1) * evenness(unevenness)
 
 
