@@ -32,7 +32,8 @@ from cadl.networks import saved_models
 from cadl.settings import Amount, Count, read_settings
 from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hands import load_hand
-from cadl.strokes.on_film import build_strokes, calmed, draw_forms
+from cadl.strokes.on_film import build_strokes, calmed, draw_forms, find_wet
+from cadl.strokes.stroke import Manner
 from cadl.strokes.track_files import read_tracks
 from cadl.style import embeddings, latents
 from cadl.video import probing, reader, writer
@@ -145,8 +146,10 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
     drawn = []
     for one, canvas, layers, own in zip(moved, canvases, tracked, looks, strict=True):
         with spent.stage("drawing"):
-            strokes = build_strokes(layers, own, hand)
-            painted = draw_strokes(canvas, strokes, calmed(hand), furrows=not draft)
+            wet = find_wet(one.tracked, hand, 1.0)
+            strokes = build_strokes(layers, own, hand, wet)
+            manner = Manner(furrows=not draft, wet=wet)
+            painted = draw_strokes(canvas, strokes, calmed(hand), manner)
             drawn.append(draw_forms(painted, one.frame, hand, 1.0))
 
     before = cpu_seconds()

@@ -49,9 +49,9 @@ from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hand import TRACKED, Hand
 from cadl.strokes.hands import load_hand
 from cadl.strokes.looks import measure_looks
-from cadl.strokes.on_film import build_strokes, calmed, draw_forms
+from cadl.strokes.on_film import build_strokes, calmed, draw_forms, find_wet
 from cadl.strokes.points import sample
-from cadl.strokes.stroke import Looks, Strokes
+from cadl.strokes.stroke import Looks, Manner, Strokes
 from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
 from cadl.strokes.tracks import LIVES, StrokeTracker
 from cadl.video import probing, reader
@@ -342,23 +342,23 @@ def paint(
     size = WIDTH, max(2, round(WIDTH * height / width))
     averaged = average_looks(small, small, tracked, hand, painted)
 
-    def draw(frame: np.ndarray, strokes: Sequence[Strokes]) -> np.ndarray:
-        drawn = draw_forms(draw_strokes(frame, strokes, calmed(hand)), frame, hand, 1.0)
-        return resize(drawn, size)
+    wet = [find_wet(own, hand, 1.0) for own in small]
+
+    def draw(number: int, strokes: Sequence[Strokes]) -> np.ndarray:
+        drawn = draw_strokes(frames[number], strokes, calmed(hand), Manner(wet=wet[number]))
+        return resize(draw_forms(drawn, frames[number], hand, 1.0), size)
 
     floors: list[float] = []
-    following = [*itertools.zip_longest(frames[1:], motions), (None, None)]
-    for frame, layers, looks, (after, motion) in zip(
-        frames, tracked, averaged, following, strict=True
-    ):
+    following = itertools.islice(itertools.chain(motions, itertools.repeat(None)), len(frames))
+    for number, (layers, looks, motion) in enumerate(zip(tracked, averaged, following)):
         with painted.stage("drawing"):
-            strokes = build_strokes(layers, looks, hand)
-            painted.frames.append(draw(frame, strokes))
-        if after is not None and motion is not None and motion.moving.mean() >= LEAST_MOVING:
+            strokes = build_strokes(layers, looks, hand, wet[number])
+            painted.frames.append(draw(number, strokes))
+        if motion is not None and motion.moving.mean() >= LEAST_MOVING:
             moved = [
                 dataclasses.replace(own, places=move_by(motion, own.places)) for own in strokes
             ]
-            change = np.abs(motion.undo(painted.frames[-1]) - draw(after, moved)).mean(-1)
+            change = np.abs(motion.undo(painted.frames[-1]) - draw(number + 1, moved)).mean(-1)
             floors.append(float(change[motion.moving].mean()))
     if floors:
         painted.floor = float(np.mean(floors))
@@ -392,10 +392,11 @@ def least_change(frame: np.ndarray, hand: Hand) -> float:
                     np.ones(len(own.places), np.float32))
             for own in carried
         ]  # fmt: skip
-        strokes = build_strokes(moved, looks, hand)
+        wet = find_wet(small, hand, 1.0)
+        strokes = build_strokes(moved, looks, hand, wet)
         way = np.column_stack([np.eye(2), shift * width / WIDTH])
         canvas = cv2.warpAffine(frame, way, (width, height), borderMode=cv2.BORDER_REFLECT)
-        painted = draw_strokes(canvas, strokes, calmed(hand))
+        painted = draw_strokes(canvas, strokes, calmed(hand), Manner(wet=wet))
         pictures.append(resize(draw_forms(painted, canvas, hand, 1.0), size))
     back = Motion(np.full((*size[::-1], 2), -MOVED, np.float32), np.ones(size[::-1], bool))
     change = np.abs(back.undo(pictures[0]) - pictures[1])

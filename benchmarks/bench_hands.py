@@ -4,7 +4,7 @@
 
 Short pieces of each film are painted by `mogrify_video.py` in every painter's hand, at strength 1
 and the film's own size, and compared with held-out pictures of each painter, 640 pixels wide: by
-patches in colour and in light alone, by a classifier of true close-ups, and by a judge of two
+patches in colour and in light alone, by a classifier of true pictures, and by a judge of two
 samples. Beside them: the frames with the painter's mean and spread of colours but no strokes
 (Reinhard et al. 2001, doi 10.1109/38.946629), one fixed brush in the painter's colours, and a
 floor, half of the held-out pictures against the other half.
@@ -48,17 +48,21 @@ CHROMA = 0.15  # by which mean chroma may differ from the painter's
 
 @dataclass(frozen=True)
 class Painter:
-    """Pictures of a painter, 640 pixels wide.
+    """Pictures of a painter, uint8 [h, w, 3] each.
 
     Attributes:
         name: as its source.
-        known: uint8 [h, w, 3] each, that the hand was fitted to.
-        held_out: the others.
+        known: some of those that the hand was fitted to, 640 pixels wide.
+        held_out: some of the others, as wide.
+        taught: all that the hand was fitted to, at the scale of close-ups.
+        asked: all the others, at that scale.
     """
 
     name: str
     known: list[np.ndarray]
     held_out: list[np.ndarray]
+    taught: list[np.ndarray]
+    asked: list[np.ndarray]
 
 
 @console.script
@@ -71,8 +75,8 @@ def main(argv: list[str] | None = None) -> int:
         cut_pieces(path, settings.out / "pieces", settings) for path in files_of(settings.videos)
     ]
     frames = [frame for path in pieces for frame in middles(path, settings)]
-    classifier = Classifier({n: x.pixels[~x.held_out] for n, x in own.items()})
-    tell_of_classifier(classifier, own)
+    classifier = Classifier({x.name: x.taught for x in painters})
+    tell_of_classifier(classifier, painters)
     fixed = settings.out / "fixed-brush.json"
     files.write_json(fixed, Hand().to_json())
     painted: dict[str, list[np.ndarray]] = {}
@@ -113,22 +117,24 @@ def files_of(videos: list[Path]) -> list[Path]:
 def read_painter(folder: Path, own: closeups.CloseUps) -> Painter:
     """Reads a painter's pictures; those are held out whose close-ups are."""
     held = {Path(name).name for name in own.pictures[own.held_out].tolist()}
-    groups: dict[bool, list[np.ndarray]] = {False: [], True: []}
+    wide: dict[bool, list[np.ndarray]] = {False: [], True: []}
+    whole: dict[bool, list[np.ndarray]] = {False: [], True: []}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in tiles.PICTURE_SUFFIXES:
-            group = groups[path.name in held]
-            if len(group) < MOST_PICTURES:
-                group.append(to_width(np.asarray(tiles.load_picture(path))))
-    if len(groups[True]) < 2:
+            picture = np.asarray(tiles.load_picture(path))
+            whole[path.name in held].append(scaled(picture, CANVAS / max(picture.shape[:2])))
+            if len(wide[path.name in held]) < MOST_PICTURES:
+                wide[path.name in held].append(scaled(picture, CANVAS / picture.shape[1]))
+    if len(wide[True]) < 2:
         raise UserError(f"{folder} has fewer than two held-out pictures")
-    return Painter(folder.name, groups[False], groups[True])
+    return Painter(folder.name, wide[False], wide[True], whole[False], whole[True])
 
 
-def to_width(picture: np.ndarray) -> np.ndarray:
-    """Makes a picture 640 pixels wide."""
-    scale = CANVAS / picture.shape[1]
+def scaled(picture: np.ndarray, scale: float) -> np.ndarray:
+    """Makes a picture larger or smaller."""
+    height, width = (max(CROP, round(scale * side)) for side in picture.shape[:2])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(picture, (CANVAS, round(scale * picture.shape[0])), interpolation=way)
+    return cv2.resize(picture, (width, height), interpolation=way)
 
 
 def cut_pieces(path: Path, folder: Path, settings) -> Path:
@@ -256,14 +262,15 @@ def _chroma(pictures: list[np.ndarray]) -> float:
     return float(np.mean([np.ptp(own.astype(np.float32), axis=2).mean() for own in small])) / 255
 
 
-def tell_of_classifier(classifier: Classifier, own: dict[str, closeups.CloseUps]) -> None:
-    """Prints how well the classifier knows true close-ups that it has not seen."""
+def tell_of_classifier(classifier: Classifier, painters: list[Painter]) -> None:
+    """Prints how well the classifier knows true crops that it has not seen."""
     rows = []
-    for name, x in own.items():
-        called = classifier.names_of(x.pixels[x.held_out])
-        rows.append([name, *(f"{np.mean([c == other for c in called]):.2f}" for other in own)])
+    for own in painters:
+        called = classifier.names_of(own.asked)
+        shares = (np.mean([name == other.name for name in called]) for other in painters)
+        rows.append([own.name, *(f"{share:.2f}" for share in shares)])
     console.say("Held-out true crops, by what the classifier calls them")
-    console.say(console.table(["", *own], rows))
+    console.say(console.table(["", *(own.name for own in painters)], rows))
 
 
 def judge(painters: list[Painter], classifier: Classifier, frames, painted: dict) -> None:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 CROP = 96  # pixels of what the classifier sees
-TRAINED_STEPS, BATCH = 700, 48
+TRAINED_STEPS, BATCH = 2000, 48
 RATE = 2e-3
 PATCHES, PROJECTIONS = 2500, 64  # patches of a picture and band
 SEEDS = 99, 98  # of the projections of colours, and of those of light alone; not the search's
@@ -71,12 +71,12 @@ def _light_alone(filters: np.ndarray) -> np.ndarray:
 
 
 class Classifier:
-    """Tells whose a crop is; trained on true close-ups of all painters, held-out ones apart."""
+    """Tells whose a crop is; trained on true pictures of all painters, held-out ones apart."""
 
-    def __init__(self, close_ups: dict[str, np.ndarray], seed: int = 0):
-        """Trains it: uint8 [n, h, w, 3] a painter."""
+    def __init__(self, pictures: dict[str, Sequence[np.ndarray]], seed: int = 0):
+        """Trains it on crops of each painter's pictures, uint8 [h, w, 3] each."""
         keras.utils.set_random_seed(seed)
-        self.names = list(close_ups)
+        self.names = list(pictures)
         layers = keras.layers
         seen = keras.Input((CROP, CROP, 3))
         x = seen
@@ -94,7 +94,7 @@ class Classifier:
         rng = np.random.default_rng(seed)
         for _ in range(TRAINED_STEPS):
             labels = rng.integers(0, len(self.names), BATCH)
-            crops = [_random_crop(close_ups[self.names[label]], rng) for label in labels]
+            crops = [_random_crop(pictures[self.names[label]], rng) for label in labels]
             tints = 1 + rng.uniform(-TINTS, TINTS, (BATCH, 1, 1, 3))
             self._model.train_on_batch(np.stack(crops) * tints, labels)
 
@@ -120,8 +120,8 @@ def grid(picture: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _random_crop(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    own = pictures[rng.integers(len(pictures))]
+def _random_crop(pictures: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    own = pictures[int(rng.integers(len(pictures)))]
     top, left = (rng.integers(0, side - CROP + 1) for side in own.shape[:2])
     crop = own[top : top + CROP, left : left + CROP].astype(np.float32) / 255
     return crop[:, ::-1] if rng.random() < 0.5 else crop

@@ -3,7 +3,7 @@ import dataclasses
 from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hand import Hand
 from cadl.strokes.looks import unit_vectors
-from cadl.strokes.stroke import Looks, Strokes
+from cadl.strokes.stroke import Looks, Manner, Strokes
 
 import cv2
 import numpy as np
@@ -45,7 +45,7 @@ def many(count=400, seed=0):
 def test_at_strength_0_the_canvas_stays_as_it_is_bit_for_bit():
     canvas = np.random.default_rng(0).integers(0, 256, (360, 640, 3)).astype(np.uint8)
     before = canvas.copy()
-    drawn = draw_strokes(canvas, [many()], LIVELY, strength=0.0)
+    drawn = draw_strokes(canvas, [many()], LIVELY, Manner(strength=0.0))
     np.testing.assert_array_equal(drawn, before)
     np.testing.assert_array_equal(canvas, before)
     assert (draw_strokes(canvas, [many()], LIVELY) != before).any()
@@ -172,7 +172,7 @@ def test_a_share_of_the_strokes_is_so_many_of_them_and_always_the_same():
     places = np.stack([x.ravel(), y.ravel()], axis=1)
     small = dataclasses.replace(PLAIN, width=6.0, aspect=1.0, finest=6.0)
     whole, some, again = (
-        draw_strokes(BLACK, [strokes_of(places, 0.0, 1.0)], small, share=share)
+        draw_strokes(BLACK, [strokes_of(places, 0.0, 1.0)], small, Manner(share=share))
         for share in (1.0, 0.4, 0.4)
     )
     assert 0.3 < (some > 128).sum() / (whole > 128).sum() < 0.5

@@ -4,11 +4,13 @@ from cadl.strokes.drawing import DEEP, draw_strokes
 from cadl.strokes.hand import Hand
 from cadl.strokes.on_film import (
     BROADER,
+    CALMER_THERE,
     QUICKLY,
     SPARSE,
     build_strokes,
     calmed,
     draw_forms,
+    find_wet,
     sharpened,
 )
 from cadl.strokes.stroke import Looks, Strokes
@@ -111,3 +113,26 @@ def test_a_narrow_brush_that_has_finer_strokes_lays_few_broad_ones_where_it_is_e
         assert whole == pytest.approx(1.0 if not number else SPARSE, abs=0.04)
         some = 1.0 if not number else SPARSE + 1 / QUICKLY
         assert drawn.mean() == pytest.approx(some, abs=0.04)
+
+
+QUIET = dataclasses.replace(HAND, quiet=0.5)
+
+
+def test_a_quiet_hands_colours_run_together_where_a_film_is_even_and_are_calm_around():
+    rng = np.random.default_rng(0)
+    frame = np.full((180, 320, 3), 128, np.uint8)
+    frame[:, 160:] = rng.integers(60, 200, (180, 160, 1))
+    wet = find_wet(frame, QUIET, 1.0)
+    assert wet is not None
+    assert (wet.share[:, :140] > 0.99).all() and (wet.share[:, 165:] < 0.01).all()
+    assert np.allclose(wet.calm[:, :150], CALMER_THERE, atol=0.01)
+    assert (wet.calm[:, 180:] < 0.01).all() and (wet.calm[:, 158] > 0.5 * CALMER_THERE).all()
+    half = find_wet(frame, QUIET, 0.5)
+    assert half is not None and np.allclose(half.share, 0.5 * wet.share, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("hand", "strength"), [(HAND, 1.0), (Hand(kind="flat", quiet=0.5), 1.0), (QUIET, 0.0)]
+)
+def test_nothing_is_wet_for_other_hands_and_without_strength(hand, strength):
+    assert find_wet(np.full((180, 320, 3), 128, np.uint8), hand, strength) is None

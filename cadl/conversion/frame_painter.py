@@ -15,8 +15,8 @@ from cadl.strokes.flat import draw_areas, find_palette
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand
 from cadl.strokes.looks import measure_looks
-from cadl.strokes.on_film import build_strokes, calmed, draw_forms
-from cadl.strokes.stroke import Looks
+from cadl.strokes.on_film import build_strokes, calmed, draw_forms, find_wet
+from cadl.strokes.stroke import Looks, Manner
 from cadl.strokes.track_files import Tracked
 
 import cv2
@@ -86,10 +86,9 @@ def _lay_strokes(canvas, brushwork: Brushwork, moved: Moved, tracked, looks, str
             places, colours = tracked[part][0].places, looks[part][0].colours
             canvas = draw_areas(canvas, places, colours, moved.palette, hand, share * strength)
             continue
-        strokes = build_strokes(tracked[part], looks[part], hand)
-        canvas = draw_strokes(
-            canvas, strokes, calmed(hand), strength=strength, share=share, furrows=furrows
-        )
+        wet = find_wet(moved.tracked, hand, share * strength)
+        strokes = build_strokes(tracked[part], looks[part], hand, wet)
+        canvas = draw_strokes(canvas, strokes, calmed(hand), Manner(strength, share, furrows, wet))
     left = strength
     for hand, share, _ in reversed(list(_layers_of(brushwork))):  # the last one lies on top
         canvas = draw_forms(canvas, moved.frame, hand, left * share)

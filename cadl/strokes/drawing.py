@@ -11,7 +11,8 @@ from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import wanted_need
 from cadl.strokes.hand import AREA, CANVAS, ROUND, THINNEST, TRACKED, Hand, Layer
 from cadl.strokes.points import hashed
-from cadl.strokes.stroke import Strokes
+from cadl.strokes.stroke import Manner, Strokes
+from cadl.strokes.surface import light, run_together
 
 import cv2
 import numpy as np
@@ -38,18 +39,13 @@ BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
 QUIET = (0.003, 0.02), (1.0, 0.0)  # unevenness, and the share of `quiet` that counts there
 CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
-RELIEF = 0.9  # change of light for a step of 1 in height, both of 255, at full relief
-EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 
 
 def draw_strokes(
     canvas: np.ndarray,
     strokes: Sequence[Strokes],
     hand: Hand,
-    *,
-    strength: float = 1.0,
-    share: float = 1.0,
-    furrows: bool = True,
+    manner: Manner = Manner(),  # noqa: B008 (it can't be changed)
     scale: float | None = None,
 ) -> np.ndarray:
     """Draws all layers over a picture.
@@ -58,9 +54,7 @@ def draw_strokes(
         canvas: uint8 [h, w, 3], RGB; what is seen between strokes.
         strokes: of each layer, from broad to fine.
         hand: the recipe.
-        strength: 0 draws nothing, 1 strokes of full size.
-        share: of the strokes that are drawn.
-        furrows: draw those of bristles; a draft has none.
+        manner: how they are laid.
         scale: drawn pixels for each one of the tracked frame; None: as a whole frame has.
 
     Returns:
@@ -71,20 +65,21 @@ def draw_strokes(
     thinnest = 2 * scale * min(layer.thinnest for layer in hand.layers())
     whole, times = 2 * scale * min(layer.width for layer in hand.layers()), 1
     most = max(MOST_TIMES, int(THIN[1] / whole) + 1)
-    while times * thinnest < THIN[not furrows or times > 1] and times < most:
+    while times * thinnest < THIN[not manner.furrows or times > 1] and times < most:
         times += 1
     if times > 1:
         size, scale = (times * width, times * height), times * scale
         canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR)
-    if not furrows:
+    if not manner.furrows:
         hand = dataclasses.replace(hand, bristles=0.0)
-    drawn = _draw(canvas, strokes, hand, strength, share, scale)
+    drawn = _draw(canvas, strokes, hand, manner, scale)
     return cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA) if times > 1 else drawn
 
 
-def _draw(canvas, strokes: Sequence[Strokes], hand: Hand, strength, share, scale) -> np.ndarray:
-    """Draws all layers at the canvas' size."""
+def _draw(canvas, strokes: Sequence[Strokes], hand: Hand, manner: Manner, scale: float):
+    """Draws all layers at the canvas' size: uint8 [h, w, 3] -> [h, w, 3]."""
     height, width = canvas.shape[:2]
+    strength, share, _, wet = manner
     canvas = _lay_ground(canvas, hand, strength * share)
     board = np.empty((height, width, 4), np.uint8)
     ground = np.full((height, width), 128, np.uint8)
@@ -94,7 +89,9 @@ def _draw(canvas, strokes: Sequence[Strokes], hand: Hand, strength, share, scale
     if hand.soft > 0:
         radius = hand.soft * strength * scale * TRACKED / CANVAS
         cv2.GaussianBlur(board, (0, 0), max(0.1, radius), dst=board)
-    return _light(board, hand.relief, scale)
+    if wet:
+        run_together(board, wet, scale)
+    return light(board, hand.relief, scale)
 
 
 def _lay_ground(canvas: np.ndarray, hand: Hand, strength: float) -> np.ndarray:
@@ -146,6 +143,8 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     if hand.quiet and not (layer.coarser or layer.tones):
         even = np.interp(own.looks.need[kept], *QUIET).astype(np.float32)
         lively -= hand.quiet * even[:, None]
+    if own.calm is not None:
+        lively = np.minimum(lively, 1 - own.calm[kept, None])
     colours = _colours(base, hand, chance[kept], differing, lively)
     fill, trace = cv2.fillPoly, cv2.polylines
     if lines is None:
@@ -285,16 +284,3 @@ def _making_up(hand: Hand) -> float:
     scattered, in_rows = float(np.exp(-1.25 * hand.cover)), max(0.0, 1.0 - hand.cover / AREA)
     open_ground = scattered + hand.rows * hand.fixed * (in_rows - scattered)
     return min(1.0, open_ground / (1.0 - open_ground))
-
-
-def _light(board: np.ndarray, relief: float, scale: float) -> np.ndarray:
-    """Lights the heights of a board from the top left: uint8 [h, w, 4] -> [h, w, 3]."""
-    picture = cv2.cvtColor(board, cv2.COLOR_RGBA2RGB)
-    if relief <= 0:
-        return picture
-    height = cv2.extractChannel(board, 3)
-    slope = cv2.filter2D(
-        height, cv2.CV_16S, EMBOSS * (RELIEF * relief), borderType=cv2.BORDER_REPLICATE
-    )
-    slope = cv2.blur(slope, (2, 2)) if scale > 3 else slope
-    return cv2.add(picture, cv2.merge([slope] * 3), dtype=cv2.CV_8U)

@@ -95,7 +95,7 @@ class Hand:
     # much, and most of these lie on top
     accents: float = _field(1.0, 1.0, 8.0, True)
     # share of the strokes' differences in light, hue and height that is left out in even places,
-    # where those of a film also turn to the first of `directions`
+    # where those of a film also turn to the first of `directions` and run into each other
     quiet: float = _field(0.0, 0.0, 1.0)
     # contrast over local light from which on finer strokes are needed
     detail: float = _field(0.055, 0.02, 0.4, True)

@@ -7,11 +7,12 @@ lost among them.
 import dataclasses
 from collections.abc import Sequence
 
-from cadl.strokes.detail import blur, evenness
+from cadl.strokes.detail import blur, evenness, unevenness
 from cadl.strokes.drawing import DEEP
 from cadl.strokes.hand import NARROW, TRACKED, Hand, Layer
-from cadl.strokes.points import hashed
+from cadl.strokes.points import hashed, sample
 from cadl.strokes.stroke import Looks, Strokes
+from cadl.strokes.surface import Wet
 from cadl.strokes.track_files import Tracked
 
 import cv2
@@ -23,6 +24,14 @@ CALM = 0.25  # share of opaque strokes' differences in light that is left out
 BROADER = 2.5  # how much larger these are
 SPARSE, QUICKLY = 0.33, 8.0  # share of them that is drawn whole, and how steeply others shrink
 SPARED = 77  # of the random numbers that say which are drawn
+# A hand's quiet, and the share by which its colours run into each other where a film is even, as
+# in a misty sky; how far they run, over the half width of broad strokes; and tracked pixels by
+# which the wet place is smaller than the even one, and blurred.
+RUNNING, RUN = ((0.2, 0.45), (0.0, 1.0)), 0.4
+FROM_EDGES, SHORE = 3, 2.0
+# Side of the square within which strokes near a wet place are calmer, in tracked pixels, and the
+# share of their differences that is left out: else lively ones would be a rim round dark forms.
+NEAR_WET, CALMER_THERE = 15, 0.6
 # Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
@@ -36,20 +45,24 @@ _STEPS = np.arange(256.0) - 128
 LESS_LIGHT = np.round(128 + np.where(_STEPS > 0, LIGHTER * _STEPS, _STEPS)).astype(np.uint8)
 
 
-def build_strokes(tracked: Sequence[Tracked], looks: Sequence[Looks], hand: Hand) -> list[Strokes]:
+def build_strokes(
+    tracked: Sequence[Tracked], looks: Sequence[Looks], hand: Hand, wet: Wet | None = None
+) -> list[Strokes]:
     """Puts together the strokes of a frame; in even places some brushes lay few and broad ones.
 
     Args:
         tracked: where they lie, for each layer of the hand.
         looks: how they look, for each layer.
         hand: the recipe.
+        wet: by `find_wet`.
     """
     found: list[Strokes] = []
     for layer, own, look in zip(hand.layers(), tracked, looks, strict=True):
         growth, most = own.growth * enlarged(hand, layer, look.need), broadest(hand, layer)
         if found and most > 1:  # the underpainting stays whole
             growth = growth * _spared(evenness(look.need), own.identities)
-        found.append(Strokes(own.places, own.identities, growth, look, most))
+        calm = None if wet is None else sample(wet.calm[..., None], own.places)[:, 0]
+        found.append(Strokes(own.places, own.identities, growth, look, most, calm))
     return found
 
 
@@ -71,6 +84,28 @@ def _spared(even: np.ndarray, identities: np.ndarray) -> np.ndarray:
     share = 1 - np.float32(1 - SPARSE) * even
     over = share - hashed(identities, 1, SPARED)[:, 0]
     return np.clip(1 + np.float32(QUICKLY) * over, 0, 1)
+
+
+def find_wet(frame: np.ndarray, hand: Hand, strength: float) -> Wet | None:
+    """Finds where the colours of a quiet painter's strokes run into each other on a film.
+
+    Args:
+        frame: uint8 [h, w, 3], at the size that strokes are followed on.
+        hand: the recipe.
+        strength: of the strokes, 0 to 1.
+
+    Returns:
+        None: nowhere.
+    """
+    most = strength * float(np.interp(hand.quiet, *RUNNING)) * (hand.kind == "brush")
+    if most <= 0:
+        return None
+    even = cv2.erode(evenness(unevenness(frame)), np.ones((FROM_EDGES, FROM_EDGES), np.uint8))
+    share = np.float32(most) * cv2.GaussianBlur(even, (0, 0), SHORE)
+    near = cv2.dilate(share, np.ones((NEAR_WET, NEAR_WET), np.uint8))
+    calm = np.float32(CALMER_THERE) * blur(near, NEAR_WET / 2)
+    broad = next(layer for layer in hand.layers() if not layer.coarser)
+    return Wet(share, calm, RUN * broad.width * broadest(hand, broad))
 
 
 def calmed(hand: Hand) -> Hand:

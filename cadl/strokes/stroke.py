@@ -2,8 +2,10 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cadl.strokes.points import hashed
+from cadl.strokes.surface import Wet
 
 import numpy as np
 
@@ -52,6 +54,9 @@ class Strokes:
     growth: np.ndarray
     looks: Looks
     broadest: float = 1.0  # growth of the largest strokes that the layer may have
+    # float32 [n], share of their differences in light, hue and height that strokes lose where they
+    # are; None: they lose nothing
+    calm: np.ndarray | None = None
 
     def some(self, share: float) -> "Strokes":
         """Returns a share of the strokes, always the same ones."""
@@ -62,4 +67,14 @@ class Strokes:
         return dataclasses.replace(
             self, places=self.places[kept], identities=self.identities[kept],
             growth=self.growth[kept], looks=looks,
+            calm=None if self.calm is None else self.calm[kept],
         )  # fmt: skip
+
+
+class Manner(NamedTuple):
+    """How the strokes of a picture are laid."""
+
+    strength: float = 1.0  # 0 draws nothing, 1 strokes of full size
+    share: float = 1.0  # of the strokes that are drawn
+    furrows: bool = True  # draw those of bristles; a draft has none
+    wet: Wet | None = None  # where colours run into each other; None: nowhere
