@@ -2,9 +2,10 @@
 
     python -m benchmarks.new_hands --paintings data/paintings/van-gogh --out new/paintings
 
-Stippling in ink, chalk on dark paper, a mosaic, slabs of a knife, a wet wash, long ribbons of paint
-and blunt blocks of it, upright threads, discs that lie over each other, a woodcut, and the dots of
-a halftone: a folder each, to be given to the seven scripts, and to `bench_hands.py`, as painters.
+Stippling in ink, chalk on dark paper, a mosaic, slabs of a knife, a wet wash, a watercolour, long
+ribbons of paint and blunt blocks of it, upright threads, discs that lie over each other, a woodcut,
+and the dots of a halftone: a folder each, to be given to the seven scripts, and to
+`bench_hands.py`, as painters.
 Drawn with Pillow and numpy, and none of the program's own code for strokes.
 """
 
@@ -134,6 +135,27 @@ def wash(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(tiles.to_uint8(np.clip((pale + 7 * grain[..., None]) / 255, 0, 1)))
 
 
+def watercolour(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Transparent washes over each other on white paper, each dried with a dark rim."""
+    colours = np.asarray(picture.filter(ImageFilter.MedianFilter(9))).astype(np.float32) / 255
+    height, width = colours.shape[:2]
+
+    def noise(size: float) -> np.ndarray:
+        small = rng.normal(0, 1, (int(height / size) + 2, int(width / size) + 2))
+        return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+
+    hue = cv2.GaussianBlur(colours, (0, 0), 9) ** np.float32(0.7)
+    dark = 1 - cv2.GaussianBlur(colours, (0, 0), 3).mean(axis=2) + 0.02 * noise(12)
+    dark = (dark - np.quantile(dark, 0.02)) / np.ptp(np.quantile(dark, (0.02, 0.98)))
+    sheet = np.full_like(colours, (0.98, 0.97, 0.93))
+    for least in (0.12, 0.42, 0.7):
+        wet = cv2.GaussianBlur((dark > least).astype(np.float32), (0, 0), 0.8)
+        rim = np.clip(wet - cv2.GaussianBlur(wet, (0, 0), 4), 0, 1)
+        pigment = wet * (0.55 + 0.15 * noise(40) + 0.07 * noise(3)) + 1.1 * rim
+        sheet *= np.clip(hue, 0.04, 1) ** np.clip(pigment, 0, 3)[..., None]
+    return Image.fromarray(tiles.to_uint8(np.clip(sheet, 0, 1)))
+
+
 def ribbons(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Long bands of thin paint that wind side by side round what is drawn, raw board between."""
     colours = np.asarray(picture.filter(ImageFilter.GaussianBlur(7))).astype(float)
@@ -235,8 +257,8 @@ def halftone(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 HANDS = {"stipple": stipple, "chalk": chalk, "mosaic": mosaic, "knife": knife, "wash": wash,
-         "ribbons": ribbons, "blocks": blocks, "threads": threads, "discs": discs,
-         "woodcut": woodcut, "halftone": halftone}  # fmt: skip
+         "watercolour": watercolour, "ribbons": ribbons, "blocks": blocks, "threads": threads,
+         "discs": discs, "woodcut": woodcut, "halftone": halftone}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,19 +1,27 @@
+import dataclasses
+
 from cadl.strokes.flat import draw_areas, find_palette
 from cadl.strokes.hand import Hand
+from cadl.strokes.stroke import Looks, Strokes
 
+import cv2
 import numpy as np
 
 HAND = Hand(kind="flat", smooth=1.0)
 
 
-def halves(strength=1.0, hand=HAND, size=(360, 640)):
+def halves(strength=1.0, hand=HAND, size=(360, 640), right=(0.1, 0.1, 0.9), shift=0.0, canvas=77):
     """Points left of the middle are red, right of it blue."""
     y, x = np.mgrid[2:180:4, 2:320:4]
     places = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
-    red, blue = np.array([0.9, 0.1, 0.1], np.float32), np.array([0.1, 0.1, 0.9], np.float32)
+    red, blue = np.array([0.9, 0.1, 0.1], np.float32), np.array(right, np.float32)
     colours = np.where(places[:, :1] < 160, red, blue)
-    canvas = np.full((*size, 3), 77, np.uint8)
-    return draw_areas(canvas, places, colours, np.stack([red, blue]), hand, strength), canvas
+    count = len(places)
+    nothing = np.zeros((count, 2), np.float32)
+    looks = Looks(nothing, nothing, nothing[:, 0], nothing, nothing[:, 0], colours)
+    points = Strokes(places + np.float32(shift), np.arange(count), np.ones(count), looks)
+    picture = np.broadcast_to(np.uint8(canvas), (*size, 3)).copy()
+    return draw_areas(picture, points, np.stack([red, blue]), hand, strength), picture
 
 
 def test_areas_have_the_colours_of_their_points_at_any_size():
@@ -45,3 +53,52 @@ def test_a_palette_finds_the_colours_of_a_poster():
 
 def test_a_palette_of_one_colour_is_one_colour():
     assert find_palette(np.full((8, 8, 3), 50, np.uint8), 10).shape == (1, 3)
+
+
+def test_a_mean_of_many_hues_is_as_pure_as_they_are():
+    """Reds and greens of one light, which k-means puts together, are grey in the mean."""
+    rng = np.random.default_rng(0)
+    reds, greens = np.full((500, 3), (130, 100, 90)), np.full((500, 3), (104, 114, 90))
+    pixels = np.clip(np.concatenate([reds, greens]) + rng.normal(0, 2, (1000, 3)), 0, 255)
+    black = np.zeros((1000, 3))
+    found = find_palette(np.concatenate([pixels, black]).astype(np.uint8)[None], 2)
+    lightest = 255 * found[found.sum(axis=1).argmax()]
+    chroma = np.ptp(pixels, axis=1).mean()
+    assert np.ptp(pixels.mean(axis=0)) < 0.9 * chroma
+    assert abs(np.ptp(lightest) - chroma) < 2
+
+
+WASH = Hand(kind="flat", smooth=1.0, rim=1.0, light=0.0)
+PALE = 0.9, 0.8, 0.8
+
+
+def test_a_wash_dries_with_a_rim_on_the_dark_side_of_its_outline_alone():
+    for size in ((360, 640), (720, 1280)):
+        areas, _ = halves(size=size, right=PALE)
+        drawn = halves(hand=WASH, size=size, right=PALE, canvas=areas)[0].mean(axis=(0, 2))
+        middle, step = size[1] // 2, size[1] // 160
+        inside, beside, far = (drawn[middle + by * step] for by in (-20, 2, 20))
+        assert drawn[middle - 2 * step : middle].min() < inside - 8 and abs(beside - far) < 2
+
+
+def test_pigment_settles_in_blotches_that_move_with_the_film_on_paper_that_stays():
+    uneven = dataclasses.replace(WASH, rim=0.01, light=0.2)
+    here, there = (
+        halves(hand=uneven, right=(0.9, 0.1, 0.1), shift=by, canvas=100)[0]
+        .astype(float)
+        .sum(axis=2)
+        for by in (0.0, 10.0)
+    )
+    blurred = [cv2.GaussianBlur(own, (0, 0), 6)[60:300, 60:580] for own in (here, there)]
+    fine = [(own - cv2.GaussianBlur(own, (0, 0), 2))[60:300, 60:580] for own in (here, there)]
+    moved = cv2.GaussianBlur(there, (0, 0), 6)[80:320, 80:600]  # 10 tracked pixels are 20
+    assert np.corrcoef(blurred[0].ravel(), moved.ravel())[0, 1] > 0.7
+    assert np.corrcoef(blurred[0].ravel(), blurred[1].ravel())[0, 1] < 0.5
+    assert np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1] > 0.7
+    assert here.std() > 5
+
+
+def test_colours_run_in_washes_as_they_do_in_the_picture():
+    plain, _ = halves(hand=WASH, canvas=60)
+    lit, _ = halves(hand=WASH, canvas=160)
+    assert lit[180, 100].mean() > plain[180, 100].mean() + 30

@@ -279,6 +279,12 @@ def test_words_tell_dots_of_ink_chalk_and_fixed_strokes_from_each_other():
     assert hands.in_words(rows) == "dots in rows on paper, larger where it is dark"
     cut = dataclasses.replace(chalk, rows=1.0, swell=1.0)
     assert hands.in_words(cut) == "lines in rows on dark paper, broader where it is light"
+    areas = Hand(kind="flat", colours=9)
+    assert hands.in_words(areas) == "flat areas of 9 colours with no contours"
+    inked = dataclasses.replace(areas, contour=1.0)
+    assert hands.in_words(inked) == "flat areas of 9 colours with contours"
+    washes = dataclasses.replace(areas, rim=0.5)
+    assert hands.in_words(washes) == "washes of 9 colours with dark rims"
     assert "along one direction" in hands.in_words(Hand(fixed=1.0))
     assert "along the forms" in hands.in_words(Hand())
     assert "accents on top" in hands.in_words(Hand(accents=2.5))

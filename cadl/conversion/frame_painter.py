@@ -83,8 +83,8 @@ def _lay_strokes(canvas, brushwork: Brushwork, moved: Moved, tracked, looks, str
     for hand, share, part in _layers_of(brushwork):
         if hand.kind == "flat":
             assert moved.palette is not None
-            places, colours = tracked[part][0].places, looks[part][0].colours
-            canvas = draw_areas(canvas, places, colours, moved.palette, hand, share * strength)
+            (points,) = build_strokes(tracked[part], looks[part], hand)
+            canvas = draw_areas(canvas, points, moved.palette, hand, share * strength)
             continue
         wet = find_wet(moved.tracked, hand, share * strength)
         strokes = build_strokes(tracked[part], looks[part], hand, wet)

@@ -52,7 +52,7 @@ SEARCHED = {
     "brush": "width tilt aspect light accents soft cover hue sizes fixed rows bend taper ragged "
     "bristles relief bare detail contour_width".split(),
     "hatching": "width cover sizes tilt bend first_tone last_tone light tint".split(),
-    "flat": "contour contour_width colours smooth".split(),
+    "flat": "contour contour_width colours smooth rim light".split(),
 }
 
 
@@ -159,8 +159,12 @@ def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
         return fit  # an underpainting and fine strokes leave no bare ground
     if (name == "contour_width" and not hand.contour) or (name == "rows" and not hand.rows):
         return fit
+    if (hand.rim and name.startswith("contour")) or (name == "rim" and not hand.rim):
+        return fit  # rims and contours would stand for each other
     if name in ("bristles", "accents") and not hand.bristles:
         return fit  # dots, slabs and washes have no furrows, and differ alike
+    if hand.kind == "flat" and name == "light" and not hand.rim:
+        return fit
     if hand.aspect == 1 and not hand.bristles and name in DIRECTED:
         return fit
     if (hand.swell and name in ALL_ALIKE) or (name == "last_tone" and len(hand.directions) == 1):

@@ -5,12 +5,28 @@ of a palette that stays the same through a shot. A place has the colour that mos
 have.
 """
 
+import functools
+
+from cadl.images.metrics import LUMINANCE
+from cadl.strokes.detail import odd
 from cadl.strokes.hand import CANVAS, TRACKED, Hand
+from cadl.strokes.points import hashed
+from cadl.strokes.stroke import Strokes
 
 import cv2
 import numpy as np
 
 PALETTE_PIXELS = 20_000  # that a palette is found from, at most
+PURER = 1.5  # times the chroma of a mean that a colour of the palette has, at most
+# Of washes, in pixels of the canvas: how broad a rim is, and the difference in light to its
+# surroundings, of 1, by which it has half its strength; the side of squares within which colours
+# run, and how far they do; radius of the blur that makes blotches of random amounts of pigment, the
+# size of the paper's grains, and what makes the spread of both 1, about.
+RIM, RIM_CONTRAST = 1.6, 0.02
+RUNNING, RUN = 40.0, 0.8
+BLOTCH, BLOTCH_GAIN = 8.0, 15.0
+GRAIN, GRAIN_SHARE = 2.0, 0.5
+SETTLED = 300  # of the random numbers that say how much pigment there is
 SMOOTH_OUTLINES = 3.0  # pixels of the canvas: the least blur of outlines, as points lie 4 apart
 
 
@@ -31,25 +47,35 @@ def find_palette(pictures: np.ndarray, count: int) -> np.ndarray:
     ending = (cv2.TERM_CRITERIA_MAX_ITER + cv2.TERM_CRITERIA_EPS, 30, 0.1)
     labels = np.zeros((len(pixels), 1), np.int32)
     _, _, centres = cv2.kmeans(pixels, count, labels, ending, 2, cv2.KMEANS_PP_CENTERS)
-    return centres / np.float32(255)
+    return _as_pure(centres, pixels, labels[:, 0]) / np.float32(255)
+
+
+def _as_pure(centres: np.ndarray, pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Gives means of colours the chroma that these have in the mean: a mean of many hues is greyer.
+
+    Takes float32 [k, 3], [n, 3], of 255, and int [n]; returns float32 [k, 3].
+    """
+    sizes = np.bincount(labels, minlength=len(centres))
+    wanted = np.bincount(labels, np.ptp(pixels, axis=1), len(centres)) / np.maximum(sizes, 1)
+    purer = np.clip(wanted / np.maximum(np.ptp(centres, axis=1), 1.0), 1.0, PURER)[:, None]
+    grey = (centres @ LUMINANCE)[:, None]
+    return np.clip(grey + purer * (centres - grey), 0, 255).astype(np.float32)
 
 
 def draw_areas(
     canvas: np.ndarray,
-    places: np.ndarray,
-    colours: np.ndarray,
+    points: Strokes,
     palette: np.ndarray,
     hand: Hand,
     strength: float,
     scale: float | None = None,
 ) -> np.ndarray:
-    """Draws flat areas over a picture.
+    """Draws flat areas over a picture, or washes whose rims have dried darker.
 
     Args:
         canvas: uint8 [h, w, 3], RGB.
-        places: float32 [n, 2], of points, in pixels of the tracked frame.
-        colours: float32 [n, 3], RGB in [0, 1].
-        palette: float32 [k, 3].
+        points: that carry colours.
+        palette: float32 [k, 3], RGB in [0, 1].
         hand: the recipe.
         strength: how opaque areas and contours are, 0 to 1.
         scale: drawn pixels for each one of the tracked frame; None: as a whole frame has.
@@ -59,18 +85,23 @@ def draw_areas(
     """
     height, width = canvas.shape[:2]
     scale = (scale or max(height, width) / TRACKED) * TRACKED / CANVAS
-    nearest = np.square(colours[:, None] - palette).sum(axis=2).argmin(axis=1)
+    nearest = np.square(points.looks.colours[:, None] - palette).sum(axis=2).argmin(axis=1)
     small = (round(width / scale), round(height / scale)) if scale > 1 else (width, height)
     owners = _nearest_points(
-        places, small, max(small) / max(height, width) * scale * CANVAS / TRACKED
+        points.places, small, max(small) / max(height, width) * scale * CANVAS / TRACKED
     )
     if owners is None:
         return canvas
     radius = max(hand.smooth, SMOOTH_OUTLINES) * min(1.0, scale)
     labels = _smooth_labels(nearest[owners], len(palette), radius, (width, height))
     areas = np.rint(255 * palette[labels]).astype(np.uint8)
+    scale = max(scale, 0.5)
+    if hand.rim > 0:
+        settled = _settled(points, owners, (width, height), scale)
+        areas = cv2.GaussianBlur(areas, (0, 0), max(0.6, 0.5 * scale))
+        areas = _wash(areas, canvas, hand, settled, scale)
     if hand.contour > 0:
-        areas = _draw_contours(areas, labels, hand, max(scale, 0.5))
+        areas = _draw_contours(areas, labels, hand, scale)
     return cv2.addWeighted(areas, strength, canvas, 1 - strength, 0)
 
 
@@ -103,6 +134,40 @@ def _smooth_labels(labels: np.ndarray, count: int, radius: float, size: tuple) -
         smooth[share > best] = label
         np.maximum(best, share, out=best)
     return smooth
+
+
+def _settled(points: Strokes, owners: np.ndarray, size: tuple, scale: float) -> np.ndarray:
+    """Returns how much more or less pigment has settled, of a usual spread: float32 [h, w].
+
+    Each point has its own amount, so blotches move with the film; grains are the paper's.
+    """
+    amounts = hashed(points.identities, 1, SETTLED)[owners, 0] - np.float32(0.5)
+    blotches = cv2.GaussianBlur(amounts, (0, 0), BLOTCH * min(1.0, scale))
+    grain = max(1.0, GRAIN * scale)
+    grains = cv2.resize(_paper(int(size[1] / grain) + 1, int(size[0] / grain) + 1), size)
+    return cv2.addWeighted(cv2.resize(blotches, size), BLOTCH_GAIN, grains, GRAIN_SHARE, 0)
+
+
+@functools.lru_cache(2)
+def _paper(height: int, width: int) -> np.ndarray:
+    """Returns the tooth of paper, the same in all frames: float32 [h, w]."""
+    return np.random.default_rng(5).standard_normal((height, width), np.float32)
+
+
+def _wash(areas, canvas, hand: Hand, settled: np.ndarray, scale: float) -> np.ndarray:
+    """Turns flat areas into washes of watercolour: uint8 [h, w, 3] -> [h, w, 3].
+
+    Colours run within areas as they do in the picture. Along its outline a wash that is darker than
+    what is beside it has dried with a rim; more pigment darkens it as if it lay twice (Bousseau et
+    al. 2006, doi 10.1145/1124728.1124751).
+    """
+    change = cv2.subtract(canvas, areas, dtype=cv2.CV_32F)
+    colours = areas + np.float32(RUN) * cv2.blur(change, (odd(RUNNING * scale),) * 2)
+    light = cv2.cvtColor(areas, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
+    darker = np.maximum(cv2.GaussianBlur(light, (0, 0), RIM * scale) - light, 0)
+    pigment = hand.rim * darker / (darker + np.float32(RIM_CONTRAST)) + hand.light * settled
+    colours -= pigment[..., None] * (colours - np.square(colours) / np.float32(255))
+    return np.clip(colours, 0, 255).astype(np.uint8)
 
 
 def _draw_contours(areas: np.ndarray, labels: np.ndarray, hand: Hand, scale: float) -> np.ndarray:

@@ -17,7 +17,7 @@ from cadl.strokes import fitting, repainting, texture
 from cadl.strokes.hand import LINES, NARROW, ROUND, Hand
 from cadl.workers import WorkerPool
 
-FORMAT = 17  # of the search; raise when the same close-ups would give another hand
+FORMAT = 18  # of the search; raise when the same close-ups would give another hand
 # Bounds that are set after the search: close-ups hardly tell which value is best, and tracks may
 # take 25 MB a minute. FAINTEST is the least `detail`: tracks of a Monet took 30 MB at 0.04, and 24
 # at 0.07. SHORTEST is the least `aspect` of narrow strokes that lie everywhere: 28 MB at 1.6.
@@ -178,10 +178,7 @@ def remarks(close_ups: closeups.CloseUps) -> str:
 def in_words(hand: Hand) -> str:
     """Describes a hand in a sentence."""
     if hand.kind == "flat":
-        line = "no contours" if hand.contour < 0.3 else _pick(
-            hand.contour_width, ((2.0, "thin contours"), (4.0, "contours"), (99, "heavy contours"))
-        )  # fmt: skip
-        return f"flat areas of {hand.colours} colours with {line}"
+        return _areas_in_words(hand)
     if hand.kind == "hatching":
         return _hatching_in_words(hand)
     shape = _pick(
@@ -208,6 +205,15 @@ def in_words(hand: Hand) -> str:
     if hand.quiet > 0.3:
         words.append("quiet where the picture is even")
     return ", ".join(words)
+
+
+def _areas_in_words(hand: Hand) -> str:
+    """Describes flat areas or washes."""
+    lines = ((2.0, "thin contours"), (4.0, "contours"), (99, "heavy contours"))
+    found = [_pick(hand.contour_width, lines)] if hand.contour >= 0.3 else []
+    if hand.rim > 0.2:
+        return f"washes of {hand.colours} colours with {' and '.join(['dark rims', *found])}"
+    return f"flat areas of {hand.colours} colours with {''.join(found) or 'no contours'}"
 
 
 def _hatching_in_words(hand: Hand) -> str:

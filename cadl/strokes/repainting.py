@@ -51,13 +51,13 @@ def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
     )
     carried = StrokeTracker([hand], size).add(0, small, None)
     looks = measure_looks(small, small, hand, [own.places for own in carried], forms)
-    if hand.kind == "flat":
-        palette = find_palette(content, max(3, round(0.6 * hand.colours)))
-        return draw_areas(content, carried[0].places, looks[0].colours, palette, hand, 1.0, SCALE)
     strokes = [
         Strokes(own.places, own.identities, np.ones(len(own.places), np.float32), look)
         for own, look in zip(carried, looks, strict=True)
     ]
+    if hand.kind == "flat":
+        palette = find_palette(content, max(3, round(0.6 * hand.colours)))
+        return draw_areas(content, strokes[0], palette, hand, 1.0, SCALE)
     return draw_strokes(content, strokes, hand, scale=SCALE)
 
 
