@@ -146,7 +146,7 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
     drawn = []
     for one, canvas, layers, own in zip(moved, canvases, tracked, looks, strict=True):
         with spent.stage("drawing"):
-            wet = find_wet(one.tracked, hand, 1.0)
+            wet = find_wet(layers, own, hand, geometry.tracked_size, 1.0)
             strokes = build_strokes(layers, own, hand, wet)
             manner = Manner(furrows=not draft, wet=wet)
             painted = draw_strokes(canvas, strokes, calmed(hand), manner)

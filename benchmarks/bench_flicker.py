@@ -16,7 +16,6 @@ Films that stand still are compressed as cameras do; a codec copies what it can,
 is a small part of a level.
 """
 
-import dataclasses
 import functools
 import itertools
 import sys
@@ -52,6 +51,7 @@ from cadl.strokes.looks import measure_looks
 from cadl.strokes.on_film import build_strokes, calmed, draw_forms, find_wet
 from cadl.strokes.points import sample
 from cadl.strokes.stroke import Looks, Manner, Strokes
+from cadl.strokes.surface import Wet
 from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
 from cadl.strokes.tracks import LIVES, StrokeTracker
 from cadl.video import probing, reader
@@ -342,23 +342,25 @@ def paint(
     size = WIDTH, max(2, round(WIDTH * height / width))
     averaged = average_looks(small, small, tracked, hand, painted)
 
-    wet = [find_wet(own, hand, 1.0) for own in small]
-
-    def draw(number: int, strokes: Sequence[Strokes]) -> np.ndarray:
-        drawn = draw_strokes(frames[number], strokes, calmed(hand), Manner(wet=wet[number]))
-        return resize(draw_forms(drawn, frames[number], hand, 1.0), size)
+    def draw(frame: np.ndarray, strokes: Sequence[Strokes], wet: Wet | None) -> np.ndarray:
+        drawn = draw_strokes(frame, strokes, calmed(hand), Manner(wet=wet))
+        return resize(draw_forms(drawn, frame, hand, 1.0), size)
 
     floors: list[float] = []
-    following = itertools.islice(itertools.chain(motions, itertools.repeat(None)), len(frames))
-    for number, (layers, looks, motion) in enumerate(zip(tracked, averaged, following)):
+    following = [*itertools.zip_longest(frames[1:], motions), (None, None)]
+    for frame, layers, looks, (after, motion) in zip(
+        frames, tracked, averaged, following, strict=True
+    ):
         with painted.stage("drawing"):
-            strokes = build_strokes(layers, looks, hand, wet[number])
-            painted.frames.append(draw(number, strokes))
-        if motion is not None and motion.moving.mean() >= LEAST_MOVING:
-            moved = [
-                dataclasses.replace(own, places=move_by(motion, own.places)) for own in strokes
-            ]
-            change = np.abs(motion.undo(painted.frames[-1]) - draw(number + 1, moved)).mean(-1)
+            wet = find_wet(layers, looks, hand, small[0].shape[1::-1], 1.0)
+            strokes = build_strokes(layers, looks, hand, wet)
+            painted.frames.append(draw(frame, strokes, wet))
+        if after is not None and motion is not None and motion.moving.mean() >= LEAST_MOVING:
+            places = [move_by(motion, own.places) for own in layers]
+            there = [own._replace(places=at) for own, at in zip(layers, places, strict=True)]
+            wet = find_wet(there, looks, hand, small[0].shape[1::-1], 1.0)
+            moved = build_strokes(there, looks, hand, wet)
+            change = np.abs(motion.undo(painted.frames[-1]) - draw(after, moved, wet)).mean(-1)
             floors.append(float(change[motion.moving].mean()))
     if floors:
         painted.floor = float(np.mean(floors))
@@ -392,7 +394,7 @@ def least_change(frame: np.ndarray, hand: Hand) -> float:
                     np.ones(len(own.places), np.float32))
             for own in carried
         ]  # fmt: skip
-        wet = find_wet(small, hand, 1.0)
+        wet = find_wet(moved, looks, hand, small.shape[1::-1], 1.0)
         strokes = build_strokes(moved, looks, hand, wet)
         way = np.column_stack([np.eye(2), shift * width / WIDTH])
         canvas = cv2.warpAffine(frame, way, (width, height), borderMode=cv2.BORDER_REFLECT)

@@ -54,8 +54,8 @@ class Painter:
         name: as its source.
         known: some of those that the hand was fitted to, 640 pixels wide.
         held_out: some of the others, as wide.
-        taught: all that the hand was fitted to, at the scale of close-ups.
-        asked: all the others, at that scale.
+        taught: all pictures that are not held out, at the scale of close-ups.
+        asked: all that are, at that scale.
     """
 
     name: str
@@ -122,7 +122,10 @@ def read_painter(folder: Path, own: closeups.CloseUps) -> Painter:
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in tiles.PICTURE_SUFFIXES:
             picture = np.asarray(tiles.load_picture(path))
-            whole[path.name in held].append(scaled(picture, CANVAS / max(picture.shape[:2])))
+            sides = picture.shape[:2]
+            whole[path.name in held].append(
+                scaled(picture, max(CANVAS / max(sides), CROP / min(sides)))
+            )
             if len(wide[path.name in held]) < MOST_PICTURES:
                 wide[path.name in held].append(scaled(picture, CANVAS / picture.shape[1]))
     if len(wide[True]) < 2:
@@ -132,7 +135,7 @@ def read_painter(folder: Path, own: closeups.CloseUps) -> Painter:
 
 def scaled(picture: np.ndarray, scale: float) -> np.ndarray:
     """Makes a picture larger or smaller."""
-    height, width = (max(CROP, round(scale * side)) for side in picture.shape[:2])
+    height, width = (round(scale * side) for side in picture.shape[:2])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return cv2.resize(picture, (width, height), interpolation=way)
 
@@ -285,8 +288,8 @@ def judge(painters: list[Painter], classifier: Classifier, frames, painted: dict
         pairs = zip(frames, painted[own.name], strict=True)
         lit = [x for frame, x in pairs if cv2.absdiff(frame, x).mean() > LEFT]
         without_black = np.mean([c == own.name for c in classifier.names_of(lit)])
-        true, ours = (classifier.features(x) for x in (own.held_out, painted[own.name]))
-        known = classifier.features(own.known)
+        true, ours = (classifier.features(x) for x in (own.asked, painted[own.name]))
+        known = classifier.features(own.taught)
         told = tell_apart(true, ours), tell_apart(true, known)
         rows.append([own.name, *(f"{x:.2f}" for x in (*shares, without_black, *told))])
         claim(f"{own.name}: painted crops that the classifier calls its own",

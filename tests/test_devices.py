@@ -64,8 +64,9 @@ def test_two_devices_give_the_weights_of_one(trained, tmp_path):
     assert_same_weights(run, trained.vae_run)
 
 
-@pytest.mark.apart
-def test_two_killed_and_restarted_workers_give_the_weights_of_one(trained, tmp_path):
+@pytest.fixture
+def interrupted_run(trained, tmp_path):
+    """A training of two workers, both killed after two steps; its run."""
     run = tmp_path / "run"
     workers = start_workers(trained, run, 1)
     for worker in workers:
@@ -74,12 +75,17 @@ def test_two_killed_and_restarted_workers_give_the_weights_of_one(trained, tmp_p
         worker.send(signal.SIGKILL)
     for worker in workers:
         worker.wait()
-    workers = start_workers(trained, run, 2)
+    return run
+
+
+@pytest.mark.apart
+def test_two_killed_and_restarted_workers_give_the_weights_of_one(trained, interrupted_run):
+    workers = start_workers(trained, interrupted_run, 2)
     assert [worker.wait() for worker in workers] == [0, 0], workers[0].said + workers[1].said
     assert all("going on from step" in worker.said for worker in workers)
-    assert_same_weights(run, trained.vae_run)
+    assert_same_weights(interrupted_run, trained.vae_run)
     # Only the chief writes: one file of curves for each of the two starts.
-    assert len(list(run.glob("events.out.tfevents.*"))) == 2
+    assert len(list(interrupted_run.glob("events.out.tfevents.*"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hand import Hand
 from cadl.strokes.looks import unit_vectors
 from cadl.strokes.stroke import Looks, Manner, Strokes
+from cadl.strokes.surface import Wet
 
 import cv2
 import numpy as np
@@ -223,10 +224,26 @@ def test_a_quiet_hands_strokes_differ_less_where_the_picture_is_even(bristles):
     assert 0.1 < spreads[0] / spreads[1] < 0.3
 
 
+def test_calm_strokes_have_one_colour_and_wet_ones_run_together():
+    hand = dataclasses.replace(LIVELY, light=0.1)
+    own = strokes_of(many().places, 0.3, 0.5)
+    calm = dataclasses.replace(own, calm=np.ones(len(own.places), np.float32))
+    grey = np.full((360, 640, 3), 128, np.uint8)
+    everywhere = np.ones((180, 320), np.float32)
+    wet = Manner(wet=Wet(everywhere, everywhere, 12.0))
+    lively, one_colour, running = (
+        draw_strokes(grey, *how).std()
+        for how in (([own], hand), ([calm], hand), ([own], hand, wet))
+    )
+    assert one_colour < 0.1 * lively and running < 0.6 * lively
+
+
 def test_some_of_the_strokes_are_drawn_as_in_the_whole_layer():
-    own = dataclasses.replace(many(), broadest=2.5)
-    some = own.some(0.5)
+    own = many()
+    calm = own.places[:, 0] / np.float32(320)
+    some = dataclasses.replace(own, broadest=2.5, calm=calm).some(0.5)
     assert 0.4 < len(some.places) / len(own.places) < 0.6 and some.broadest == 2.5
+    np.testing.assert_array_equal(some.calm, some.places[:, 0] / np.float32(320))
 
 
 @pytest.mark.parametrize(("aspect", "longer"), [(4.0, False), (1.0, True)])

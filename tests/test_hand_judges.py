@@ -1,8 +1,12 @@
 """The judges of bench_hands on samples whose answer is known."""
 
-from benchmarks.hand_judges import CROP, Patches, grid, tell_apart
+import functools
+
+from benchmarks import hand_judges
+from benchmarks.hand_judges import CROP, Classifier, Patches, grid, tell_apart
 
 import cv2
+import keras
 import numpy as np
 
 RNG = np.random.default_rng(0)
@@ -43,3 +47,14 @@ def test_crops_lie_beside_each_other_inside_the_picture():
     crops = grid(picture)
     assert len(crops) == 2 * 3 and all(crop.shape == (CROP, CROP, 3) for crop in crops)
     np.testing.assert_array_equal(np.rint(255 * crops[1]), picture[:CROP, CROP : 2 * CROP])
+
+
+def test_a_classifier_learns_from_pictures_of_different_sizes(monkeypatch):
+    quick = functools.partial(keras.layers.BatchNormalization, momentum=0.7)
+    monkeypatch.setattr(keras.layers, "BatchNormalization", quick)
+    monkeypatch.setattr(hand_judges, "TRAINED_STEPS", 60)
+    monkeypatch.setattr(hand_judges, "BATCH", 12)
+    fine, coarse = ([own[: 190 - 9 * i] for i, own in enumerate(textures(by))] for by in (1, 6))
+    found = Classifier({"fine": fine, "coarse": coarse})
+    assert found.names_of(textures(1.0)) == ["fine"] * 12
+    assert found.names_of(textures(6.0)) == ["coarse"] * 12

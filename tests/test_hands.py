@@ -49,7 +49,10 @@ def test_ground_ink_and_directions_are_read_from_the_pictures():
         assert min(abs(angle - own) for own in found.directions) < 0.1
 
 
-@pytest.mark.parametrize("hand", [DOTS, PENCIL])
+WASHES = Hand(kind="flat", rim=0.8, light=0.15)
+
+
+@pytest.mark.parametrize("hand", [DOTS, PENCIL, WASHES])
 def test_a_hand_is_nearer_to_its_own_pictures_than_others(hand):
     judge = repainting.Judge.of(painted_by(hand, 2))
     own = judge.score(hand)

@@ -118,21 +118,43 @@ def test_a_narrow_brush_that_has_finer_strokes_lays_few_broad_ones_where_it_is_e
 QUIET = dataclasses.replace(HAND, quiet=0.5)
 
 
+def half_even(hand):
+    """Strokes on a film whose left half is even: tracked and looks, a layer each."""
+    y, x = np.mgrid[1:180:3, 1:320:3]
+    places = np.column_stack([x.ravel(), y.ravel()]).astype(np.float32)
+    count = len(places)
+    none, one = np.zeros((count, 2), np.float32), np.ones(count, np.float32)
+    need = np.where(places[:, 0] < 160, 0, 9).astype(np.float32)
+    grey = np.full((count, 3), 0.5, np.float32)
+    looks = Looks(np.float32([[1, 0]]) + none, none, one, none, need, grey)
+    tracked = Tracked(places, np.arange(count), np.zeros(0, np.uint8), one)
+    layers = len(hand.layers())
+    return [tracked] * layers, [looks] * layers
+
+
 def test_a_quiet_hands_colours_run_together_where_a_film_is_even_and_are_calm_around():
-    rng = np.random.default_rng(0)
-    frame = np.full((180, 320, 3), 128, np.uint8)
-    frame[:, 160:] = rng.integers(60, 200, (180, 160, 1))
-    wet = find_wet(frame, QUIET, 1.0)
+    tracked, looks = half_even(QUIET)
+    wet = find_wet(tracked, looks, QUIET, (320, 180), 1.0)
     assert wet is not None
-    assert (wet.share[:, :140] > 0.99).all() and (wet.share[:, 165:] < 0.01).all()
+    assert (wet.share[:, :145] > 0.99).all() and (wet.share[:, 175:] < 0.01).all()
     assert np.allclose(wet.calm[:, :150], CALMER_THERE, atol=0.01)
-    assert (wet.calm[:, 180:] < 0.01).all() and (wet.calm[:, 158] > 0.5 * CALMER_THERE).all()
-    half = find_wet(frame, QUIET, 0.5)
+    assert (wet.calm[:, 190:] < 0.01).all() and (wet.calm[:, 162] > 0.5 * CALMER_THERE).all()
+    half = find_wet(tracked, looks, QUIET, (320, 180), 0.5)
     assert half is not None and np.allclose(half.share, 0.5 * wet.share, atol=1e-5)
+    for layer in build_strokes(tracked, looks, QUIET, wet):
+        assert layer.calm is not None
+        assert layer.calm[layer.places[:, 0] < 150] == pytest.approx(CALMER_THERE, abs=0.01)
+        assert layer.calm[layer.places[:, 0] > 195] == pytest.approx(0, abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("hand", "strength"), [(HAND, 1.0), (Hand(kind="flat", quiet=0.5), 1.0), (QUIET, 0.0)]
 )
 def test_nothing_is_wet_for_other_hands_and_without_strength(hand, strength):
-    assert find_wet(np.full((180, 320, 3), 128, np.uint8), hand, strength) is None
+    assert find_wet(*half_even(hand), hand, (320, 180), strength) is None
+
+
+def test_nothing_is_wet_where_nothing_is_even():
+    tracked, looks = half_even(QUIET)
+    busy = [dataclasses.replace(own, need=np.full_like(own.need, 9)) for own in looks]
+    assert find_wet(tracked, busy, QUIET, (320, 180), 1.0) is None

@@ -1,4 +1,4 @@
-from cadl.strokes.points import close_pairs, far_from, free_places, hashed, sample
+from cadl.strokes.points import close_pairs, far_from, free_places, hashed, sample, spread
 
 import numpy as np
 import pytest
@@ -123,3 +123,16 @@ def test_places_far_from_others_are_those_of_the_plain_search():
     assert not far[nearest < 0.8 * 3.0].any() and far[nearest > 1.25 * 3.0].all()
     assert len(far_from(others, places[:0], 3.0)) == 0
     assert far_from(others + 500, places, 3.0).all()
+
+
+def test_a_map_has_the_mean_of_the_points_near_and_nothing_far_from_all():
+    y, x = np.mgrid[0:40:2, 0:60:2]
+    places = np.column_stack([x.ravel(), y.ravel()]).astype(np.float32)
+    values = (places[:, 0] < 30).astype(np.float32)
+    outside = np.float32([[-5, 3], [400, 3], [3, -9]])
+    found = spread(np.append(values, [99, 99, 99]), np.concatenate([places, outside]), (90, 40), 2)
+    assert found.shape == (40, 90)
+    np.testing.assert_allclose(found[:, :20], 1, atol=0.01)
+    np.testing.assert_allclose(found[:, 40:55], 0, atol=0.01)
+    assert (found[:, 29] > 0.3).all() and (found[:, 29] < 0.8).all()
+    assert (found[:, 75:] == 0).all()

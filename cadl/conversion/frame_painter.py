@@ -86,8 +86,11 @@ def _lay_strokes(canvas, brushwork: Brushwork, moved: Moved, tracked, looks, str
             (points,) = build_strokes(tracked[part], looks[part], hand)
             canvas = draw_areas(canvas, points, moved.palette, hand, share * strength)
             continue
-        wet = find_wet(moved.tracked, hand, share * strength)
-        strokes = build_strokes(tracked[part], looks[part], hand, wet)
+        own = tracked[part], looks[part], hand
+        # The colours of a hand that lies on another's strokes don't run, or those would run, too.
+        size = brushwork.geometry.tracked_size
+        wet = find_wet(*own, size, strength) if share == 1 else None
+        strokes = build_strokes(*own, wet)
         canvas = draw_strokes(canvas, strokes, calmed(hand), Manner(strength, share, furrows, wet))
     left = strength
     for hand, share, _ in reversed(list(_layers_of(brushwork))):  # the last one lies on top

@@ -11,7 +11,7 @@ from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import wanted_need
 from cadl.strokes.hand import AREA, CANVAS, ROUND, THINNEST, TRACKED, Hand, Layer
 from cadl.strokes.points import hashed
-from cadl.strokes.stroke import Manner, Strokes
+from cadl.strokes.stroke import WHOLE, Manner, Strokes
 from cadl.strokes.surface import light, run_together
 
 import cv2
@@ -45,7 +45,7 @@ def draw_strokes(
     canvas: np.ndarray,
     strokes: Sequence[Strokes],
     hand: Hand,
-    manner: Manner = Manner(),  # noqa: B008 (it can't be changed)
+    manner: Manner = WHOLE,
     scale: float | None = None,
 ) -> np.ndarray:
     """Draws all layers over a picture.

@@ -44,6 +44,7 @@ LEAST_GAIN = 1e-3  # by which the score must fall for a number to be changed
 # pieces of lines don't meet.
 ALL_ALIKE = ("sizes", "tilt", "bend", "light")
 LINE_RANGES, DOT_RANGES = {"cover": (0.7, 1.3)}, {"cover": (0.7, 2.4)}
+WASH_RANGES = {"rim": (0.1, 1.5)}  # without a rim there is no way back to washes
 DIRECTED = ("tilt", "fixed", "bend")  # numbers that don't change round strokes
 
 # How long lines of hatching are, and how fine the finest strokes, is chosen from the library: no
@@ -185,7 +186,7 @@ def _bounds(hand: Hand) -> dict[str, tuple[float, float]]:
     if hand.swell:
         return LINE_RANGES if hand.aspect > ROUND else DOT_RANGES
     if hand.kind != "brush":
-        return {}
+        return WASH_RANGES if hand.rim else {}
     bounds = BRUSH_RANGES if hand.soft else DRY_RANGES
     if hand.bare == 1:
         bounds = bounds | DOTTED_RANGES

@@ -8,7 +8,7 @@ have.
 import functools
 
 from cadl.images.metrics import LUMINANCE
-from cadl.strokes.detail import odd
+from cadl.strokes.detail import blur
 from cadl.strokes.hand import CANVAS, TRACKED, Hand
 from cadl.strokes.points import hashed
 from cadl.strokes.stroke import Strokes
@@ -18,15 +18,14 @@ import numpy as np
 
 PALETTE_PIXELS = 20_000  # that a palette is found from, at most
 PURER = 1.5  # times the chroma of a mean that a colour of the palette has, at most
-# Of washes, in pixels of the canvas: how broad a rim is, and the difference in light to its
-# surroundings, of 1, by which it has half its strength; the side of squares within which colours
-# run, and how far they do; radius of the blur that makes blotches of random amounts of pigment, the
-# size of the paper's grains, and what makes the spread of both 1, about.
-RIM, RIM_CONTRAST = 1.6, 0.02
-RUNNING, RUN = 40.0, 0.8
-BLOTCH, BLOTCH_GAIN = 8.0, 15.0
-GRAIN, GRAIN_SHARE = 2.0, 0.5
+# Of washes; lengths are in pixels of the canvas.
+RIM_RADIUS = 1.6  # how broad a rim is
+RIM_CONTRAST = 0.02  # darker than its surroundings by so much, of 1, a rim has half its strength
+RUN_SIDE, RUN_SHARE = 30.0, 0.8  # of the squares over which colours run, and how much of them does
+BLOTCH, BLOTCH_GAIN = 8.0, 15.0  # radius of the blur of random amounts of pigment, and their gain
+GRAIN, GRAIN_GAIN = 2.0, 0.5  # size of the grains of paper
 SETTLED = 300  # of the random numbers that say how much pigment there is
+BETWEEN = 0.06  # difference of colours, each in [0, 1], within which a point belongs to two
 SMOOTH_OUTLINES = 3.0  # pixels of the canvas: the least blur of outlines, as points lie 4 apart
 
 
@@ -85,7 +84,6 @@ def draw_areas(
     """
     height, width = canvas.shape[:2]
     scale = (scale or max(height, width) / TRACKED) * TRACKED / CANVAS
-    nearest = np.square(points.looks.colours[:, None] - palette).sum(axis=2).argmin(axis=1)
     small = (round(width / scale), round(height / scale)) if scale > 1 else (width, height)
     owners = _nearest_points(
         points.places, small, max(small) / max(height, width) * scale * CANVAS / TRACKED
@@ -93,7 +91,7 @@ def draw_areas(
     if owners is None:
         return canvas
     radius = max(hand.smooth, SMOOTH_OUTLINES) * min(1.0, scale)
-    labels = _smooth_labels(nearest[owners], len(palette), radius, (width, height))
+    labels = _label(_shares(points.looks.colours, palette), owners, radius, (width, height))
     areas = np.rint(255 * palette[labels]).astype(np.uint8)
     scale = max(scale, 0.5)
     if hand.rim > 0:
@@ -122,22 +120,36 @@ def _nearest_points(places: np.ndarray, size: tuple[int, int], scale: float) -> 
     return point_of[cells]
 
 
-def _smooth_labels(labels: np.ndarray, count: int, radius: float, size: tuple) -> np.ndarray:
-    """Enlarges labels to a size, with outlines as smooth as a blur makes them: uint8 [h, w]."""
+def _shares(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Returns how far points belong to each colour of a palette: float32 [k, n], 1 in sum.
+
+    Where the picture changes slowly they belong to two: so outlines are smooth there.
+    """
+    apart = np.square(colours[:, None] - palette).sum(axis=2)
+    near = np.exp((apart.min(axis=1, keepdims=True) - apart) / np.float32(2 * BETWEEN**2))
+    return (near / near.sum(axis=1, keepdims=True)).T
+
+
+def _label(shares: np.ndarray, owners: np.ndarray, radius: float, size: tuple) -> np.ndarray:
+    """Returns the colour that has the most around each pixel of a size: uint8 [h, w], its number.
+
+    Args:
+        shares: float32 [k, n], of each colour in each point.
+        owners: int [h', w'], the point that is nearest to each pixel.
+        radius: in these pixels, of what is around.
+        size: width and height.
+    """
     best = np.full(size[::-1], -1.0, np.float32)
-    smooth = np.zeros(size[::-1], np.uint8)
-    for label in range(count):
-        own = (labels == label).astype(np.float32)
-        if not own.any():
-            continue
-        share = cv2.resize(cv2.GaussianBlur(own, (0, 0), radius), size)
-        smooth[share > best] = label
+    labels = np.zeros(size[::-1], np.uint8)
+    for label, own in enumerate(shares):
+        share = cv2.resize(cv2.GaussianBlur(own[owners], (0, 0), radius), size)
+        labels[share > best] = label
         np.maximum(best, share, out=best)
-    return smooth
+    return labels
 
 
 def _settled(points: Strokes, owners: np.ndarray, size: tuple, scale: float) -> np.ndarray:
-    """Returns how much more or less pigment has settled, of a usual spread: float32 [h, w].
+    """Returns how much more or less pigment has settled: float32 [h, w], 0 in the mean.
 
     Each point has its own amount, so blotches move with the film; grains are the paper's.
     """
@@ -145,7 +157,7 @@ def _settled(points: Strokes, owners: np.ndarray, size: tuple, scale: float) -> 
     blotches = cv2.GaussianBlur(amounts, (0, 0), BLOTCH * min(1.0, scale))
     grain = max(1.0, GRAIN * scale)
     grains = cv2.resize(_paper(int(size[1] / grain) + 1, int(size[0] / grain) + 1), size)
-    return cv2.addWeighted(cv2.resize(blotches, size), BLOTCH_GAIN, grains, GRAIN_SHARE, 0)
+    return cv2.addWeighted(cv2.resize(blotches, size), BLOTCH_GAIN, grains, GRAIN_GAIN, 0)
 
 
 @functools.lru_cache(2)
@@ -157,17 +169,17 @@ def _paper(height: int, width: int) -> np.ndarray:
 def _wash(areas, canvas, hand: Hand, settled: np.ndarray, scale: float) -> np.ndarray:
     """Turns flat areas into washes of watercolour: uint8 [h, w, 3] -> [h, w, 3].
 
-    Colours run within areas as they do in the picture. Along its outline a wash that is darker than
+    Their colours run as the picture's do in the large. Along its outline a wash that is darker than
     what is beside it has dried with a rim; more pigment darkens it as if it lay twice (Bousseau et
     al. 2006, doi 10.1145/1124728.1124751).
     """
     change = cv2.subtract(canvas, areas, dtype=cv2.CV_32F)
-    colours = areas + np.float32(RUN) * cv2.blur(change, (odd(RUNNING * scale),) * 2)
+    colours = areas + np.float32(RUN_SHARE) * blur(change, RUN_SIDE * scale)
     light = cv2.cvtColor(areas, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
-    darker = np.maximum(cv2.GaussianBlur(light, (0, 0), RIM * scale) - light, 0)
+    darker = np.maximum(cv2.GaussianBlur(light, (0, 0), RIM_RADIUS * scale) - light, 0)
     pigment = hand.rim * darker / (darker + np.float32(RIM_CONTRAST)) + hand.light * settled
     colours -= pigment[..., None] * (colours - np.square(colours) / np.float32(255))
-    return np.clip(colours, 0, 255).astype(np.uint8)
+    return np.rint(np.clip(colours, 0, 255)).astype(np.uint8)
 
 
 def _draw_contours(areas: np.ndarray, labels: np.ndarray, hand: Hand, scale: float) -> np.ndarray:

@@ -119,8 +119,8 @@ class Hand:
     # sides of edges; 0 for no contours
     contour: float = _field(0.0, 0.0, 1.0)
     contour_width: float = _field(2.5, 0.8, 8.0, True)  # width of contours, in pixels
-    # how much darker the rims of flat areas have dried, as those of watercolours do; with rims,
-    # `light` is how unevenly pigment has settled
+    # how much darker the rims of flat areas have dried; above 0 these are washes of watercolour,
+    # and `light` is how unevenly their pigment has settled
     rim: float = _field(0.0, 0.0, 1.5)
     colours: int = _field(10, 3, 24)  # number of colours of flat areas
     # smoothness of the outlines of flat areas, in pixels

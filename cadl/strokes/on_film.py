@@ -7,10 +7,10 @@ lost among them.
 import dataclasses
 from collections.abc import Sequence
 
-from cadl.strokes.detail import blur, evenness, unevenness
+from cadl.strokes.detail import blur, evenness
 from cadl.strokes.drawing import DEEP
 from cadl.strokes.hand import NARROW, TRACKED, Hand, Layer
-from cadl.strokes.points import hashed, sample
+from cadl.strokes.points import hashed, sample, spread
 from cadl.strokes.stroke import Looks, Strokes
 from cadl.strokes.surface import Wet
 from cadl.strokes.track_files import Tracked
@@ -25,10 +25,11 @@ BROADER = 2.5  # how much larger these are
 SPARSE, QUICKLY = 0.33, 8.0  # share of them that is drawn whole, and how steeply others shrink
 SPARED = 77  # of the random numbers that say which are drawn
 # A hand's quiet, and the share by which its colours run into each other where a film is even, as
-# in a misty sky; how far they run, over the half width of broad strokes; and tracked pixels by
-# which the wet place is smaller than the even one, and blurred.
-RUNNING, RUN = ((0.2, 0.45), (0.0, 1.0)), 0.4
-FROM_EDGES, SHORE = 3, 2.0
+# in a misty sky; and how far they run, over the half width of the broadest strokes there.
+QUIET_WET = (0.2, 0.45), (0.0, 1.0)
+WET_RADIUS = 0.65
+WET_EVEN = (0.3, 0.95), (0.0, 1.0)  # mean evenness of strokes nearby, and the share of it
+MOIST = 0.02  # share below which nothing is called wet
 # Side of the square within which strokes near a wet place are calmer, in tracked pixels, and the
 # share of their differences that is left out: else lively ones would be a rim round dark forms.
 NEAR_WET, CALMER_THERE = 15, 0.6
@@ -86,26 +87,40 @@ def _spared(even: np.ndarray, identities: np.ndarray) -> np.ndarray:
     return np.clip(1 + np.float32(QUICKLY) * over, 0, 1)
 
 
-def find_wet(frame: np.ndarray, hand: Hand, strength: float) -> Wet | None:
+def find_wet(
+    tracked: Sequence[Tracked],
+    looks: Sequence[Looks],
+    hand: Hand,
+    size: tuple[int, int],
+    strength: float,
+) -> Wet | None:
     """Finds where the colours of a quiet painter's strokes run into each other on a film.
 
+    What is even is asked of the broadest strokes, whose looks are averaged in time: a map of one
+    frame would flicker with its grain.
+
     Args:
-        frame: uint8 [h, w, 3], at the size that strokes are followed on.
+        tracked: where strokes lie, for each layer of the hand.
+        looks: how they look, for each layer.
         hand: the recipe.
+        size: width and height of the tracked frame.
         strength: of the strokes, 0 to 1.
 
     Returns:
         None: nowhere.
     """
-    most = strength * float(np.interp(hand.quiet, *RUNNING)) * (hand.kind == "brush")
+    most = np.float32(strength * np.interp(hand.quiet, *QUIET_WET) * (hand.kind == "brush"))
     if most <= 0:
         return None
-    even = cv2.erode(evenness(unevenness(frame)), np.ones((FROM_EDGES, FROM_EDGES), np.uint8))
-    share = np.float32(most) * cv2.GaussianBlur(even, (0, 0), SHORE)
+    number = 1 if hand.under else 0
+    layer = hand.layers()[number]
+    even = spread(evenness(looks[number].need), tracked[number].places, size, layer.spacing)
+    share = most * np.interp(even, *WET_EVEN).astype(np.float32)
+    if share.max() < MOIST:
+        return None
     near = cv2.dilate(share, np.ones((NEAR_WET, NEAR_WET), np.uint8))
     calm = np.float32(CALMER_THERE) * blur(near, NEAR_WET / 2)
-    broad = next(layer for layer in hand.layers() if not layer.coarser)
-    return Wet(share, calm, RUN * broad.width * broadest(hand, broad))
+    return Wet(share, calm, WET_RADIUS * layer.width * broadest(hand, layer))
 
 
 def calmed(hand: Hand) -> Hand:

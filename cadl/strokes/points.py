@@ -28,6 +28,33 @@ def sample(maps: np.ndarray, places: np.ndarray) -> np.ndarray:
     return read.reshape(-1, channels)[: len(places)]
 
 
+def spread(
+    values: np.ndarray, places: np.ndarray, size: tuple[int, int], radius: float
+) -> np.ndarray:
+    """Makes a map of what points near each pixel have in the mean.
+
+    Args:
+        values: float32 [n].
+        places: float32 [n, 2], x and y in pixels; those outside count for nothing.
+        size: width and height of the map.
+        radius: deviation of the Gaussian that points count by, in pixels.
+
+    Returns:
+        float32 [h, w], 0 where no point is near.
+    """
+    x, y = np.rint(places).astype(int).T
+    inside = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
+    cells = y[inside] * size[0] + x[inside]
+    total, count = (
+        cv2.GaussianBlur(
+            np.bincount(cells, own, size[0] * size[1]).reshape(size[::-1]).astype(np.float32),
+            (0, 0), radius,
+        )
+        for own in (values[inside], None)
+    )  # fmt: skip
+    return total / (count + np.float32(1e-6))
+
+
 def hashed(identities: np.ndarray, count: int, salt: int = 0) -> np.ndarray:
     """Returns numbers that look random and depend on identities alone.
 

@@ -78,3 +78,6 @@ class Manner(NamedTuple):
     share: float = 1.0  # of the strokes that are drawn
     furrows: bool = True  # draw those of bristles; a draft has none
     wet: Wet | None = None  # where colours run into each other; None: nowhere
+
+
+WHOLE = Manner()  # all strokes, of full size

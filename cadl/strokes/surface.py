@@ -5,6 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+SHARPEST = 1.5  # radius in pixels of a blur that a picture may be made smaller for
 RELIEF = 0.9  # change of light for a step of 1 in height, both of 255, at full relief
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 
@@ -12,7 +13,7 @@ EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 class Wet(NamedTuple):
     """Where paint is wet."""
 
-    share: np.ndarray  # float32 [h, w], of any size: 0 where paint is dry, 1 where it is wet
+    share: np.ndarray  # float32 [h, w], of the tracked frame: 0 where paint is dry, 1 where wet
     # float32 [h, w], of the tracked frame: share of their differences that strokes lose there
     calm: np.ndarray
     radius: float  # how far wet colours run, in pixels of the tracked frame
@@ -21,14 +22,25 @@ class Wet(NamedTuple):
 def run_together(board: np.ndarray, wet: Wet, scale: float) -> None:
     """Lets colours run into each other where paint is wet; the marks of the brush stay.
 
+    Wet colours mix with wet ones alone, so nothing runs out of a dry form.
+
     Args:
         board: uint8 [h, w, 4], RGB and height; changed in place.
         wet: where, and how far.
         scale: drawn pixels for each one of the tracked frame.
     """
-    share = cv2.resize(wet.share, board.shape[1::-1])
-    mixed = cv2.GaussianBlur(board, (0, 0), wet.radius * scale)
-    mixed = cv2.blendLinear(mixed, board, share, 1 - share)
+    size = board.shape[1::-1]
+    radius = wet.radius * scale
+    factor = max(1.0, radius / SHARPEST)
+    small = tuple(max(1, round(side / factor)) for side in size)
+    share = cv2.resize(wet.share, small)
+    colours = cv2.resize(board, small, interpolation=cv2.INTER_AREA)[..., :3]
+    weighted = np.dstack([colours * share[..., None], share])
+    mixed = cv2.GaussianBlur(weighted, (0, 0), radius / factor)
+    mixed = mixed[..., :3] / (mixed[..., 3:] + np.float32(1e-3))
+    mixed = cv2.resize(np.rint(mixed).astype(np.uint8), size)
+    share = cv2.resize(wet.share, size)
+    mixed = cv2.blendLinear(mixed, np.ascontiguousarray(board[..., :3]), share, 1 - share)
     cv2.mixChannels([mixed], [board], [0, 0, 1, 1, 2, 2])
 
 
