@@ -86,8 +86,8 @@ class Judge:
         painted = [paint_close_up(own, hand) for own in self.close_ups]
         found = texture.describe(painted, self.fields, self.seed)
         surface = texture.score(texture.distances(found, self.true), self.bare, self.true)
-        if hand.kind == "flat":  # areas keep forms, and contours darken what is dark of contours
-            return surface
+        if hand.kind == "flat" and not hand.rim:
+            return surface  # areas keep forms, and contours darken what is dark of contours
         lost = np.mean([_lost_forms(own.content, x) for own, x in zip(self.close_ups, painted)])
         return surface + FORMS_WEIGHT * float(lost) + ECONOMY * _many_strokes(hand)
 
