@@ -98,6 +98,6 @@ def library(reading: Reading) -> list[Hand]:
                    {"width": 2.4, "aspect": 6.5, "light": 0.06}]),
         (flat, [{}, {"contour": 1.0}, {"contour": 1.0, "contour_width": 4.0, "smooth": 5.0},
                 {"smooth": 6.0, "colours": 7}]),
-        (dataclasses.replace(flat, rim=0.6, light=0.08, colours=14), [{}, {"smooth": 5.0}]),
+        (dataclasses.replace(flat, rim=0.35, light=0.2, colours=20), [{}, {"light": 0.08}]),
     ]  # fmt: skip
     return [dataclasses.replace(base, **change) for base, changes in variants for change in changes]

@@ -23,6 +23,8 @@ SCALE = CANVAS / TRACKED  # drawn pixels of a close-up for each one that strokes
 # areas have none, and keep smaller forms.
 BLUR, AREAS_BLUR = 8.0, 5.0
 FORMS, FORMS_WEIGHT = 8.0, 0.3  # pixels of the blur that leaves forms; weight of losing them
+# The same of washes: grain and rims suit the surface of any painting, and forms alone tell.
+WASHED_FORMS_WEIGHT = 0.4
 # Added to a score where it takes twice as many strokes: of like recipes the broader one is better.
 ECONOMY = 0.005
 
@@ -89,7 +91,8 @@ class Judge:
         if hand.kind == "flat" and not hand.rim:
             return surface  # areas keep forms, and contours darken what is dark of contours
         lost = np.mean([_lost_forms(own.content, x) for own, x in zip(self.close_ups, painted)])
-        return surface + FORMS_WEIGHT * float(lost) + ECONOMY * _many_strokes(hand)
+        weight = WASHED_FORMS_WEIGHT if hand.rim else FORMS_WEIGHT
+        return surface + weight * float(lost) + ECONOMY * _many_strokes(hand)
 
 
 def _many_strokes(hand: Hand) -> float:
