@@ -52,12 +52,15 @@ def test_ground_ink_and_directions_are_read_from_the_pictures():
 WASHES = Hand(kind="flat", rim=0.8, light=0.15)
 
 
-@pytest.mark.parametrize("hand", [DOTS, PENCIL, WASHES])
+STROKES = Hand(width=5.0, finest=2.0, light=0.06, bristles=0.65, relief=0.7)
+
+
+@pytest.mark.parametrize("hand", [DOTS, PENCIL, WASHES, STROKES])
 def test_a_hand_is_nearer_to_its_own_pictures_than_others(hand):
     judge = repainting.Judge.of(painted_by(hand, 2))
     own = judge.score(hand)
-    for other in (Hand(), Hand(kind="flat", contour=1.0), DOTS if hand is PENCIL else PENCIL):
-        assert own < 0.8 * judge.score(other)
+    for other in (Hand(), Hand(kind="flat", contour=1.0), DOTS, PENCIL, WASHES):
+        assert other is hand or own < 0.8 * judge.score(other)
 
 
 def test_the_same_surface_has_no_distance():
