@@ -158,3 +158,16 @@ def test_nothing_is_wet_where_nothing_is_even():
     tracked, looks = half_even(QUIET)
     busy = [dataclasses.replace(own, need=np.full_like(own.need, 9)) for own in looks]
     assert find_wet(tracked, busy, QUIET, (320, 180), 1.0) is None
+
+
+def test_washes_get_what_is_small_and_dark_and_not_what_is_light():
+    film = np.full((360, 640, 3), 150, np.uint8)
+    film[100:104, 100:104], film[200:204, 100:104] = 110, 250
+    canvas = np.full_like(film, (180, 120, 60))
+    washes = Hand(kind="flat", rim=0.5)
+    drawn = draw_forms(canvas, film, washes, 1.0).astype(int) - canvas
+    assert (drawn[102, 102] < -5).all() and (drawn[195:210, 102] > -8).all()
+    assert not drawn[:, 150:].any()
+    half = draw_forms(canvas, film, washes, 0.5).astype(int) - canvas
+    np.testing.assert_allclose(half[102, 102], 0.5 * drawn[102, 102], atol=1)
+    np.testing.assert_array_equal(draw_forms(canvas, film, Hand(kind="flat"), 1.0), canvas)

@@ -170,14 +170,29 @@ def _wash(areas, canvas, hand: Hand, settled: np.ndarray, scale: float) -> np.nd
     """Turns flat areas into washes of watercolour: uint8 [h, w, 3] -> [h, w, 3].
 
     Their colours run as the picture's do in the large. Along its outline a wash that is darker than
-    what is beside it has dried with a rim; more pigment darkens it as if it lay twice (Bousseau et
-    al. 2006, doi 10.1145/1124728.1124751).
+    what is beside it has dried with a rim.
     """
     change = cv2.subtract(canvas, areas, dtype=cv2.CV_32F)
     colours = areas + np.float32(RUN_SHARE) * blur(change, RUN_SIDE * scale)
     light = cv2.cvtColor(areas, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
     darker = np.maximum(cv2.GaussianBlur(light, (0, 0), RIM_RADIUS * scale) - light, 0)
     pigment = hand.rim * darker / (darker + np.float32(RIM_CONTRAST)) + hand.light * settled
+    return darken(colours, pigment)
+
+
+def darken(colours: np.ndarray, pigment: np.ndarray) -> np.ndarray:
+    """Darkens colours by pigment: 1 is as if they lay twice.
+
+    The model is of Bousseau et al. 2006, doi 10.1145/1124728.1124751.
+
+    Args:
+        colours: uint8 or float32 [h, w, 3], of 255.
+        pigment: float32 [h, w], less than 0 where there is less of it.
+
+    Returns:
+        uint8 [h, w, 3].
+    """
+    colours = colours.astype(np.float32)
     colours -= pigment[..., None] * (colours - np.square(colours) / np.float32(255))
     return np.rint(np.clip(colours, 0, 255)).astype(np.uint8)
 

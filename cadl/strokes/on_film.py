@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from cadl.strokes.detail import blur, evenness
 from cadl.strokes.drawing import DEEP
-from cadl.strokes.hand import NARROW, TRACKED, Hand, Layer
+from cadl.strokes.flat import darken
+from cadl.strokes.hand import CANVAS, NARROW, TRACKED, Hand, Layer
 from cadl.strokes.points import hashed, sample, spread
 from cadl.strokes.stroke import Looks, Strokes
 from cadl.strokes.surface import Wet
@@ -37,6 +38,8 @@ NEAR_WET, CALMER_THERE = 15, 0.6
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
 DRAWN_BY = 1.3  # half width of the finest strokes, in pixels of tracked frames, at most
+# Of washes: sides in pixels of the canvas, and the pigment for a form that is darker by all light.
+TIP, TOUCH = (1.5, 14.0), 5.0
 # As `light` of the hand grows through LIVELY, a film's light is sharpened up to SHARPER, and more
 # of its small forms is drawn: the more strokes differ, the more forms must stand out.
 LIVELY, SHARPER, DRAWN_SHARE = (0.032, 0.05), 1.2, (0.6, 0.9)
@@ -152,7 +155,8 @@ def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -
     """Draws the small forms of a film over strokes: their light alone.
 
     Hands with narrow strokes have them, unless their paint is soft. The film's light at the size of
-    the finest strokes is added, because a stroke has only one colour, averaged over time.
+    the finest strokes is added, because a stroke has only one colour, averaged over time. Washes
+    get what is small and dark, with the tip of the brush.
 
     Args:
         canvas: uint8 [h, w, 3], RGB, painted.
@@ -163,6 +167,10 @@ def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -
     Returns:
         As the canvas.
     """
+    if hand.kind == "flat" and hand.rim:
+        scale = max(film.shape) / CANVAS
+        fine, coarse = (blur(cv2.cvtColor(film, cv2.COLOR_RGB2GRAY), x * scale) for x in TIP)
+        return darken(canvas, np.float32(share * TOUCH / 255) * cv2.subtract(coarse, fine))
     share *= float(np.interp(hand.light, LIVELY, DRAWN_SHARE)) * _opaque(hand)
     finest = [layer for layer in hand.layers() if not layer.contour][-1]
     if share <= 0 or finest.width > DRAWN_BY or hand.soft:
