@@ -1,6 +1,7 @@
 """Judges of painted pictures that no hand was fitted to: patches, a classifier, two samples.
 
-All look at pictures 640 pixels wide.
+Patches are those of pictures 640 pixels wide. The other two look at painted frames of that width,
+and at true pictures whose longer side is 640, as close-ups are cut from.
 """
 
 from collections.abc import Sequence

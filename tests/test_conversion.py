@@ -49,18 +49,20 @@ def test_black_is_not_painted_a_dark_scene_is_and_a_fade_fades():
 GEOMETRY = Geometry((320, 180), (320, 180), (320, 180), (320, 180))
 
 
-def painted_in(hands, frame, share=1.0, offset=0.3):
-    """Paints a frame of 320x180 in some hands and shares, lighter than it is."""
+def painted_in(hands, frame, share=1.0, offset=0.0, palette=None):
+    """Paints a frame of 320x180 in some hands and shares of them."""
     own = StrokeTracker([hand for hand, _ in hands], (320, 180)).add(0, frame, None)
     strokes = [Tracked(x.places, x.identities, x.fates, np.ones(len(x.places), "f4")) for x in own]
     offsets, matrix = np.full((45, 80, 3), offset, np.float32), np.eye(3, dtype=np.float32)
-    moved = Moved(frame, frame, offsets, matrix, share=share)
+    moved = Moved(frame, frame, offsets, matrix, palette, share=share)
     return paint(Brushwork(GEOMETRY, hands), moved, strokes, None, 1.0)
 
 
 def test_of_a_frame_in_a_fade_a_share_is_painted():
     frame = RNG.integers(0, 60, (9, 16, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
-    whole, half, none = (painted_in(((Hand(), 1.0),), frame, share) for share in (1.0, 0.5, 0.0))
+    whole, half, none = (
+        painted_in(((Hand(), 1.0),), frame, share, 0.3) for share in (1.0, 0.5, 0.0)
+    )
     assert whole.mean() > frame.mean() + 60
     np.testing.assert_allclose(half, (whole.astype(float) + frame) / 2, atol=1)
     np.testing.assert_array_equal(none, frame)
@@ -69,10 +71,10 @@ def test_of_a_frame_in_a_fade_a_share_is_painted():
 def test_a_quiet_hands_even_places_are_misty_unless_it_lies_on_anothers_strokes():
     frame = np.full((180, 320, 3), 120, np.uint8)
     frame[:, 160:] = RNG.integers(40, 200, (180, 160, 1))
-    lively = Hand(light=0.15, relief=0.0, under=0.0, finest=60.0)
+    lively = Hand(light=0.15, relief=0.0, finest=60.0)
     quiet = dataclasses.replace(lively, quiet=0.45)
     plain, misty, below, above = (
-        painted_in(hands, frame, offset=0.0)[20:160, 20:140].std()
+        painted_in(hands, frame)[20:160, 20:140].std()
         for hands in (
             ((lively, 1.0),), ((quiet, 1.0),), ((lively, 1.0), (quiet, 0.01)),
             ((quiet, 1.0), (lively, 0.01)),
@@ -80,6 +82,17 @@ def test_a_quiet_hands_even_places_are_misty_unless_it_lies_on_anothers_strokes(
     )  # fmt: skip
     assert misty < 0.4 * plain and above < 0.6 * plain
     assert below > 0.9 * plain
+
+
+def test_washes_over_pencil_have_the_colours_of_the_film():
+    frame = np.full((180, 320, 3), (176, 56, 46), np.uint8)
+    frame[60:120, 100:200] = 150, 80, 70
+    pencil, washes = Hand(kind="hatching"), Hand(kind="flat", rim=0.3)
+    alone, over = (
+        painted_in(hands, frame, palette=frame[::60, ::60].reshape(-1, 3) / np.float32(255))
+        for hands in (((washes, 1.0),), ((pencil, 1.0), (washes, 0.99)))
+    )
+    np.testing.assert_allclose(over.mean(axis=(0, 1)), alone.mean(axis=(0, 1)), atol=4)
 
 
 def test_codes_asked_for_in_parts_are_those_of_the_whole(monkeypatch):

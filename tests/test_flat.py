@@ -21,7 +21,7 @@ def halves(strength=1.0, hand=HAND, size=(360, 640), right=(0.1, 0.1, 0.9), shif
     looks = Looks(nothing, nothing, nothing[:, 0], nothing, nothing[:, 0], colours)
     points = Strokes(places + np.float32(shift), np.arange(count), np.ones(count), looks)
     picture = np.broadcast_to(np.uint8(canvas), (*size, 3)).copy()
-    return draw_areas(picture, points, np.stack([red, blue]), hand, strength), picture
+    return draw_areas(picture, picture, points, np.stack([red, blue]), hand, strength), picture
 
 
 def test_areas_have_the_colours_of_their_points_at_any_size():

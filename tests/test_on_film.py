@@ -148,8 +148,10 @@ def test_a_quiet_hands_colours_run_together_where_a_film_is_even_and_are_calm_ar
 
 
 @pytest.mark.parametrize(
-    ("hand", "strength"), [(HAND, 1.0), (Hand(kind="flat", quiet=0.5), 1.0), (QUIET, 0.0)]
-)
+    ("hand", "strength"),
+    [(HAND, 1.0), (Hand(kind="flat", quiet=0.5), 1.0), (QUIET, 0.0),
+     (dataclasses.replace(QUIET, bare=1.0, under=0.0), 1.0)],
+)  # fmt: skip
 def test_nothing_is_wet_for_other_hands_and_without_strength(hand, strength):
     assert find_wet(*half_even(hand), hand, (320, 180), strength) is None
 

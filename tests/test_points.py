@@ -136,3 +136,9 @@ def test_a_map_has_the_mean_of_the_points_near_and_nothing_far_from_all():
     np.testing.assert_allclose(found[:, 40:55], 0, atol=0.01)
     assert (found[:, 29] > 0.3).all() and (found[:, 29] < 0.8).all()
     assert (found[:, 75:] == 0).all()
+
+
+def test_points_of_no_weight_count_for_nothing():
+    places = np.float32([[5, 5], [6, 5]])
+    found = spread(np.float32([1, 9]), places, (12, 10), 2.0, np.float32([1, 0]))
+    np.testing.assert_allclose(found[2:8, 2:9], 1, atol=0.01)

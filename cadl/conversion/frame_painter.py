@@ -79,12 +79,12 @@ def paint(
 
 def _lay_strokes(canvas, brushwork: Brushwork, moved: Moved, tracked, looks, strength: float):
     """Draws strokes, flat areas and small forms over a recoloured frame, uint8 [h, w, 3]."""
-    furrows = not brushwork.draft
+    furrows, picture = not brushwork.draft, canvas
     for hand, share, part in _layers_of(brushwork):
         if hand.kind == "flat":
             assert moved.palette is not None
             (points,) = build_strokes(tracked[part], looks[part], hand)
-            canvas = draw_areas(canvas, points, moved.palette, hand, share * strength)
+            canvas = draw_areas(canvas, picture, points, moved.palette, hand, share * strength)
             continue
         own = tracked[part], looks[part], hand
         # The colours of a hand that lies on another's strokes don't run, or those would run, too.

@@ -160,12 +160,10 @@ def _refined(fit: Fit, name: str, step: float, score_halves: Callable) -> Fit:
         return fit  # an underpainting and fine strokes leave no bare ground
     if (name == "contour_width" and not hand.contour) or (name == "rows" and not hand.rows):
         return fit
-    if (hand.rim and name.startswith("contour")) or (name == "rim" and not hand.rim):
-        return fit  # rims and contours would stand for each other
-    if name in ("bristles", "accents") and not hand.bristles:
-        return fit  # dots, slabs and washes have no furrows, and differ alike
-    if hand.kind == "flat" and name == "light" and not hand.rim:
-        return fit
+    if hand.washes and name.startswith("contour"):
+        return fit  # contours would stand for rims
+    if hand.kind == "flat" and not hand.washes and name in ("rim", "light"):
+        return fit  # areas become no washes: those are a recipe of the library
     if hand.aspect == 1 and not hand.bristles and name in DIRECTED:
         return fit
     if (hand.swell and name in ALL_ALIKE) or (name == "last_tone" and len(hand.directions) == 1):
@@ -186,7 +184,7 @@ def _bounds(hand: Hand) -> dict[str, tuple[float, float]]:
     if hand.swell:
         return LINE_RANGES if hand.aspect > ROUND else DOT_RANGES
     if hand.kind != "brush":
-        return WASH_RANGES if hand.rim else {}
+        return WASH_RANGES if hand.washes else {}
     bounds = BRUSH_RANGES if hand.soft else DRY_RANGES
     if hand.bare == 1:
         bounds = bounds | DOTTED_RANGES

@@ -1,8 +1,8 @@
 """Flat areas of few colours, with or without contours: steady, since tracked points carry colours.
 
-Each point of a tracked layer has a colour, averaged along its track, and with it the nearest colour
-of a palette that stays the same through a shot. A place has the colour that most points near it
-have.
+Each point of a tracked layer has a colour, averaged along its track, and belongs to those colours
+of a palette that are near it; the palette stays the same through a shot. A place has the colour
+that the points near it belong to most.
 """
 
 import functools
@@ -10,7 +10,7 @@ import functools
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import blur
 from cadl.strokes.hand import CANVAS, TRACKED, Hand
-from cadl.strokes.points import hashed
+from cadl.strokes.points import hashed, spread
 from cadl.strokes.stroke import Strokes
 
 import cv2
@@ -21,9 +21,12 @@ PURER = 1.5  # times the chroma of a mean that a colour of the palette has, at m
 # Of washes; lengths are in pixels of the canvas.
 RIM_RADIUS = 1.6  # how broad a rim is
 RIM_CONTRAST = 0.02  # darker than its surroundings by so much, of 1, a rim has half its strength
-RUN_SIDE, RUN_SHARE = 30.0, 0.8  # of the squares over which colours run, and how much of them does
+RUN_SIDE, RUN_SHARE = 30.0, 0.8  # of the squares over which colours run, and how far, 0 to 1
 BLOTCH, BLOTCH_GAIN = 8.0, 15.0  # radius of the blur of random amounts of pigment, and their gain
 GRAIN, GRAIN_GAIN = 2.0, 0.5  # size of the grains of paper
+_STEPS = np.arange(256.0)
+TAKEN = np.rint(_STEPS - _STEPS**2 / 255).astype(np.uint8)  # of a colour that lies twice
+RARE = 0.02  # share that no point has more of: such a colour is nowhere
 SETTLED = 300  # of the random numbers that say how much pigment there is
 BETWEEN = 0.06  # difference of colours, each in [0, 1], within which a point belongs to two
 SMOOTH_OUTLINES = 3.0  # pixels of the canvas: the least blur of outlines, as points lie 4 apart
@@ -63,16 +66,18 @@ def _as_pure(centres: np.ndarray, pixels: np.ndarray, labels: np.ndarray) -> np.
 
 def draw_areas(
     canvas: np.ndarray,
+    picture: np.ndarray,
     points: Strokes,
     palette: np.ndarray,
     hand: Hand,
-    strength: float,
+    strength: float = 1.0,
     scale: float | None = None,
 ) -> np.ndarray:
-    """Draws flat areas over a picture, or washes whose rims have dried darker.
+    """Draws flat areas over a canvas, or washes whose rims have dried darker.
 
     Args:
         canvas: uint8 [h, w, 3], RGB.
+        picture: uint8 [h, w, 3], that colours of washes run as.
         points: that carry colours.
         palette: float32 [k, 3], RGB in [0, 1].
         hand: the recipe.
@@ -85,27 +90,30 @@ def draw_areas(
     height, width = canvas.shape[:2]
     scale = (scale or max(height, width) / TRACKED) * TRACKED / CANVAS
     small = (round(width / scale), round(height / scale)) if scale > 1 else (width, height)
-    owners = _nearest_points(
-        points.places, small, max(small) / max(height, width) * scale * CANVAS / TRACKED
-    )
+    enlarged = max(small) / max(height, width) * scale * CANVAS / TRACKED
+    places = (points.places + np.float32(0.5)) * np.float32(enlarged) - np.float32(0.5)
+    owners = _nearest_points(places, small)
     if owners is None:
         return canvas
     radius = max(hand.smooth, SMOOTH_OUTLINES) * min(1.0, scale)
     labels = _label(_shares(points.looks.colours, palette), owners, radius, (width, height))
-    areas = np.rint(255 * palette[labels]).astype(np.uint8)
+    colours = np.rint(255 * palette).astype(np.uint8)
+    areas = cv2.LUT(cv2.merge([labels] * 3), np.resize(colours, (256, 1, 3)))
     scale = max(scale, 0.5)
-    if hand.rim > 0:
-        settled = _settled(points, owners, (width, height), scale)
+    if hand.washes:
+        amounts = hashed(points.identities, 1, SETTLED)[:, 0] - np.float32(0.5)
+        blotch = BLOTCH * min(1.0, scale)
+        blotches = spread(amounts, places, small, blotch, points.growth)
         areas = cv2.GaussianBlur(areas, (0, 0), max(0.6, 0.5 * scale))
-        areas = _wash(areas, canvas, hand, settled, scale)
+        areas = _wash(areas, picture, hand, cv2.resize(blotches, (width, height)), scale)
     if hand.contour > 0:
         areas = _draw_contours(areas, labels, hand, scale)
     return cv2.addWeighted(areas, strength, canvas, 1 - strength, 0)
 
 
-def _nearest_points(places: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray | None:
+def _nearest_points(places: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:
     """Returns which point is nearest to each pixel: int [h, w]; None if there is no point."""
-    spots = np.rint((places + 0.5) * scale - 0.5).astype(int)
+    spots = np.rint(places).astype(int)
     inside = np.flatnonzero(((spots >= 0) & (spots < size)).all(axis=1))
     if not len(inside):
         return None
@@ -125,7 +133,7 @@ def _shares(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
     Where the picture changes slowly they belong to two: so outlines are smooth there.
     """
-    apart = np.square(colours[:, None] - palette).sum(axis=2)
+    apart = np.square(palette).sum(axis=1) - 2 * colours @ palette.T
     near = np.exp((apart.min(axis=1, keepdims=True) - apart) / np.float32(2 * BETWEEN**2))
     return (near / near.sum(axis=1, keepdims=True)).T
 
@@ -142,22 +150,12 @@ def _label(shares: np.ndarray, owners: np.ndarray, radius: float, size: tuple) -
     best = np.full(size[::-1], -1.0, np.float32)
     labels = np.zeros(size[::-1], np.uint8)
     for label, own in enumerate(shares):
+        if own.max() < RARE:
+            continue
         share = cv2.resize(cv2.GaussianBlur(own[owners], (0, 0), radius), size)
         labels[share > best] = label
         np.maximum(best, share, out=best)
     return labels
-
-
-def _settled(points: Strokes, owners: np.ndarray, size: tuple, scale: float) -> np.ndarray:
-    """Returns how much more or less pigment has settled: float32 [h, w], 0 in the mean.
-
-    Each point has its own amount, so blotches move with the film; grains are the paper's.
-    """
-    amounts = hashed(points.identities, 1, SETTLED)[owners, 0] - np.float32(0.5)
-    blotches = cv2.GaussianBlur(amounts, (0, 0), BLOTCH * min(1.0, scale))
-    grain = max(1.0, GRAIN * scale)
-    grains = cv2.resize(_paper(int(size[1] / grain) + 1, int(size[0] / grain) + 1), size)
-    return cv2.addWeighted(cv2.resize(blotches, size), BLOTCH_GAIN, grains, GRAIN_GAIN, 0)
 
 
 @functools.lru_cache(2)
@@ -166,35 +164,39 @@ def _paper(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(5).standard_normal((height, width), np.float32)
 
 
-def _wash(areas, canvas, hand: Hand, settled: np.ndarray, scale: float) -> np.ndarray:
+def _wash(areas, picture, hand: Hand, blotches: np.ndarray, scale: float) -> np.ndarray:
     """Turns flat areas into washes of watercolour: uint8 [h, w, 3] -> [h, w, 3].
 
     Their colours run as the picture's do in the large. Along its outline a wash that is darker than
-    what is beside it has dried with a rim.
+    what is beside it has dried with a rim. Blotches move with the film, and grains are the paper's.
     """
-    change = cv2.subtract(canvas, areas, dtype=cv2.CV_32F)
-    colours = areas + np.float32(RUN_SHARE) * blur(change, RUN_SIDE * scale)
+    height, width = areas.shape[:2]
+    change = cv2.subtract(picture, areas, dtype=cv2.CV_16S)
+    run = cv2.addWeighted(areas, 1, blur(change, RUN_SIDE * scale), RUN_SHARE, 0, dtype=cv2.CV_8U)
     light = cv2.cvtColor(areas, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
     darker = np.maximum(cv2.GaussianBlur(light, (0, 0), RIM_RADIUS * scale) - light, 0)
-    pigment = hand.rim * darker / (darker + np.float32(RIM_CONTRAST)) + hand.light * settled
-    return darken(colours, pigment)
+    grain = max(1.0, GRAIN * scale)
+    grains = cv2.resize(_paper(round(height / grain), round(width / grain)), (width, height))
+    settled = cv2.addWeighted(blotches, BLOTCH_GAIN, grains, GRAIN_GAIN, 0)
+    rim = hand.rim * darker / (darker + np.float32(RIM_CONTRAST))
+    return darken(run, rim + hand.light * settled)
 
 
 def darken(colours: np.ndarray, pigment: np.ndarray) -> np.ndarray:
-    """Darkens colours by pigment: 1 is as if they lay twice.
+    """Darkens colours by pigment: 1 is as if they lay twice, and is the most there is.
 
     The model is of Bousseau et al. 2006, doi 10.1145/1124728.1124751.
 
     Args:
-        colours: uint8 or float32 [h, w, 3], of 255.
+        colours: uint8 [h, w, 3].
         pigment: float32 [h, w], less than 0 where there is less of it.
 
     Returns:
         uint8 [h, w, 3].
     """
-    colours = colours.astype(np.float32)
-    colours -= pigment[..., None] * (colours - np.square(colours) / np.float32(255))
-    return np.rint(np.clip(colours, 0, 255)).astype(np.uint8)
+    taken = cv2.LUT(colours, TAKEN)
+    share = cv2.merge([np.clip(pigment, -1, 1)] * 3)
+    return cv2.subtract(colours, cv2.multiply(taken, share, dtype=cv2.CV_32F), dtype=cv2.CV_8U)
 
 
 def _draw_contours(areas: np.ndarray, labels: np.ndarray, hand: Hand, scale: float) -> np.ndarray:

@@ -126,6 +126,11 @@ class Hand:
     # smoothness of the outlines of flat areas, in pixels
     smooth: float = _field(3.0, 0.5, 12.0, True)
 
+    @property
+    def washes(self) -> bool:
+        """Whether flat areas are washes of watercolour."""
+        return self.kind == "flat" and self.rim > 0
+
     def layers(self) -> tuple[Layer, ...]:
         """Returns the layers: underpainting, strokes, ever finer ones, and contours.
 

@@ -17,7 +17,7 @@ from cadl.strokes import fitting, repainting, texture
 from cadl.strokes.hand import LINES, NARROW, ROUND, Hand
 from cadl.workers import WorkerPool
 
-FORMAT = 22  # of the search; raise when the same close-ups would give another hand
+FORMAT = 23  # of the search; raise when the same close-ups would give another hand
 # Bounds that are set after the search: close-ups hardly tell which value is best, and tracks may
 # take 25 MB a minute. FAINTEST is the least `detail`: tracks of a Monet took 30 MB at 0.04, and 24
 # at 0.07. SHORTEST is the least `aspect` of narrow strokes that lie everywhere: 28 MB at 1.6.
@@ -211,7 +211,7 @@ def _areas_in_words(hand: Hand) -> str:
     """Describes flat areas or washes."""
     lines = ((2.0, "thin contours"), (4.0, "contours"), (99, "heavy contours"))
     found = [_pick(hand.contour_width, lines)] if hand.contour >= 0.3 else []
-    if hand.rim:
+    if hand.washes:
         return f"washes of {hand.colours} colours with {' and '.join(['dark rims', *found])}"
     return f"flat areas of {hand.colours} colours with {''.join(found) or 'no contours'}"
 

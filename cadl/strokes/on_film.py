@@ -29,8 +29,8 @@ SPARED = 77  # of the random numbers that say which are drawn
 # in a misty sky; and how far they run, over the half width of the broadest strokes there.
 QUIET_WET = (0.2, 0.45), (0.0, 1.0)
 WET_RADIUS = 0.65
-WET_EVEN = (0.3, 0.95), (0.0, 1.0)  # mean evenness of strokes nearby, and the share of it
-MOIST = 0.02  # share below which nothing is called wet
+WET_EVEN = (0.3, 0.95), (0.0, 1.0)  # mean evenness of strokes nearby, and how wet they are
+MOIST = 0.02  # a frame that is nowhere wetter has no wet place
 # Side of the square within which strokes near a wet place are calmer, in tracked pixels, and the
 # share of their differences that is left out: else lively ones would be a rim round dark forms.
 NEAR_WET, CALMER_THERE = 15, 0.6
@@ -38,7 +38,8 @@ NEAR_WET, CALMER_THERE = 15, 0.6
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
 DRAWN_BY = 1.3  # half width of the finest strokes, in pixels of tracked frames, at most
-# Of washes: sides in pixels of the canvas, and the pigment for a form that is darker by all light.
+# Sides in pixels of the canvas of the blurs whose difference is what the tip of a brush adds to
+# washes, and how much pigment there is where a form is 255 levels darker than what is round it.
 TIP, TOUCH = (1.5, 14.0), 5.0
 # As `light` of the hand grows through LIVELY, a film's light is sharpened up to SHARPER, and more
 # of its small forms is drawn: the more strokes differ, the more forms must stand out.
@@ -110,9 +111,9 @@ def find_wet(
         strength: of the strokes, 0 to 1.
 
     Returns:
-        None: nowhere.
+        Where and how far colours run; None: nowhere.
     """
-    most = np.float32(strength * np.interp(hand.quiet, *QUIET_WET) * (hand.kind == "brush"))
+    most = np.float32(strength * np.interp(hand.quiet, *QUIET_WET) * _opaque(hand))
     if most <= 0:
         return None
     number = 1 if hand.under else 0
@@ -167,15 +168,14 @@ def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -
     Returns:
         As the canvas.
     """
-    if hand.kind == "flat" and hand.rim:
-        scale = max(film.shape) / CANVAS
-        fine, coarse = (blur(cv2.cvtColor(film, cv2.COLOR_RGB2GRAY), x * scale) for x in TIP)
+    light = cv2.cvtColor(film, cv2.COLOR_RGB2GRAY)
+    if hand.washes:
+        fine, coarse = (blur(light, side * max(light.shape) / CANVAS) for side in TIP)
         return darken(canvas, np.float32(share * TOUCH / 255) * cv2.subtract(coarse, fine))
     share *= float(np.interp(hand.light, LIVELY, DRAWN_SHARE)) * _opaque(hand)
     finest = [layer for layer in hand.layers() if not layer.contour][-1]
     if share <= 0 or finest.width > DRAWN_BY or hand.soft:
         return canvas
-    light = cv2.cvtColor(film, cv2.COLOR_RGB2GRAY)
     width = finest.width * max(light.shape) / TRACKED
     small, large = (blur(light, part * width) for part in DRAWN)
     drawn = cv2.LUT(cv2.addWeighted(small, share, large, -share, 128), LESS_LIGHT)

@@ -29,7 +29,11 @@ def sample(maps: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def spread(
-    values: np.ndarray, places: np.ndarray, size: tuple[int, int], radius: float
+    values: np.ndarray,
+    places: np.ndarray,
+    size: tuple[int, int],
+    radius: float,
+    weights: np.ndarray | float = 1.0,
 ) -> np.ndarray:
     """Makes a map of what points near each pixel have in the mean.
 
@@ -38,11 +42,13 @@ def spread(
         places: float32 [n, 2], x and y in pixels; those outside count for nothing.
         size: width and height of the map.
         radius: deviation of the Gaussian that points count by, in pixels.
+        weights: how much each point counts, float32 [n], or all.
 
     Returns:
         float32 [h, w], 0 where no point is near.
     """
     x, y = np.rint(places).astype(int).T
+    weights = np.broadcast_to(weights, len(places))
     inside = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
     cells = y[inside] * size[0] + x[inside]
     total, count = (
@@ -50,7 +56,7 @@ def spread(
             np.bincount(cells, own, size[0] * size[1]).reshape(size[::-1]).astype(np.float32),
             (0, 0), radius,
         )
-        for own in (values[inside], None)
+        for own in ((values * weights)[inside], weights[inside])
     )  # fmt: skip
     return total / (count + np.float32(1e-6))
 

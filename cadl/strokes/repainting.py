@@ -23,7 +23,7 @@ SCALE = CANVAS / TRACKED  # drawn pixels of a close-up for each one that strokes
 # areas have none, and keep smaller forms.
 BLUR, AREAS_BLUR = 8.0, 5.0
 FORMS, FORMS_WEIGHT = 8.0, 0.3  # pixels of the blur that leaves forms; weight of losing them
-# The same of washes: grain and rims suit the surface of any painting, and forms alone tell.
+# The same of washes: their grain and rims suit any surface, so forms must tell them from others.
 WASHED_FORMS_WEIGHT = 0.4
 # Added to a score where it takes twice as many strokes: of like recipes the broader one is better.
 ECONOMY = 0.005
@@ -59,7 +59,7 @@ def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
     ]
     if hand.kind == "flat":
         palette = find_palette(content, max(3, round(0.6 * hand.colours)))
-        return draw_areas(content, strokes[0], palette, hand, 1.0, SCALE)
+        return draw_areas(content, content, strokes[0], palette, hand, scale=SCALE)
     return draw_strokes(content, strokes, hand, scale=SCALE)
 
 
@@ -88,10 +88,10 @@ class Judge:
         painted = [paint_close_up(own, hand) for own in self.close_ups]
         found = texture.describe(painted, self.fields, self.seed)
         surface = texture.score(texture.distances(found, self.true), self.bare, self.true)
-        if hand.kind == "flat" and not hand.rim:
+        if hand.kind == "flat" and not hand.washes:
             return surface  # areas keep forms, and contours darken what is dark of contours
         lost = np.mean([_lost_forms(own.content, x) for own, x in zip(self.close_ups, painted)])
-        weight = WASHED_FORMS_WEIGHT if hand.rim else FORMS_WEIGHT
+        weight = WASHED_FORMS_WEIGHT if hand.washes else FORMS_WEIGHT
         return surface + weight * float(lost) + ECONOMY * _many_strokes(hand)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-SHARPEST = 1.5  # radius in pixels of a blur that a picture may be made smaller for
+SHARPEST = 1.5  # pixels: what is blurred more is made smaller first, so that this is the radius
 RELIEF = 0.9  # change of light for a step of 1 in height, both of 255, at full relief
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 
