@@ -45,7 +45,9 @@ from cadl.images.tiles import Crop
 from cadl.settings import Seed, read_settings
 from cadl.strokes.averaging import MEASURED_EVERY, TrackAverager
 from cadl.strokes.drawing import draw_strokes
-from cadl.strokes.hand import TRACKED, Hand
+from cadl.strokes.flat import draw_areas, find_palette
+from cadl.strokes.forms import sharpen_edges
+from cadl.strokes.hand import CANVAS, TRACKED, Hand
 from cadl.strokes.hands import load_hand
 from cadl.strokes.looks import measure_looks
 from cadl.strokes.on_film import build_strokes, calmed, draw_forms, find_wet
@@ -342,9 +344,7 @@ def paint(
     size = WIDTH, max(2, round(WIDTH * height / width))
     averaged = average_looks(small, small, tracked, hand, painted)
 
-    def draw(frame: np.ndarray, strokes: Sequence[Strokes], wet: Wet | None) -> np.ndarray:
-        drawn = draw_strokes(frame, strokes, calmed(hand), Manner(wet=wet))
-        return resize(draw_forms(drawn, frame, hand, 1.0), size)
+    palette = palette_of(small[0], hand)
 
     floors: list[float] = []
     following = [*itertools.zip_longest(frames[1:], motions), (None, None)]
@@ -354,17 +354,34 @@ def paint(
         with painted.stage("drawing"):
             wet = find_wet(layers, looks, hand, small[0].shape[1::-1], 1.0)
             strokes = build_strokes(layers, looks, hand, wet)
-            painted.frames.append(draw(frame, strokes, wet))
+            painted.frames.append(resize(draw(frame, strokes, hand, wet, palette), size))
         if after is not None and motion is not None and motion.moving.mean() >= LEAST_MOVING:
             places = [move_by(motion, own.places) for own in layers]
-            there = [own._replace(places=at) for own, at in zip(layers, places, strict=True)]
-            wet = find_wet(there, looks, hand, small[0].shape[1::-1], 1.0)
-            moved = build_strokes(there, looks, hand, wet)
-            change = np.abs(motion.undo(painted.frames[-1]) - draw(after, moved, wet)).mean(-1)
+            carried = [own._replace(places=at) for own, at in zip(layers, places, strict=True)]
+            wet = find_wet(carried, looks, hand, small[0].shape[1::-1], 1.0)
+            moved = build_strokes(carried, looks, hand, wet)
+            there = resize(draw(after, moved, hand, wet, palette), size)
+            change = np.abs(motion.undo(painted.frames[-1]) - there).mean(-1)
             floors.append(float(change[motion.moving].mean()))
     if floors:
         painted.floor = float(np.mean(floors))
     return painted
+
+
+def palette_of(frame: np.ndarray, hand: Hand) -> np.ndarray:
+    """Finds the colours of flat areas in a frame, uint8 [h, w, 3]: float32 [k, 3]."""
+    return find_palette(sharpen_edges(frame, TRACKED / CANVAS * hand.smooth), hand.colours)
+
+
+def draw(
+    frame: np.ndarray, strokes: Sequence[Strokes], hand: Hand, wet: Wet | None, palette: np.ndarray
+) -> np.ndarray:
+    """Draws strokes or areas over a frame in its own colours: uint8 [h, w, 3] -> [h, w, 3]."""
+    if hand.kind == "flat":
+        drawn = draw_areas(frame, frame, strokes[0], palette, hand)
+    else:
+        drawn = draw_strokes(frame, strokes, calmed(hand), Manner(wet=wet))
+    return draw_forms(drawn, frame, hand, 1.0)
 
 
 def move_by(motion: Motion, places: np.ndarray) -> np.ndarray:
@@ -398,8 +415,7 @@ def least_change(frame: np.ndarray, hand: Hand) -> float:
         strokes = build_strokes(moved, looks, hand, wet)
         way = np.column_stack([np.eye(2), shift * width / WIDTH])
         canvas = cv2.warpAffine(frame, way, (width, height), borderMode=cv2.BORDER_REFLECT)
-        painted = draw_strokes(canvas, strokes, calmed(hand), Manner(wet=wet))
-        pictures.append(resize(draw_forms(painted, canvas, hand, 1.0), size))
+        pictures.append(resize(draw(canvas, strokes, hand, wet, palette_of(small, hand)), size))
     back = Motion(np.full((*size[::-1], 2), -MOVED, np.float32), np.ones(size[::-1], bool))
     change = np.abs(back.undo(pictures[0]) - pictures[1])
     return float(change[MARGIN:-MARGIN, MARGIN:-MARGIN].mean())
