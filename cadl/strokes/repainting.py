@@ -23,8 +23,6 @@ SCALE = CANVAS / TRACKED  # drawn pixels of a close-up for each one that strokes
 # areas have none, and keep smaller forms.
 BLUR, AREAS_BLUR = 8.0, 5.0
 FORMS, FORMS_WEIGHT = 8.0, 0.3  # pixels of the blur that leaves forms; weight of losing them
-# The same of washes: their grain and rims suit any surface, so forms must tell them from others.
-WASHED_FORMS_WEIGHT = 0.4
 # Added to a score where it takes twice as many strokes: of like recipes the broader one is better.
 ECONOMY = 0.005
 
@@ -91,8 +89,7 @@ class Judge:
         if hand.kind == "flat" and not hand.washes:
             return surface  # areas keep forms, and contours darken what is dark of contours
         lost = np.mean([_lost_forms(own.content, x) for own, x in zip(self.close_ups, painted)])
-        weight = WASHED_FORMS_WEIGHT if hand.washes else FORMS_WEIGHT
-        return surface + weight * float(lost) + ECONOMY * _many_strokes(hand)
+        return surface + FORMS_WEIGHT * float(lost) + ECONOMY * _many_strokes(hand)
 
 
 def _many_strokes(hand: Hand) -> float:
