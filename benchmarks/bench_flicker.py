@@ -45,9 +45,8 @@ from cadl.images.tiles import Crop
 from cadl.settings import Seed, read_settings
 from cadl.strokes.averaging import MEASURED_EVERY, TrackAverager
 from cadl.strokes.drawing import draw_strokes
-from cadl.strokes.flat import draw_areas, find_palette
-from cadl.strokes.forms import sharpen_edges
-from cadl.strokes.hand import CANVAS, TRACKED, Hand
+from cadl.strokes.flat import draw_areas, palette_of
+from cadl.strokes.hand import TRACKED, Hand
 from cadl.strokes.hands import load_hand
 from cadl.strokes.looks import measure_looks
 from cadl.strokes.on_film import build_strokes, calmed, draw_forms, find_wet
@@ -343,9 +342,7 @@ def paint(
     count_lives(tracked, painted)
     size = WIDTH, max(2, round(WIDTH * height / width))
     averaged = average_looks(small, small, tracked, hand, painted)
-
     palette = palette_of(small[0], hand)
-
     floors: list[float] = []
     following = [*itertools.zip_longest(frames[1:], motions), (None, None)]
     for frame, layers, looks, (after, motion) in zip(
@@ -366,11 +363,6 @@ def paint(
     if floors:
         painted.floor = float(np.mean(floors))
     return painted
-
-
-def palette_of(frame: np.ndarray, hand: Hand) -> np.ndarray:
-    """Finds the colours of flat areas in a frame, uint8 [h, w, 3]: float32 [k, 3]."""
-    return find_palette(sharpen_edges(frame, TRACKED / CANVAS * hand.smooth), hand.colours)
 
 
 def draw(
@@ -404,6 +396,7 @@ def least_change(frame: np.ndarray, hand: Hand) -> float:
     carried = StrokeTracker([hand], small.shape[1::-1]).add(0, small, None)
     looks = measure_looks(small, small, hand, [own.places for own in carried])
     size = WIDTH, max(2, round(WIDTH * height / width))
+    palette = palette_of(small, hand)
     pictures = []
     for shift in (np.zeros(2, np.float32), MOVED):
         moved = [
@@ -415,7 +408,7 @@ def least_change(frame: np.ndarray, hand: Hand) -> float:
         strokes = build_strokes(moved, looks, hand, wet)
         way = np.column_stack([np.eye(2), shift * width / WIDTH])
         canvas = cv2.warpAffine(frame, way, (width, height), borderMode=cv2.BORDER_REFLECT)
-        pictures.append(resize(draw(canvas, strokes, hand, wet, palette_of(small, hand)), size))
+        pictures.append(resize(draw(canvas, strokes, hand, wet, palette), size))
     back = Motion(np.full((*size[::-1], 2), -MOVED, np.float32), np.ones(size[::-1], bool))
     change = np.abs(back.undo(pictures[0]) - pictures[1])
     return float(change[MARGIN:-MARGIN, MARGIN:-MARGIN].mean())

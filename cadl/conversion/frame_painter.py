@@ -11,9 +11,8 @@ from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.codes import MovedCodes
 from cadl.images.colours import Colours, map_between, soften, softening
 from cadl.strokes.drawing import draw_strokes
-from cadl.strokes.flat import draw_areas, find_palette
-from cadl.strokes.forms import sharpen_edges
-from cadl.strokes.hand import CANVAS, TRACKED, Hand
+from cadl.strokes.flat import draw_areas, palette_of
+from cadl.strokes.hand import Hand
 from cadl.strokes.looks import measure_looks
 from cadl.strokes.on_film import build_strokes, calmed, draw_forms, find_wet
 from cadl.strokes.stroke import Looks, Manner
@@ -206,8 +205,7 @@ class FramePainter:
         def find(shot: int) -> np.ndarray:
             own = self.codes.own(slice(numbers[shot], numbers[shot] + 1))
             (picture,) = self.recoloured(pictures[shot : shot + 1], own)
-            areas = sharpen_edges(picture, TRACKED / CANVAS * hand.smooth)
-            return find_palette(areas, hand.colours)
+            return palette_of(picture, hand)
 
         return dataclasses.replace(self, palette_at=lambda number: find(int(shots[number])))
 

@@ -89,7 +89,7 @@ def _draw(canvas, strokes: Sequence[Strokes], hand: Hand, manner: Manner, scale:
     if hand.soft > 0:
         radius = hand.soft * strength * scale * TRACKED / CANVAS
         cv2.GaussianBlur(board, (0, 0), max(0.1, radius), dst=board)
-    if wet:
+    if wet is not None:
         run_together(board, wet, scale)
     return light(board, hand.relief, scale)
 

@@ -9,6 +9,7 @@ import functools
 
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import blur
+from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand
 from cadl.strokes.points import hashed, spread
 from cadl.strokes.stroke import Strokes
@@ -20,13 +21,13 @@ PALETTE_PIXELS = 20_000  # that a palette is found from, at most
 PURER = 1.5  # times the chroma of a mean that a colour of the palette has, at most
 # Of washes; lengths are in pixels of the canvas.
 RIM_RADIUS = 1.6  # how broad a rim is
-RIM_CONTRAST = 0.02  # darker than its surroundings by so much, of 1, a rim has half its strength
+RIM_CONTRAST = 0.02  # difference in light to what is beside it, of 1, that makes half a rim
 RUN_SIDE, RUN_SHARE = 30.0, 0.8  # of the squares over which colours run, and how far, 0 to 1
 BLOTCH, BLOTCH_GAIN = 8.0, 15.0  # radius of the blur of random amounts of pigment, and their gain
-GRAIN, GRAIN_GAIN = 2.0, 0.5  # size of the grains of paper
+GRAIN, GRAIN_GAIN = 2.0, 0.5  # size of the grains of paper, and their gain
 _STEPS = np.arange(256.0)
-TAKEN = np.rint(_STEPS - _STEPS**2 / 255).astype(np.uint8)  # of a colour that lies twice
-RARE = 0.02  # share that no point has more of: such a colour is nowhere
+TAKEN = np.rint(_STEPS - _STEPS**2 / 255).astype(np.uint8)  # what a second layer takes from light
+RARE = 0.02  # a colour is left out if no point belongs to it by a larger share
 SETTLED = 300  # of the random numbers that say how much pigment there is
 BETWEEN = 0.06  # difference of colours, each in [0, 1], within which a point belongs to two
 SMOOTH_OUTLINES = 3.0  # pixels of the canvas: the least blur of outlines, as points lie 4 apart
@@ -50,6 +51,15 @@ def find_palette(pictures: np.ndarray, count: int) -> np.ndarray:
     labels = np.zeros((len(pixels), 1), np.int32)
     _, _, centres = cv2.kmeans(pixels, count, labels, ending, 2, cv2.KMEANS_PP_CENTERS)
     return _as_pure(centres, pixels, labels[:, 0]) / np.float32(255)
+
+
+def palette_of(frame: np.ndarray, hand: Hand) -> np.ndarray:
+    """Finds the colours of flat areas in a frame, uint8 [h, w, 3], in the painter's colours.
+
+    Returns:
+        float32 [k, 3], RGB in [0, 1].
+    """
+    return find_palette(sharpen_edges(frame, TRACKED / CANVAS * hand.smooth), hand.colours)
 
 
 def _as_pure(centres: np.ndarray, pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:

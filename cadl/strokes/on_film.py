@@ -168,18 +168,26 @@ def draw_forms(canvas: np.ndarray, film: np.ndarray, hand: Hand, share: float) -
     Returns:
         As the canvas.
     """
-    light = cv2.cvtColor(film, cv2.COLOR_RGB2GRAY)
     if hand.washes:
-        fine, coarse = (blur(light, side * max(light.shape) / CANVAS) for side in TIP)
-        return darken(canvas, np.float32(share * TOUCH / 255) * cv2.subtract(coarse, fine))
+        return _touch(canvas, film, share)
     share *= float(np.interp(hand.light, LIVELY, DRAWN_SHARE)) * _opaque(hand)
     finest = [layer for layer in hand.layers() if not layer.contour][-1]
     if share <= 0 or finest.width > DRAWN_BY or hand.soft:
         return canvas
+    light = cv2.cvtColor(film, cv2.COLOR_RGB2GRAY)
     width = finest.width * max(light.shape) / TRACKED
     small, large = (blur(light, part * width) for part in DRAWN)
     drawn = cv2.LUT(cv2.addWeighted(small, share, large, -share, 128), LESS_LIGHT)
     return cv2.addWeighted(canvas, 1, cv2.merge([drawn] * 3), 1, -128)
+
+
+def _touch(canvas: np.ndarray, film: np.ndarray, share: float) -> np.ndarray:
+    """Adds what is small and dark to washes: uint8 [h, w, 3] -> [h, w, 3]."""
+    if share <= 0:
+        return canvas
+    light = cv2.cvtColor(film, cv2.COLOR_RGB2GRAY)
+    fine, coarse = (blur(light, side * max(light.shape) / CANVAS) for side in TIP)
+    return darken(canvas, np.float32(share * TOUCH / 255) * cv2.subtract(coarse, fine))
 
 
 def _opaque(hand: Hand) -> float:
