@@ -96,7 +96,7 @@ def compare(
         UserError: it is larger than rounding explains.
     """
     vae_graph, refiner_graph, stylizer = (saved[name] for name in saved_models.NAMES)
-    differences = dict.fromkeys(("encode", "decode", "refine", "change"), 0.0)
+    differences = dict.fromkeys(("encode", "decode", "refine", "shift"), 0.0)
 
     def note(name: str, ours, theirs) -> None:
         found = np.abs(np.asarray(ours) - np.asarray(theirs)).max()
@@ -115,10 +115,8 @@ def compare(
         refined = np.clip(refining(pictures, originals, strengths), 0, 1)
         note("refine", refiner_graph.refine(pictures, part, strengths), refined)
         others = z_mean[::-1]
-        changed = stylizer.change(z_mean, others)
-        offset, matrix = colour_transfer.frame_change(pictures, vae_model.decoder(others))
-        note("change", changed["offset"], offset)
-        note("change", changed["matrix"], matrix)
+        shift = colour_transfer.frame_shift(pictures, vae_model.decoder(others))
+        note("shift", stylizer.shift(z_mean, others), shift)
     words = ", ".join(f"{name} {max(value, 0):.1e}" for name, value in differences.items())
     console.say(f"largest difference from the checkpoints on {len(tile_set)} tiles: {words}")
     for name, found in differences.items():

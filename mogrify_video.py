@@ -156,8 +156,7 @@ def convert(
             prepared.result()
 
         # Pass 2: paint all frames, write them in segments, and join these with the sound.
-        change = model.networks.change
-        job = Job(clip, geometry, painting, analysis, style, change, options, workers)
+        job = Job(clip, geometry, painting, analysis, style, model.networks.shift, options, workers)
         report = paint(job, share)
         encoded = analysis.encoded
         if report is None:

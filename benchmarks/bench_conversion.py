@@ -25,7 +25,7 @@ from benchmarks.claims import claim
 from cadl import console
 from cadl.conversion.clip import BATCH, Clip, Encoding, Geometry
 from cadl.conversion.codes import Encoded, MovedCodes
-from cadl.conversion.frame_painter import Brushwork, FramePainter, Moved, recolour
+from cadl.conversion.frame_painter import Brushwork, FramePainter, Moved
 from cadl.conversion.planning import look_at
 from cadl.images import tiles
 from cadl.networks import saved_models
@@ -124,7 +124,7 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
 
     batches = range(0, len(frames), BATCH)
     moved: list[Moved] = []
-    encode, change = job.networks.encode, job.networks.change
+    encode, shift = job.networks.encode, job.networks.shift
     for timed in (False, True):  # the first calls compile
         moved.clear()
         before = cpu_seconds()
@@ -132,7 +132,7 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
         codes = np.concatenate([encode(part) for part in seen])
         brushwork = Brushwork(geometry, ((hand, 1.0),), draft)
         painter = FramePainter(
-            brushwork, change, move_codes(codes, job.painter), 1.0, np.ones(len(codes))
+            brushwork, shift, move_codes(codes, job.painter), 1.0, np.ones(len(codes))
         )
         for i in batches:
             moved += painter.move(i, frames[i : i + BATCH])
@@ -140,8 +140,8 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
             spent.milliseconds["networks"] = 1000 * (cpu_seconds() - before)
 
     with spent.stage("recolour"):
-        canvases = [recolour(geometry, one, one.frame) for one in moved]
-        colours = [recolour(geometry, one, one.tracked) for one in moved]
+        canvases = [one.recoloured(geometry, one.frame) for one in moved]
+        colours = [one.recoloured(geometry, one.tracked) for one in moved]
     looks = list(average_looks(small, colours, tracked, hand, spent))
     drawn = []
     for one, canvas, layers, own in zip(moved, canvases, tracked, looks, strict=True):

@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def measure_all(**changed) -> tuple[list[list[float]], list[np.ndarray]]:
         found = [
-            measure_film(film, style.painter, own, model.change, settings.seed, **changed)
+            measure_film(film, style.painter, own, model.shift, settings.seed, **changed)
             for film, (style, own) in pairs
         ]
         return [numbers for numbers, _ in found], [shown for _, shown in found]
@@ -163,7 +163,7 @@ def measure_film(
     film: Film,
     style: latents.Statistics,
     theirs: np.ndarray,
-    change: Callable,
+    shift: Callable,
     seed: int,
     *,
     style_map: str = STYLE_MAP,
@@ -174,7 +174,7 @@ def measure_film(
     move = latents.style_move(film.encoded.statistics, style, style_map)
     codes = MovedCodes(film.encoded, smoothing * film.rate, move, strength)
     brushwork = Brushwork(film.geometry, ((Hand(), 1.0),))
-    painter = FramePainter(brushwork, change, codes, strength, film.encoded.painted_shares)
+    painter = FramePainter(brushwork, shift, codes, strength, film.encoded.painted_shares)
     size = film.geometry.tile_size
     before, after = [], []
     for clip in film.clips:

@@ -19,7 +19,7 @@ from cadl.dataset import tile_sets
 from cadl.errors import UserError
 from cadl.images import gallery, metrics, tiles
 from cadl.networks.blocks import shrink
-from cadl.networks.colour_transfer import BLOCK, frame_change
+from cadl.networks.colour_transfer import BLOCK, frame_shift
 from cadl.settings import Count, Seed, read_settings
 from cadl.style import latents
 from cadl.training import checkpoints
@@ -88,25 +88,19 @@ def make_claims(name: str, measured: dict) -> None:
 def change_by_restoring(scene: SimpleNamespace, vae_model, model) -> float:
     """Returns the mean change, of 1, of moved frames if the refiner restored both thumbnails.
 
-    Frames are moved by `colour_transfer.frame_change`, which enlarges the difference of two
-    thumbnails; here it is compared with the difference of the tiles restored from these.
+    Frames are moved by `colour_transfer.frame_shift`, the difference of two thumbnails; here it is
+    compared with the difference of the tiles restored from these.
     """
 
     def change(originals: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
         own = vae_model.decoder(vae_model.encoder(originals)[0])
-        offset, matrices = frame_change(vae_model.decoder(codes), own)
+        shift = frame_shift(vae_model.decoder(codes), own)
         thumbnails = shrink(originals, BLOCK)
-        moved = mixed(thumbnails, matrices) + offset
         detail = model.detail_encoder(originals)
-        enlarged = tf.image.resize(offset, tiles.SHAPE[:2])
-        restored = model.restore(moved, detail) - mixed(model.restore(thumbnails, detail), matrices)
-        frames = [
-            tf.clip_by_value(mixed(originals, matrices) + x, 0.0, 1.0) for x in (enlarged, restored)
-        ]
+        enlarged = tf.image.resize(shift, tiles.SHAPE[:2])
+        restored = model.restore(thumbnails + shift, detail) - model.restore(thumbnails, detail)
+        frames = [tf.clip_by_value(originals + x, 0.0, 1.0) for x in (enlarged, restored)]
         return tf.reduce_mean(tf.abs(frames[0] - frames[1]), axis=(1, 2, 3))
-
-    def mixed(x: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
-        return tf.einsum("nhwc,ncd->nhwd", x, matrices)
 
     call = tf.function(change, reduce_retracing=True)
     found = checkpoints.in_batches(call, scene.originals, scene.codes[1.0], batch_size=8)

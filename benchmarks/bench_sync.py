@@ -95,11 +95,8 @@ def convert(source: probing.Video, target: Path, folder: Path) -> None:
     def encode(batch: np.ndarray) -> np.ndarray:
         return np.zeros((len(batch), CODES), np.float32)
 
-    def change(codes: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        count = len(codes)
-        return np.zeros((count, *QUARTER, 3), np.float32), np.tile(
-            np.eye(3, dtype="f"), (count, 1, 1)
-        )
+    def shift(codes: np.ndarray, own: np.ndarray) -> np.ndarray:
+        return np.zeros((len(codes), *QUARTER, 3), np.float32)
 
     crop = tiles.Crop()
     geometry = Geometry.of(source, crop, "source", "none")
@@ -107,7 +104,7 @@ def convert(source: probing.Video, target: Path, folder: Path) -> None:
     encoded, tracks = encode_pass.analyse_video(clip, geometry, [HAND], encode, "none", folder)
     codes = MovedCodes(encoded, 0.0, lambda codes: codes, 0.0)
     brushwork = Brushwork(geometry, ((HAND, 1.0),))
-    painter = FramePainter(brushwork, change, codes, 0.0, encoded.painted_shares)
+    painter = FramePainter(brushwork, shift, codes, 0.0, encoded.painted_shares)
     encoding = Encoding(geometry, "none", crf=20, preset="ultrafast")
     with WorkerPool() as workers:
         rendering = Rendering(clip, encoded, tracks, painter, encoding, 1, workers)

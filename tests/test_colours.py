@@ -1,4 +1,14 @@
-from cadl.images.colours import HUES, Colours, map_between, mix, soften, softening
+from cadl.images.colours import (
+    HUES,
+    TO_LIGHT_AND_CHROMA,
+    UNCHANGED,
+    ColourMap,
+    Colours,
+    map_between,
+    mix,
+    soften,
+    softening,
+)
 from cadl.images.metrics import LUMINANCE
 
 import cv2
@@ -18,7 +28,51 @@ def test_the_map_gives_colours_the_mean_and_the_spread_of_others():
     goal = Colours.of_pixels(RNG.random((5000, 3)) @ RNG.random((3, 3)) / 3)
     found = Colours.of_pixels(mapped(pixels, goal))
     np.testing.assert_allclose(found.mean, goal.mean, atol=1e-4)
-    np.testing.assert_allclose(found.covariance, goal.covariance, atol=1e-3)
+    to = TO_LIGHT_AND_CHROMA
+    ours, theirs = (to.T @ own.covariance @ to for own in (found, goal))
+    assert ours[0, 0] == pytest.approx(theirs[0, 0], rel=0.05)  # the spread of light
+    np.testing.assert_allclose(ours[1:, 1:], theirs[1:, 1:], atol=1e-3)  # and that of chroma
+
+
+def test_dark_green_stays_green_where_what_is_dark_of_the_goal_is_red():
+    green, red = (
+        Colours.of_pixels(
+            np.clip(0.5 + RNG.random((4000, 1)) * np.array(way), 0, 1)
+            + 0.02 * RNG.standard_normal((4000, 3))
+        )
+        for way in ((-0.4, -0.2, -0.4), (-0.1, -0.4, -0.4))
+    )
+    matrix, added = map_between(green, red)
+    light, dark = (np.array(own) @ matrix + added for own in ((0.5, 0.5, 0.5), (0.1, 0.3, 0.1)))
+    light, dark = light - light.mean(), dark - dark.mean()
+    assert dark[1] - light[1] > 0.02 and dark[0] < light[0]
+
+
+def test_of_many_pictures_the_spread_within_one_is_known_beside_that_of_all():
+    grey = [np.full((8, 8, 3), level, np.uint8) for level in (40, 200)]
+    found = Colours.of(np.stack(grey))
+    assert np.abs(found.within).max() < 1e-9 and found.covariance[0, 0] > 0.09
+    striped = np.zeros((1, 8, 8, 3), np.uint8)
+    striped[:, :4] = 200
+    found = Colours.of(striped)
+    np.testing.assert_allclose(found.within, found.covariance)
+
+
+def test_maps_follow_each_other_and_go_part_of_the_way():
+    first, then = (
+        ColourMap(RNG.random((3, 3)).astype("f4"), RNG.random(3).astype("f4")) for _ in range(2)
+    )
+    pixels = RNG.random((50, 3))
+    both = first.then(then)
+    np.testing.assert_allclose(
+        pixels @ both.matrix + both.added,
+        (pixels @ first.matrix + first.added) @ then.matrix + then.added, atol=1e-5,
+    )  # fmt: skip
+    some, way = first.part(0.25), pixels @ first.matrix + first.added - pixels
+    np.testing.assert_allclose(pixels @ some.matrix + some.added, pixels + 0.25 * way, atol=1e-5)
+    for same in (UNCHANGED.then(first), first.then(UNCHANGED)):
+        np.testing.assert_array_equal(same.matrix, first.matrix)
+        np.testing.assert_array_equal(same.added, first.added)
 
 
 def test_colours_that_are_the_goal_stay():
@@ -42,11 +96,13 @@ def test_an_even_film_is_not_blown_up():
 
 def test_a_blend_lies_between():
     dark, light = (
-        Colours(np.full(3, x), x * np.eye(3), x, np.full(HUES, x, np.float32)) for x in (0.2, 0.6)
+        Colours(np.full(3, x), x * np.eye(3), x / 2 * np.eye(3), x, np.full(HUES, x, np.float32))
+        for x in (0.2, 0.6)
     )
     found = mix([dark, light], [0.25, 0.75])
     np.testing.assert_allclose(found.mean, 0.5)
     np.testing.assert_allclose(found.covariance, 0.5 * np.eye(3))
+    np.testing.assert_allclose(found.within, 0.25 * np.eye(3))
     assert found.chroma == pytest.approx(0.5)
 
 

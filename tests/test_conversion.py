@@ -10,6 +10,7 @@ from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.colour_match import find_correction
 from cadl.conversion.frame_painter import Brushwork, FramePainter, Moved, paint
 from cadl.conversion.output import Output
+from cadl.conversion.recolouring import Recolouring
 from cadl.conversion.rendering import DifferentFrames, Rendering, paint_frames, read_frames_at
 from cadl.conversion.sharing import Sharing
 from cadl.errors import UserError
@@ -53,8 +54,8 @@ def painted_in(hands, frame, share=1.0, offset=0.0, palette=None):
     """Paints a frame of 320x180 in some hands and shares of them."""
     own = StrokeTracker([hand for hand, _ in hands], (320, 180)).add(0, frame, None)
     strokes = [Tracked(x.places, x.identities, x.fates, np.ones(len(x.places), "f4")) for x in own]
-    offsets, matrix = np.full((45, 80, 3), offset, np.float32), np.eye(3, dtype=np.float32)
-    moved = Moved(frame, frame, offsets, matrix, palette, share=share)
+    recolouring = Recolouring.of(GEOMETRY, frame, np.full((45, 80, 3), offset, np.float32))
+    moved = Moved(frame, frame, recolouring, palette, share=share)
     return paint(Brushwork(GEOMETRY, hands), moved, strokes, None, 1.0)
 
 
@@ -127,8 +128,7 @@ def analyse(part, folder, value=1.0):
 
 
 def unchanged(codes, own):
-    matrices = np.tile(np.eye(3, dtype=np.float32), (len(codes), 1, 1))
-    return np.zeros((len(codes), 45, 80, 3), np.float32), matrices
+    return np.zeros((len(codes), 45, 80, 3), np.float32)
 
 
 def rendering_of(part, folder, workers, *, strength=0.0, crf=20, hold_frames=1):
@@ -455,7 +455,7 @@ def test_flat_areas_have_the_colours_of_their_own_shot(tmp_path, ffmpeg):
     codes = MovedCodes(found, 0.0, lambda own: own, 1.0)
     hand = Hand(kind="flat", colours=6)
     painter = FramePainter(Brushwork(geometry, ((hand, 1.0),)), unchanged, codes, 1.0, np.ones(20))
-    painter = painter.with_palettes(found.shots, found.shot_frames, found.shot_pictures)
+    painter = painter.with_palettes(found.by_shot)
     frames = list(part.read(geometry.picture_size))
     for number, wanted in ((3, ((254, 0, 0), (0, 0, 254))), (15, ((0, 128, 0), (255, 255, 255)))):
         (moved,) = painter.move(number, [frames[number]])

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cadl.style import latents
 from cadl.style.latents import Statistics
@@ -17,6 +18,14 @@ GLARE = 0.05
 DARK, LIT = 0.01, 0.02  # light below which a frame is not painted, and from which it is wholly
 # A frame is in a fade if it has less than FADED of its shot's light, which is this quantile.
 FADED, USUAL = 0.6, 0.75
+
+
+class Shots(NamedTuple):
+    """The shots of a film."""
+
+    of_frames: np.ndarray  # int [N], number of each frame's shot
+    numbers: np.ndarray  # int [shots], of a frame of each
+    pictures: np.ndarray  # uint8 [shots, h, w, 3], small, of these frames
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,11 @@ class Encoded:
         """
         found = self.film_latents if len(self.film_latents) else self.latents
         return latents.statistics_of(found, "video")
+
+    @property
+    def by_shot(self) -> Shots:
+        """The shots and their pictures."""
+        return Shots(self.shots, self.shot_frames, self.shot_pictures)
 
     @property
     def lit_samples(self) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from cadl.conversion.clip import resize
 from cadl.conversion.frame_painter import FramePainter
 from cadl.conversion.rendering import Rendering, paint_alone
-from cadl.images.colours import Colours
+from cadl.images.colours import ColourMap, Colours
 from cadl.images.metrics import LUMINANCE
 from cadl.strokes.track_files import read_tracks
 
@@ -18,7 +18,7 @@ import numpy as np
 
 FRAMES, ROUNDS = 6, 3  # that are painted to find out, and how often
 EAGER = 1.4  # exponent of the ratio of chromas; above 1, as colours saturate
-MOST_CHROMA, MOST_LIGHT = 1.7, 0.1  # times that chroma may change, and by how much light may
+MOST_CHROMA, MOST_LIGHT = 2.0, 0.1  # times that chroma may change, and by how much light may
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +29,11 @@ class Correction:
     light: float = 0.0  # added to R, G and B, each in [0, 1]
 
     def apply(self, painter: FramePainter) -> FramePainter:
-        """Adds it to the map of moved colours."""
-        matrix, shift = painter.palette_map or (np.eye(3), np.zeros(3))
+        """Has it follow the maps of moved colours."""
         grey = np.repeat(LUMINANCE[:, None], 3, axis=1)
-        more = self.chroma * np.eye(3) + (1 - self.chroma) * grey
-        found = (matrix @ more).astype(np.float32), (shift @ more + self.light).astype(np.float32)
-        return dataclasses.replace(painter, palette_map=found)
+        matrix = self.chroma * np.eye(3) + (1 - self.chroma) * grey
+        added = np.full(3, self.light, np.float32)
+        return dataclasses.replace(painter, correction=ColourMap(matrix.astype(np.float32), added))
 
 
 def find_correction(

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from cadl.conversion import in_between
 from cadl.conversion.clip import Geometry, resize
-from cadl.conversion.codes import MovedCodes
-from cadl.images.colours import Colours, map_between, soften, softening
+from cadl.conversion.codes import MovedCodes, Shots
+from cadl.conversion.recolouring import Recolouring, recolour
+from cadl.images.colours import UNCHANGED, ColourMap, Colours, map_between
 from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.flat import draw_areas, palette_of
 from cadl.strokes.hand import Hand
@@ -21,8 +22,11 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
-CHANGED_EVERY = (2, 4)  # frames whose change is worked out: in full, in a draft
-STRIP = 32  # rows that are recoloured at a time
+CHANGED_EVERY = (2, 4)  # frames whose shift is worked out: in full, in a draft
+# Share of the VAE's shift that frames take. A shot's colours are brought to the painter's after
+# it, and would show twice what the VAE is not sure of.
+SHIFTED = 0.5
+APART = 0.7  # share of what shots differ in light and colour by in the mean that stays
 
 
 class Moved(NamedTuple):
@@ -30,13 +34,14 @@ class Moved(NamedTuple):
 
     frame: np.ndarray  # uint8 [h, w, 3], at the size that is painted
     tracked: np.ndarray  # uint8 [h, w, 3], at the size that strokes were followed on
-    offset: np.ndarray  # float32 [45, 80, 3], what is added to the frame's tile, in [-1, 1]
-    matrix: np.ndarray  # float32 [3, 3], that its RGB is multiplied by from the right
+    recolouring: Recolouring
     # colours of flat areas in this shot, float32 [n, 3]; None for other hands
     palette: np.ndarray | None = None
-    # the painter's gamut, as in `Colours`, and how far colours are brought into it; None: they stay
-    gamut: tuple[np.ndarray, float] | None = None
     share: float = 1.0  # share of the painting; the rest is the film's own frame
+
+    def recoloured(self, geometry: Geometry, picture: np.ndarray) -> np.ndarray:
+        """Returns a picture of the frame, of any size, in its new colours: uint8 [h, w, 3]."""
+        return recolour(geometry, self.recolouring, picture, self.tracked)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def paint(
     """
     if moved.share <= 0:
         return moved.frame
-    canvas = recolour(brushwork.geometry, moved, moved.frame)
+    canvas = moved.recoloured(brushwork.geometry, moved.frame)
     if strength > 0:
         looks = measure(brushwork, moved, tracked) if looks is None else looks
         canvas = _lay_strokes(canvas, brushwork, moved, tracked, looks, strength)
@@ -114,7 +119,7 @@ def measure(
     rows: Sequence[np.ndarray] | None = None,
 ) -> list[Looks]:
     """Measures how the strokes of each layer look in a frame, all or some rows of them."""
-    colours = recolour(brushwork.geometry, moved, moved.tracked)
+    colours = moved.recoloured(brushwork.geometry, moved.tracked)
     places = [layer.places for layer in tracked]
     if rows is not None:
         places = [own[some] for own, some in zip(places, rows, strict=True)]
@@ -125,101 +130,95 @@ def measure(
     ]
 
 
-def recolour(geometry: Geometry, moved: Moved, picture: np.ndarray) -> np.ndarray:
-    """Moves a picture of the frame, of any size: uint8 [h, w, 3] -> [h, w, 3]."""
-    height, width = picture.shape[:2]
-    offset = geometry.enlarge_from_tile(255.0 * moved.offset, (width, height))
-    recoloured = np.empty_like(picture)
-    for top in range(0, height, STRIP):  # a strip fits in the processor's cache
-        rows = slice(top, top + STRIP)
-        mixed = cv2.transform(picture[rows].astype(np.float32), moved.matrix.T)
-        cv2.add(mixed, offset[rows], dst=recoloured[rows], dtype=cv2.CV_8U)
-    if not moved.gamut:
-        return recoloured
-    small = recoloured
-    if (width, height) != geometry.tracked_size:  # a small frame tells where colours are too pure
-        small = recolour(geometry, moved._replace(gamut=None), moved.tracked)
-    scale = softening(small, *moved.gamut)
-    if scale is None:
-        return recoloured
-    return soften(recoloured, cv2.resize(scale, (width, height)))
-
-
 @dataclass(frozen=True)
 class FramePainter:
     """Works out how any frame of a video is moved and painted."""
 
     brushwork: Brushwork
-    # takes moved codes and the frames' own, float32 [N, codes] each; returns offsets, float32
-    # [N, 45, 80, 3], and matrices, float32 [N, 3, 3]
-    change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    # takes moved codes and the frames' own, float32 [N, codes] each; returns what is added to the
+    # frames' tiles, float32 [N, 45, 80, 3]
+    shift: Callable[[np.ndarray, np.ndarray], np.ndarray]
     codes: MovedCodes  # moved codes of all frames
     strength: float  # of colours and strokes, from 0 to 1
     shares: np.ndarray  # float32 [N], share of the painting in each frame
-    # matrix, float32 [3, 3], and shift, [3], that bring the moved film's colours to the painter's;
-    # None: they stay
-    palette_map: tuple[np.ndarray, np.ndarray] | None = None
+    # takes a frame's number, returns the map of its shot's colours to the painter's; None: they
+    # stay
+    map_at: Callable[[int], ColourMap] | None = None
+    correction: ColourMap = UNCHANGED  # that follows the map of a shot
     gamut: np.ndarray | None = None  # the painter's, as `Colours` has it; None: any colour
     # takes a frame's number, returns the colours of its flat areas; None: no hand has flat areas
     palette_at: Callable[[int], np.ndarray] | None = None
 
-    def with_colours(self, frames: np.ndarray, own: np.ndarray, goal: Colours) -> "FramePainter":
-        """Adds the map of moved colours to a painter's, found in some frames.
+    def with_colours(
+        self, frames: np.ndarray, own: np.ndarray, shots: Shots, goal: Colours
+    ) -> "FramePainter":
+        """Adds the maps of shots' colours to a painter's.
+
+        A shot's colours get the spread that those of one picture have. Its mean is moved as the
+        whole film's; shots differ less in it than they did, so that dark ones stay legible.
 
         Args:
-            frames: uint8 [n, h, w, 3]; if there are none, there is no map.
+            frames: uint8 [n, h, w, 3], of the whole film; if there are none, there is no map.
             own: their codes, float32 [n, codes].
+            shots: of the film.
             goal: the painter's colours.
         """
         if not len(frames):
             return dataclasses.replace(self, gamut=goal.gamut)
-        found = map_between(Colours.of(self.recoloured(frames, own)), goal)
-        return dataclasses.replace(self, palette_map=found, gamut=goal.gamut)
+        film = Colours.of(self.recoloured(frames, own))
 
-    def recoloured(self, frames: np.ndarray, own: np.ndarray) -> np.ndarray:
+        @functools.lru_cache(8)
+        def find(shot: int) -> ColourMap:
+            here = Colours.of(self._shot_picture(shots, shot)[None])
+            mean = goal.mean + APART * (here.mean - film.mean)
+            return map_between(here, goal._replace(mean=mean, covariance=goal.within))
+
+        return dataclasses.replace(
+            self, map_at=lambda number: find(int(shots.of_frames[number])), gamut=goal.gamut
+        )
+
+    def _shot_picture(self, shots: Shots, shot: int) -> np.ndarray:
+        """Returns a shot's picture as it is moved, uint8 [h, w, 3]."""
+        number = int(shots.numbers[shot])
+        own = self.codes.own(slice(number, number + 1))
+        return self.recoloured(shots.pictures[shot : shot + 1], own, [number])[0]
+
+    def recoloured(
+        self, frames: np.ndarray, own: np.ndarray, numbers: Sequence[int] | None = None
+    ) -> np.ndarray:
         """Moves single frames, at the size that strokes are followed on.
 
         Args:
             frames: uint8 [n, h, w, 3].
             own: their codes, float32 [n, codes].
+            numbers: of the frames; None: as without maps of shots.
 
         Returns:
             uint8 [n, h, w, 3].
         """
-        moved = self._moved(frames, *self.change(self.codes.moved(own), own))
-        return np.stack([recolour(self.brushwork.geometry, one, one.tracked) for one in moved])
+        moved = self._moved(frames, self.shift(self.codes.moved(own), own), numbers)
+        return np.stack([one.recoloured(self.brushwork.geometry, one.tracked) for one in moved])
 
-    def with_palettes(
-        self, shots: np.ndarray, numbers: np.ndarray, pictures: np.ndarray
-    ) -> "FramePainter":
-        """Adds the colours of flat areas: a shot's are found in one frame, when first asked for.
-
-        Args:
-            shots: int [N], number of each frame's shot.
-            numbers: int, the frame of each shot in which they are found.
-            pictures: uint8 [shots, h, w, 3], these frames, of any size.
-        """
+    def with_palettes(self, shots: Shots) -> "FramePainter":
+        """Adds the colours of flat areas: a shot's are found in its picture, when first needed."""
         hand = next(own for own, _ in self.brushwork.hands if own.kind == "flat")
 
         @functools.lru_cache(2)
         def find(shot: int) -> np.ndarray:
-            own = self.codes.own(slice(numbers[shot], numbers[shot] + 1))
-            (picture,) = self.recoloured(pictures[shot : shot + 1], own)
-            return palette_of(picture, hand)
+            return palette_of(self._shot_picture(shots, shot), hand)
 
-        return dataclasses.replace(self, palette_at=lambda number: find(int(shots[number])))
+        return dataclasses.replace(
+            self, palette_at=lambda number: find(int(shots.of_frames[number]))
+        )
 
-    def _changes(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Returns how frames are changed, as `change`, worked out for some of them."""
+    def _shifts(self, part: slice) -> np.ndarray:
+        """Returns how frames are shifted, worked out for some of them: float32 [n, 45, 80, 3]."""
         # One frame more than asked for, so that the last one has a neighbour on each side, too.
         around = slice(part.start, min(part.stop + 1, len(self.codes)))
         shots = self.codes.shots[around]
         chosen = in_between.choose(shots, CHANGED_EVERY[self.brushwork.draft])
-        changes = self.change(self.codes[around][chosen], self.codes.own(around)[chosen])
-        offsets, matrices = (
-            in_between.fill_in(chosen, own, shots)[: part.stop - part.start] for own in changes
-        )
-        return offsets, matrices
+        found = self.shift(self.codes[around][chosen], self.codes.own(around)[chosen])
+        return in_between.fill_in(chosen, found, shots)[: part.stop - part.start]
 
     def move(self, first: int, frames: Sequence[np.ndarray]) -> list[Moved]:
         """Works out how neighbouring frames are moved.
@@ -228,25 +227,26 @@ class FramePainter:
             first: number of the first frame.
             frames: uint8 [h, w, 3] each, at the size that is painted.
         """
-        numbers = np.arange(first, first + len(frames))
-        moved = self._moved(frames, *self._changes(slice(first, first + len(frames))))
+        numbers = range(first, first + len(frames))
+        moved = self._moved(frames, self._shifts(slice(first, numbers.stop)), numbers)
         return [
             one._replace(
                 palette=self.palette_at(number) if self.palette_at else None,
                 share=float(self.shares[number]),
             )
-            for number, one in zip(numbers.tolist(), moved, strict=True)
+            for number, one in zip(numbers, moved, strict=True)
         ]
 
-    def _moved(self, frames, offsets, matrices) -> list[Moved]:
-        """Puts together how frames are moved, with the map to the painter's colours."""
-        tracked = [resize(frame, self.brushwork.geometry.tracked_size) for frame in frames]
-        if self.palette_map is not None:
-            matrix, shift = self.palette_map
-            one = np.eye(3, dtype=np.float32)
-            more = one + np.float32(self.strength) * (matrix - one)
-            offsets = offsets @ more + np.float32(self.strength) * shift
-            matrices = matrices @ more
+    def _moved(self, frames, shifts: np.ndarray, numbers: Sequence[int] | None) -> list[Moved]:
+        """Puts together how frames are moved, with the maps of their shots."""
+        geometry = self.brushwork.geometry
         gamut = None if self.gamut is None else (self.gamut, self.strength)
-        parts = zip(frames, tracked, offsets, matrices, strict=True)
-        return [Moved(*part, gamut=gamut) for part in parts]
+        found = []
+        for place, (frame, shift) in enumerate(zip(frames, shifts, strict=True)):
+            tracked = resize(frame, geometry.tracked_size)
+            own = Recolouring.of(geometry, tracked, SHIFTED * shift)._replace(gamut=gamut)
+            colour_map = self.correction
+            if self.map_at and numbers is not None:
+                colour_map = self.map_at(numbers[place]).then(colour_map)
+            found.append(Moved(frame, tracked, own.then(colour_map.part(self.strength))))
+        return found

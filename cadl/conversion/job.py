@@ -48,7 +48,7 @@ class Job:
     hands: tuple[tuple[Hand, float], ...]  # recipes, with the share of each
     analysis: Analysis  # results of pass 1
     style: Style  # where codes and colours are moved to
-    change: Callable  # see `FramePainter.change`
+    shift: Callable  # see `FramePainter.shift`
     options: Options
     workers: WorkerPool
     _painters: dict[float, FramePainter] = field(default_factory=dict, init=False)
@@ -68,8 +68,9 @@ class Job:
         encoded, whole = self.analysis.encoded, self.style.painter.colours
         if whole and not len(encoded.film_frames):
             return whole
-        codes = np.asarray(encoded.latents[encoded.sample_indices[chosen]])
-        return Colours.of(self._painter(1.0).recoloured(encoded.samples[chosen], codes))
+        numbers = encoded.sample_indices[chosen]
+        codes = np.asarray(encoded.latents[numbers])
+        return Colours.of(self._painter(1.0).recoloured(encoded.samples[chosen], codes, numbers))
 
     @functools.cached_property
     def _move(self) -> Callable:
@@ -85,10 +86,7 @@ class Job:
         if self.style.painter.colours:
             painter = correction.apply(painter)
         if any(hand.kind == "flat" for hand, _ in self.hands):
-            encoded = self.analysis.encoded
-            painter = painter.with_palettes(
-                encoded.shots, encoded.shot_frames, encoded.shot_pictures
-            )
+            painter = painter.with_palettes(self.analysis.encoded.by_shot)
         preset = "ultrafast" if options.quality == "draft" else options.preset
         encoding = Encoding(self.geometry, options.compare, options.crf, preset)
         return Rendering(
@@ -104,9 +102,10 @@ class Job:
         smoothing = self.options.smoothing_seconds * float(self.clip.source.rate)
         codes = MovedCodes(encoded, smoothing, self._move, strength)
         brushwork = Brushwork(self.geometry, self.hands, draft=self.options.quality == "draft")
-        painter = FramePainter(brushwork, self.change, codes, strength, encoded.painted_shares)
+        painter = FramePainter(brushwork, self.shift, codes, strength, encoded.painted_shares)
         goal = self.style.painter.colours
-        painter = painter.with_colours(*encoded.typical_frames, goal) if goal else painter
+        if goal:
+            painter = painter.with_colours(*encoded.typical_frames, encoded.by_shot, goal)
         return self._painters.setdefault(strength, painter)
 
 

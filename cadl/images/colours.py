@@ -13,7 +13,12 @@ import numpy as np
 BLOCK = 4  # pixels of a tile that count as one: strokes are not palette
 TILES = 400  # that colours are taken from, at most
 EVEN = 1e-5  # variance added to all, of 1: even pictures have a map, too
-MOST = 3.0  # by how much a map may spread colours
+# Light, red less light, blue less light: columns of what RGB is multiplied by.
+TO_LIGHT_AND_CHROMA = np.stack(
+    [LUMINANCE, np.eye(3)[0] - LUMINANCE, np.eye(3)[2] - LUMINANCE], axis=1
+).astype(np.float32)
+APART = np.array([[1, 0, 0], [0, 1, 1], [0, 1, 1]])  # what of a covariance is light or chroma
+MOST = 2.2  # by how much a map may spread colours: what is nearly even stays so
 HUES = 24  # of a gamut, from red over green and blue
 PUREST = 0.98  # share of the colours of a hue that are no purer than the gamut's bound
 AROUND = 1.5  # hues to each side whose colours count for a bound
@@ -25,6 +30,7 @@ class Colours(NamedTuple):
 
     mean: np.ndarray  # float64 [3], RGB in [0, 1]
     covariance: np.ndarray  # float64 [3, 3]
+    within: np.ndarray  # float64 [3, 3], mean of the covariances of the colours of each picture
     chroma: float  # mean of the largest less the smallest of R, G and B, in [0, 1]
     gamut: np.ndarray  # float32 [HUES], how large that is at most in each hue
 
@@ -35,24 +41,27 @@ class Colours(NamedTuple):
         size = pictures.shape[2] // BLOCK, pictures.shape[1] // BLOCK
         small = [cv2.resize(own, size, interpolation=cv2.INTER_AREA) for own in chosen]
         chroma = np.mean([np.ptp(to_float(own), axis=2).mean() for own in chosen])
-        return cls.of_pixels(np.stack(small))._replace(chroma=float(chroma))
+        within = np.mean([cls.of_pixels(own).covariance for own in small], axis=0)
+        return cls.of_pixels(np.stack(small))._replace(within=within, chroma=float(chroma))
 
     @classmethod
     def of_pixels(cls, pixels: np.ndarray) -> "Colours":
-        """Returns those of pixels, uint8 or float in [0, 1], [..., 3]."""
+        """Returns those of pixels of one picture, uint8 or float in [0, 1], [..., 3]."""
         values = to_float(pixels) if pixels.dtype == np.uint8 else pixels
         values = values.reshape(-1, 3).astype(np.float64)
         chroma = np.ptp(values, axis=1)
         covariance = np.cov(values.T, bias=True)
-        return cls(values.mean(axis=0), covariance, float(chroma.mean()), find_gamut(values))
+        return cls(
+            values.mean(axis=0), covariance, covariance, float(chroma.mean()), find_gamut(values)
+        )
 
 
 def mix(colours: Sequence[Colours], weights: Sequence[float]) -> Colours:
     """Returns the mean of several, by weights that sum to 1."""
-    mean, covariance, chroma, gamut = (
+    mean, covariance, within, chroma, gamut = (
         np.average(own, axis=0, weights=weights) for own in zip(*colours, strict=True)
     )
-    return Colours(mean, covariance, float(chroma), gamut.astype(np.float32))
+    return Colours(mean, covariance, within, float(chroma), gamut.astype(np.float32))
 
 
 def find_gamut(values: np.ndarray) -> np.ndarray:
@@ -109,26 +118,44 @@ def _scales(gamut: bytes, share: float) -> np.ndarray:
     return (1 + share * (softened / chroma - 1)).astype(np.float32)
 
 
-def map_between(source: Colours, goal: Colours) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the linear map that gives colours another mean and spread.
+class ColourMap(NamedTuple):
+    """A linear map of colours."""
 
-    It is the one that moves them least: the optimal transport between Gaussians (Monge; for colours
-    Pitie & Kokaram 2007, doi 10.1049/cp:20070055).
+    matrix: np.ndarray  # float32 [3, 3], that RGB is multiplied by from the right
+    added: np.ndarray  # float32 [3], to RGB in [0, 1]
+
+    def then(self, other: "ColourMap") -> "ColourMap":
+        """Returns the map that is followed by another one."""
+        return ColourMap(self.matrix @ other.matrix, self.added @ other.matrix + other.added)
+
+    def part(self, share: float) -> "ColourMap":
+        """Returns the map that moves colours a share of the way."""
+        one = np.eye(3, dtype=np.float32)
+        return ColourMap(one + np.float32(share) * (self.matrix - one), share * self.added)
+
+
+UNCHANGED = ColourMap(np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
+
+
+def map_between(source: Colours, goal: Colours) -> ColourMap:
+    """Returns the linear map that gives colours another mean and spread, of light and of chroma.
+
+    Both are moved as little as may be: the optimal transport between Gaussians (Monge; for colours
+    Pitie & Kokaram 2007, doi 10.1049/cp:20070055). Which hues are dark stays as it is.
 
     Args:
         source: colours as they are.
         goal: as they are to be.
-
-    Returns:
-        Matrix, float32 [3, 3], that RGB is multiplied by from the right, and what is added, [3].
     """
-    a, b = (own.covariance + EVEN * np.eye(3) for own in (source, goal))
+    to = TO_LIGHT_AND_CHROMA.astype(np.float64)
+    a, b = (APART * (to.T @ own.covariance @ to) + EVEN * np.eye(3) for own in (source, goal))
     root = _root(a)
     inverse = np.linalg.inv(root)
     matrix = inverse @ _root(root @ b @ root) @ inverse
     values, vectors = np.linalg.eigh(matrix)
-    matrix = (vectors * np.minimum(values, MOST)) @ vectors.T
-    return matrix.astype(np.float32), (goal.mean - source.mean @ matrix).astype(np.float32)
+    matrix = to @ (vectors * np.minimum(values, MOST)) @ vectors.T @ np.linalg.inv(to)
+    added = goal.mean - source.mean @ matrix
+    return ColourMap(matrix.astype(np.float32), added.astype(np.float32))
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Colour transfer: light and colours of a frame's large forms become those of the VAE's picture."""
 
 from cadl import _startup  # noqa: F401
-from cadl.images.metrics import LUMINANCE
+from cadl.images.colours import TO_LIGHT_AND_CHROMA
 from cadl.networks.blocks import filter_by, grow, shrink
 
 import numpy as np
@@ -10,16 +10,10 @@ from keras import ops
 # Bounds of how much contrast in light, and the spread of chroma, may grow; where they shrank,
 # unseen videos turned to mud.
 GAINS = np.array([[1.0, 1.0, 1.0], [1.6, 3.0, 3.0]], np.float32)
-# The same of how frames are moved, which the painter's palette corrects in the end.
-CHANGES = np.array([[0.25, 0.0, 0.0], [2.0, 3.0, 3.0]], np.float32)
 KEPT = 0.3  # share of the tile's own large forms of light and colour that is kept
 BLOCK = 4  # pixels of a tile that are one place of a thumbnail
 LARGE = 5  # places of a thumbnail; large forms are means over some three such blocks
 MIN_SPREAD = 0.01  # of light or chroma, below which it is even or grey
-# Light, red less light, blue less light: columns of what RGB is multiplied by.
-TO_LIGHT_AND_CHROMA = np.stack(
-    [LUMINANCE, np.eye(3)[0] - LUMINANCE, np.eye(3)[2] - LUMINANCE], axis=1
-).astype(np.float32)
 FROM_LIGHT_AND_CHROMA = np.linalg.inv(TO_LIGHT_AND_CHROMA.astype(np.float64)).astype(np.float32)
 
 
@@ -71,27 +65,22 @@ def _blur(maps):
     return ops.average_pool(padded, 3, 1)
 
 
-def frame_change(moved, own):
-    """Works out how a frame of any size is moved: `frame @ matrix` plus the offset, enlarged.
+def frame_shift(moved, own):
+    """Works out what is added to a frame's tile: how large forms of the VAE's pictures differ.
 
-    Light and chroma of large forms are moved as the VAE's pictures of the codes differ, and small
-    forms take part in the change of their spread. So what the VAE can't tell of a picture cancels.
-    To restore both thumbnails by the refiner first changes a tenth of a level of 255
+    So what the VAE can't tell of a picture cancels. Contrast in small forms stays: it changed from
+    frame to frame when it followed these pictures, and what was even became haze. To restore both
+    thumbnails by the refiner first changes a tenth of a level of 255
     (`benchmarks/bench_picture.py`) and takes five times as long.
 
     Args:
         moved: the VAE's pictures of moved codes, float32 [N, 180, 320, 3].
-        own: of the codes before they were moved; the same pictures: nothing changes.
+        own: of the codes before they were moved; the same pictures: nothing is added.
 
     Returns:
-        Offsets, float32 [N, 45, 80, 3], and matrices, float32 [N, 3, 3].
+        float32 [N, 45, 80, 3].
     """
-    to, back = map(ops.convert_to_tensor, (TO_LIGHT_AND_CHROMA, FROM_LIGHT_AND_CHROMA))
-    after, before = (shrink(x, BLOCK) @ to for x in (moved, own))
-    gains = ops.clip(_spread(after) / _spread(before), *CHANGES)  # [N, 1, 1, 3]
-    matrices = np.eye(3, dtype=np.float32) + (gains[:, 0] - 1.0) * to[None] @ back
-    shift = (_large_forms(after) - gains * _large_forms(before)) @ back
-    return shift, matrices
+    return _large_forms(shrink(moved - own, BLOCK))
 
 
 def ahead(small):

@@ -5,9 +5,8 @@ Endpoints, each for any batch size:
 - `vae/encode`: uint8 tiles [N, 180, 320, 3] -> `z_mean`, `z_log_var`, float32 [N, 512]
 - `vae/decode`: float32 codes [N, 512] -> float32 tiles [N, 180, 320, 3], not clipped
 - `refiner/refine`: float32 VAE tiles, uint8 original tiles, float32 strength [N] -> float32 tiles
-- `stylizer/change`: float32 mapped codes [N, 512] and those before they were mapped ->
-  `offset`, float32 [N, 45, 80, 3], and `matrix`, float32 [N, 3, 3]: how a frame of any size is
-  moved, see `colour_transfer.frame_change`
+- `stylizer/shift`: float32 mapped codes [N, 512] and those before they were mapped -> float32
+  [N, 45, 80, 3]: what is added to a frame's tile, see `colour_transfer.frame_shift`
 """
 
 import functools
@@ -20,13 +19,13 @@ from cadl import _startup, files  # noqa: F401
 from cadl.errors import UserError
 from cadl.images import tiles
 from cadl.networks import vae
-from cadl.networks.colour_transfer import frame_change
+from cadl.networks.colour_transfer import frame_shift
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-FORMAT = 7  # of the SavedModels; more when endpoints change
+FORMAT = 8  # of the SavedModels; more when endpoints change
 ABOUT = "about.json"  # in each: what it belongs to, and checksums of its files
 NAMES = ("vae", "refiner", "stylizer")
 TILE_BYTES = tf.TensorSpec((None, *tiles.SHAPE), tf.uint8)
@@ -78,11 +77,10 @@ class StylizerGraph(Graph):
     """How frames are moved toward a painter, by the decoder of a VAE."""
 
     @tf.function(input_signature=[CODES, CODES], autograph=False)
-    def change(self, codes, own) -> dict[str, tf.Tensor]:
-        """Returns how frames are moved."""
+    def shift(self, codes, own) -> tf.Tensor:
+        """Returns what is added to frames."""
         pictures = self._network()(tf.concat([codes, own], 0))
-        offset, matrix = frame_change(*tf.split(pictures, 2))
-        return {"offset": offset, "matrix": matrix}
+        return frame_shift(*tf.split(pictures, 2))
 
 
 def save_graph(graph: tf.Module, folder: Path, about: dict) -> None:
@@ -112,23 +110,22 @@ class Networks:
         """Returns the latents of tiles: uint8 [N, 180, 320, 3] -> float32 [N, 512]."""
         return np.asarray(self.vae.encode(pixels)["z_mean"])
 
-    def change(self, codes: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Says how frames are moved.
+    def shift(self, codes: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Says what is added to frames.
 
         Args:
             codes: mapped, float32 [N, 512].
             own: before they were mapped, the same.
 
         Returns:
-            Offsets, float32 [N, 45, 80, 3], and matrices, float32 [N, 3, 3].
+            float32 [N, 45, 80, 3].
         """
-        changed = self.stylizer.change(codes, own)
-        return np.asarray(changed["offset"]), np.asarray(changed["matrix"])
+        return np.asarray(self.stylizer.shift(codes, own))
 
     def warm_up(self) -> None:
         """Moves an empty frame: at its first call TensorFlow prepares the graph for two seconds."""
         codes = np.zeros((1, vae.CODES), np.float32)
-        self.stylizer.change(codes, codes)
+        self.stylizer.shift(codes, codes)
 
 
 def replace_folder(new: Path, folder: Path) -> None:

@@ -18,7 +18,11 @@ BATCH = 8
 def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint: str) -> None:
     """Writes all statistics, whole or not at all."""
     unknown = Colours(
-        np.full(3, np.nan), np.full((3, 3), np.nan), np.nan, np.full(HUES, np.nan, np.float32)
+        np.full(3, np.nan),
+        np.full((3, 3), np.nan),
+        np.full((3, 3), np.nan),
+        np.nan,
+        np.full(HUES, np.nan, np.float32),
     )
     colours = [source.colours or unknown for source in sources.values()]
     with files.whole_file(path) as temporary:
@@ -32,6 +36,7 @@ def save_embeddings(path: Path, sources: dict[str, Statistics], vae_fingerprint:
             covariances=[source.covariance for source in sources.values()],
             colour_means=[own.mean for own in colours],
             colour_covariances=[own.covariance for own in colours],
+            colours_within=[own.within for own in colours],
             chromas=[own.chroma for own in colours],
             gamuts=[own.gamut for own in colours],
         )
@@ -57,7 +62,7 @@ def load_embeddings(path: Path, vae_fingerprint: str) -> dict[str, Statistics]:
                 for name, kind, count, mean, covariance, *colours in zip(
                     data["names"], data["kinds"], data["counts"], data["means"],
                     data["covariances"], data["colour_means"], data["colour_covariances"],
-                    data["chromas"], data["gamuts"], strict=True,
+                    data["colours_within"], data["chromas"], data["gamuts"], strict=True,
                 )
             }  # fmt: skip
     except files.UNREADABLE as error:
