@@ -4,10 +4,10 @@
 
 Short pieces of each film are painted by `mogrify_video.py` in every painter's hand, at strength 1
 and the film's own size, and compared with held-out pictures of each painter, 640 pixels wide: by
-patches in colour and in light alone, by a classifier of true pictures, and by a judge of two
-samples. Beside them: the frames with the painter's mean and spread of colours but no strokes
-(Reinhard et al. 2001, doi 10.1109/38.946629), one fixed brush in the painter's colours, and a
-floor, half of the held-out pictures against the other half.
+patches in colour and in light alone, by their coarsest octave, by a classifier of true pictures,
+and by a judge of two samples. Beside them: the frames with the painter's mean and spread of colours
+but no strokes (Reinhard et al. 2001, doi 10.1109/38.946629), one fixed brush in the painter's
+colours, and a floor, half of the held-out pictures against the other half.
 """
 
 import subprocess
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.claims import claim
 from benchmarks.hand_judges import CROP, Classifier, Patches, tell_apart
+from benchmarks.measures import band_distances, draw_patches
 from cadl import console, files, inputs
 from cadl.errors import UserError
 from cadl.images import closeups, gallery, metrics, tiles
@@ -43,6 +44,7 @@ WAY = {"dots": 0.85, "hatching": 0.85, "flat": 0.75}  # wanted, from recoloured 
 OWN_CROPS = {"dots": 0.9, "hatching": 0.9, "flat": 0.9}  # called their own by the classifier
 OTHER_WAY, OTHER_CROPS = 0.8, 0.75  # the same two shares, for all painters not named above
 LEFT = 2.0  # mean change of 255, up to which a frame was left unpainted
+BLACK = 12  # mean of 255, below which a frame is almost black
 CHROMA = 0.15  # by which mean chroma may differ from the painter's
 
 
@@ -88,6 +90,7 @@ def main(argv: list[str] | None = None) -> int:
             outputs = paint(pieces, painter.name, settings.out / folder, more, settings)
             found[painter.name] = [x for path in outputs for x in middles(path, settings)]
     compare(painters, frames, painted, plain)
+    compare_large_forms(painters, frames, painted, len(pieces))
     tell_of_contents(painters, frames, painted)
     judge(painters, classifier, frames, painted)
     draw(settings.out / "hands.png", painters, own, frames, painted)
@@ -184,16 +187,23 @@ def paint(pieces: list[Path], painter: str, out: Path, more: list, settings) -> 
 
 def recolour(frames: list[np.ndarray], pictures: list[np.ndarray]) -> list[np.ndarray]:
     """Gives frames the mean and spread of colours of pictures, in Lab, each frame by itself."""
-    goal = np.concatenate([_lab(own) for own in pictures])
-    mean, spread = goal.mean(axis=0), np.mean([_lab(own).std(axis=0) for own in pictures], axis=0)
-    found = []
-    for frame in frames:
-        lab = cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        own = _lab(frame)
-        moved = (lab - own.mean(axis=0)) * (spread / (own.std(axis=0) + 1e-3)) + mean
-        rgb = cv2.cvtColor(moved.astype(np.float32), cv2.COLOR_LAB2RGB)
-        found.append(tiles.to_uint8(np.clip(rgb, 0, 1)))
-    return found
+    mean = np.concatenate([_lab(own) for own in pictures]).mean(axis=0)
+    spread = np.mean([_lab(own).std(axis=0) for own in pictures], axis=0)
+    return [_respread(frame, _lab(frame), mean, spread) for frame in frames]
+
+
+def recolour_as_a_whole(frames: list[np.ndarray], pictures: list[np.ndarray]) -> list[np.ndarray]:
+    """Gives a film the mean and spread of colours of pictures, in Lab."""
+    goal, own = (np.concatenate([_lab(x) for x in group]) for group in (pictures, frames))
+    return [_respread(frame, own, goal.mean(axis=0), goal.std(axis=0)) for frame in frames]
+
+
+def _respread(frame: np.ndarray, own: np.ndarray, mean, spread) -> np.ndarray:
+    """Moves a frame from the mean and spread of Lab colours, [n, 3], to others."""
+    lab = cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    moved = (lab - own.mean(axis=0)) * (spread / (own.std(axis=0) + 1e-3)) + mean
+    rgb = cv2.cvtColor(moved.astype(np.float32), cv2.COLOR_LAB2RGB)
+    return tiles.to_uint8(np.clip(rgb, 0, 1))
 
 
 def _lab(picture: np.ndarray) -> np.ndarray:
@@ -234,6 +244,41 @@ def compare(painters: list[Painter], frames, painted: dict, plain: dict) -> None
         claim(f"{own.name}: of the way from recoloured to the floor", way,
               least=WAY.get(own.name, OTHER_WAY))  # fmt: skip
         claim(f"{own.name}: distance over that of the fixed brush", ours / brush, most=0.9)
+
+
+def compare_large_forms(painters: list[Painter], frames, painted: dict, films: int) -> None:
+    """Prints how near palette and light of large forms come to a painter's, film by film.
+
+    The rival is the whole film with the painter's mean and spread of colours. Frames that are
+    almost black are left out.
+    """
+    rows = []
+    parts = np.split(np.arange(len(frames)), films)
+    lit = [[x for x in part if frames[x].mean() > BLACK] for part in parts]
+    for own in painters:
+        true = draw_patches(own.known + own.held_out)
+        contrast = float(np.median([_contrast(x) for x in own.known + own.held_out]))
+        found = []
+        for film in lit:
+            ours = [painted[own.name][x] for x in film]
+            rival = recolour_as_a_whole([frames[x] for x in film], own.known)
+            found.append([band_distances(draw_patches(x), true)[-1] for x in (ours, rival)])
+        ours = [float(np.median([_contrast(painted[own.name][x]) for x in film])) for film in lit]
+        rows.append([own.name, *(f"{a:.2f}, {b:.2f}" for a, b in found),
+                     *(f"{x / contrast:.2f}" for x in ours)])  # fmt: skip
+        nearer = float(np.mean([a <= b for a, b in found]))
+        claim(f"{own.name}: films nearer in the coarsest octave than recoloured as a whole",
+              nearer, least=1)  # fmt: skip
+    console.say("Coarsest octave: distance of each film painted, recoloured as a whole; and spread")
+    console.say("of light within a painted frame over that within the painter's pictures")
+    numbers = [f"film {number + 1}" for number in range(films)]
+    console.say(console.table(["hand", *numbers, *(f"spread, {x}" for x in numbers)], rows))
+
+
+def _contrast(picture: np.ndarray) -> float:
+    """Returns the spread of light in the large, of 1."""
+    small = cv2.resize(picture, (80, 45), interpolation=cv2.INTER_AREA)
+    return float((tiles.to_float(small) @ metrics.LUMINANCE).std())
 
 
 def tell_of_contents(painters: list[Painter], frames: list[np.ndarray], painted: dict) -> None:
