@@ -8,7 +8,7 @@ from cadl.conversion import encode_pass, passes, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.colour_match import find_correction
-from cadl.conversion.frame_painter import Brushwork, FramePainter, Moved, paint
+from cadl.conversion.frame_painter import APART, Brushwork, FramePainter, Moved, paint
 from cadl.conversion.output import Output
 from cadl.conversion.recolouring import Recolouring
 from cadl.conversion.rendering import DifferentFrames, Rendering, paint_frames, read_frames_at
@@ -23,6 +23,7 @@ from cadl.style import latents
 from cadl.video import probing, reader, writer
 from cadl.workers import WorkerPool
 
+import cv2
 import numpy as np
 import pytest
 from conftest import map_latents
@@ -465,6 +466,30 @@ def test_flat_areas_have_the_colours_of_their_own_shot(tmp_path, ffmpeg):
         assert (apart[main].min(axis=1) < 12).all()
         others = ((0, 128, 0), (255, 255, 255)) if number < 10 else ((254, 0, 0), (0, 0, 254))
         assert np.abs(255 * moved.palette[:, None] - np.array(others)).max(axis=2).min() > 60
+
+
+def test_a_shot_gets_the_spread_of_one_picture_and_dark_ones_stay_darker():
+    """As a whole the film has the painter's mean, though its shots differ less than they did."""
+    coarse = RNG.standard_normal((45, 80, 3)).astype(np.float32)
+    rough = cv2.resize(coarse, (320, 180), interpolation=cv2.INTER_NEAREST)
+    dark, light = (tiles.to_uint8(np.clip(x, 0, 1)) for x in (0.2 + 0.04 * rough, 0.7 + rough / 9))
+    found = dataclasses.replace(
+        encoded(4 * [0.05]), shots=np.array([0, 0, 1, 1]), shot_frames=np.array([1, 3]),
+        shot_pictures=np.stack([dark, light]),
+    )  # fmt: skip
+    calm, bright = (tiles.to_uint8(np.clip(x + 0.08 * rough, 0, 1)) for x in (0.5, 0.6))
+    goal = Colours.of(np.stack([calm, bright]))
+    codes = MovedCodes(found, 0.0, lambda own: own, 1.0)
+    painter = FramePainter(Brushwork(GEOMETRY, ()), unchanged, codes, 1.0, np.ones(4))
+    film = np.stack([dark, light]), np.zeros((2, 4), np.float32)
+    moved = painter.with_colours(*film, found.by_shot, goal).move(0, [dark, dark, light, light])
+    first, last = (Colours.of(one.recoloured(GEOMETRY, one.frame)[None]) for one in moved[1::2])
+    for own in (first, last):
+        np.testing.assert_allclose(own.covariance, goal.within, atol=0.002)
+    film_mean = [Colours.of(x[None]).mean.mean() for x in (dark, light)]
+    assert np.mean([first.mean, last.mean]) == pytest.approx(goal.mean.mean(), abs=0.01)
+    apart = (last.mean.mean() - first.mean.mean()) / (film_mean[1] - film_mean[0])
+    assert apart == pytest.approx(APART, abs=0.03)
 
 
 def test_what_pale_ground_takes_from_the_chroma_is_found_out(tmp_path, ffmpeg):
