@@ -24,3 +24,10 @@ def test_chroma_is_multiplied_about_the_luminance_and_light_is_added():
     grey = (COLOURS @ LUMINANCE)[:, None]
     np.testing.assert_allclose(found, grey + 1.5 * (COLOURS - grey) + 0.07, atol=1e-5)
     np.testing.assert_allclose(np.ptp(found, axis=1), 1.5 * np.ptp(COLOURS, axis=1), atol=1e-5)
+
+
+def test_contrast_in_light_is_multiplied_and_chroma_stays():
+    found = corrected(Correction(contrast=0.8, middle=0.4))
+    light, own = found @ LUMINANCE, COLOURS @ LUMINANCE
+    np.testing.assert_allclose(light, 0.4 + 0.8 * (own - 0.4), atol=1e-5)
+    np.testing.assert_allclose(found - light[:, None], COLOURS - own[:, None], atol=1e-5)

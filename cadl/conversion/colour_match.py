@@ -16,6 +16,7 @@ from cadl.strokes.track_files import read_tracks
 
 import numpy as np
 
+LEAST_CONTRAST = 0.7  # times that light may differ: strokes add contrast
 FRAMES, ROUNDS = 6, 3  # that are painted to find out, and how often
 EAGER = 1.4  # exponent of the ratio of chromas; above 1, as colours saturate
 MOST_CHROMA, MOST_LIGHT = 2.0, 0.1  # times that chroma may change, and by how much light may
@@ -27,12 +28,14 @@ class Correction:
 
     chroma: float = 1.0  # factor of the chroma
     light: float = 0.0  # added to R, G and B, each in [0, 1]
+    contrast: float = 1.0  # factor of what light differs from `middle` by
+    middle: float = 0.5
 
     def apply(self, painter: FramePainter) -> FramePainter:
         """Has it follow the maps of moved colours."""
         grey = np.repeat(LUMINANCE[:, None], 3, axis=1)
-        matrix = self.chroma * np.eye(3) + (1 - self.chroma) * grey
-        added = np.full(3, self.light, np.float32)
+        matrix = self.chroma * np.eye(3) + (self.contrast - self.chroma) * grey
+        added = np.full(3, self.light + (1 - self.contrast) * self.middle, np.float32)
         return dataclasses.replace(painter, correction=ColourMap(matrix.astype(np.float32), added))
 
 
@@ -62,8 +65,12 @@ def find_correction(
         painted = Colours.of(np.stack(small))
         chroma = found.chroma * (goal.chroma / max(painted.chroma, 1e-3)) ** EAGER
         light = found.light + LUMINANCE @ (goal.mean - painted.mean)
+        spread, wanted = (LUMINANCE @ own.within @ LUMINANCE for own in (painted, goal))
+        contrast = found.contrast * (wanted / max(spread, 1e-6)) ** 0.5
         found = Correction(
             float(np.clip(chroma, 1 / MOST_CHROMA, MOST_CHROMA)),
             float(np.clip(light, -MOST_LIGHT, MOST_LIGHT)),
+            float(np.clip(contrast, LEAST_CONTRAST, 1.0)),
+            float(LUMINANCE @ goal.mean),
         )
     return found

@@ -19,10 +19,10 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
-# A hand's quiet, and the shares of opaque strokes' differences in light and in hue that are left
-# out: where broad strokes are quiet, lively small ones would be confetti.
-QUIET_CALM = (0.2, 0.45)
-CALM_LIGHT, CALM_HUE = (0.25, 0.45), (0.0, 0.3)
+CALM = 0.25  # share of opaque strokes' differences in light that is left out
+# A hand's quiet, and the share of their differences in hue: dabs of a quiet painter's would be
+# confetti where a film has small forms.
+QUIET_HUE = (0.2, 0.45), (0.0, 0.4)
 # In even places a narrow brush that has finer strokes lays few broad ones, which would hide each
 # other if they were many. So a sky has broad marks, and a figure fine ones.
 BROADER = 2.5  # how much larger these are
@@ -46,7 +46,7 @@ DRAWN_BY = 1.3  # half width of the finest strokes, in pixels of tracked frames,
 TIP, TOUCH = (1.5, 14.0), 5.0
 # As `light` of the hand grows through LIVELY, a film's light is sharpened up to SHARPER, and more
 # of its small forms is drawn: the more strokes differ, the more forms must stand out.
-LIVELY, SHARPER, DRAWN_SHARE = (0.032, 0.05), 0.5, (0.6, 0.9)
+LIVELY, SHARPER, DRAWN_SHARE = (0.032, 0.05), 0.8, (0.6, 0.9)
 SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
 LIGHTER = 0.2  # share of what makes lighter: light rims round dark forms look like a glow
 _STEPS = np.arange(256.0) - 128
@@ -132,16 +132,14 @@ def find_wet(
 
 def calmed(hand: Hand) -> Hand:
     """Returns a hand as it paints films: opaque paint differs less in light and hue."""
-    light, hue = (
-        1.0 - float(np.interp(hand.quiet, QUIET_CALM, calm)) * _opaque(hand)
-        for calm in (CALM_LIGHT, CALM_HUE)
-    )
-    bristles = light * hand.bristles
+    calm = 1.0 - CALM * _opaque(hand)
+    hue = 1.0 - float(np.interp(hand.quiet, *QUIET_HUE)) * _opaque(hand)
+    bristles = calm * hand.bristles
     if hand.bristles >= DEEP:  # below it, narrow strokes of one size have no furrows
         bristles = max(DEEP, bristles)
     return dataclasses.replace(
-        hand, light=light * hand.light, hue=hue * hand.hue, bristles=bristles,
-        relief=light * hand.relief,
+        hand, light=calm * hand.light, hue=hue * hand.hue, bristles=bristles,
+        relief=calm * hand.relief,
     )  # fmt: skip
 
 
