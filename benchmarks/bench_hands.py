@@ -4,10 +4,11 @@
 
 Short pieces of each film are painted by `mogrify_video.py` in every painter's hand, at strength 1
 and the film's own size, and compared with held-out pictures of each painter, 640 pixels wide: by
-patches in colour and in light alone, by their coarsest octave, by a classifier of true pictures,
-and by a judge of two samples. Beside them: the frames with the painter's mean and spread of colours
-but no strokes (Reinhard et al. 2001, doi 10.1109/38.946629), one fixed brush in the painter's
-colours, and a floor, half of the held-out pictures against the other half.
+patches in colour and in light alone, by a classifier of true pictures, and by a judge of two
+samples. Beside them: the frames with the painter's mean and spread of colours but no strokes
+(Reinhard et al. 2001, doi 10.1109/38.946629), one fixed brush in the painter's colours, and a
+floor, half of the held-out pictures against the other half. Large forms alone are compared with all
+of a painter's pictures, film by film, beside the whole film with their mean and spread of colours.
 """
 
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from benchmarks.claims import claim
 from benchmarks.hand_judges import CROP, Classifier, Patches, tell_apart
 from benchmarks.measures import band_distances, draw_patches
+from benchmarks.recolouring import recolour, recolour_as_a_whole, spread_of_light
 from cadl import console, files, inputs
 from cadl.errors import UserError
 from cadl.images import closeups, gallery, metrics, tiles
@@ -76,7 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     pieces = [
         cut_pieces(path, settings.out / "pieces", settings) for path in files_of(settings.videos)
     ]
-    frames = [frame for path in pieces for frame in middles(path, settings)]
+    films = [middles(path, settings) for path in pieces]
+    frames = [frame for film in films for frame in film]
     classifier = Classifier({x.name: x.taught for x in painters})
     tell_of_classifier(classifier, painters)
     fixed = settings.out / "fixed-brush.json"
@@ -90,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
             outputs = paint(pieces, painter.name, settings.out / folder, more, settings)
             found[painter.name] = [x for path in outputs for x in middles(path, settings)]
     compare(painters, frames, painted, plain)
-    compare_large_forms(painters, frames, painted, len(pieces))
+    compare_large_forms(painters, films, painted)
     tell_of_contents(painters, frames, painted)
     judge(painters, classifier, frames, painted)
     draw(settings.out / "hands.png", painters, own, frames, painted)
@@ -185,32 +188,6 @@ def paint(pieces: list[Path], painter: str, out: Path, more: list, settings) -> 
     return outputs
 
 
-def recolour(frames: list[np.ndarray], pictures: list[np.ndarray]) -> list[np.ndarray]:
-    """Gives frames the mean and spread of colours of pictures, in Lab, each frame by itself."""
-    mean = np.concatenate([_lab(own) for own in pictures]).mean(axis=0)
-    spread = np.mean([_lab(own).std(axis=0) for own in pictures], axis=0)
-    return [_respread(frame, _lab(frame), mean, spread) for frame in frames]
-
-
-def recolour_as_a_whole(frames: list[np.ndarray], pictures: list[np.ndarray]) -> list[np.ndarray]:
-    """Gives a film the mean and spread of colours of pictures, in Lab."""
-    goal, own = (np.concatenate([_lab(x) for x in group]) for group in (pictures, frames))
-    return [_respread(frame, own, goal.mean(axis=0), goal.std(axis=0)) for frame in frames]
-
-
-def _respread(frame: np.ndarray, own: np.ndarray, mean, spread) -> np.ndarray:
-    """Moves a frame from the mean and spread of Lab colours, [n, 3], to others."""
-    lab = cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    moved = (lab - own.mean(axis=0)) * (spread / (own.std(axis=0) + 1e-3)) + mean
-    rgb = cv2.cvtColor(moved.astype(np.float32), cv2.COLOR_LAB2RGB)
-    return tiles.to_uint8(np.clip(rgb, 0, 1))
-
-
-def _lab(picture: np.ndarray) -> np.ndarray:
-    small = cv2.resize(picture, (64, 48), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
-
-
 def compare(painters: list[Painter], frames, painted: dict, plain: dict) -> None:
     """Prints tables of patch distances, and how far each hand comes of the way to the floor."""
     held = {own.name: Patches.of(own.held_out) for own in painters}
@@ -246,39 +223,38 @@ def compare(painters: list[Painter], frames, painted: dict, plain: dict) -> None
         claim(f"{own.name}: distance over that of the fixed brush", ours / brush, most=0.9)
 
 
-def compare_large_forms(painters: list[Painter], frames, painted: dict, films: int) -> None:
+def compare_large_forms(painters: list[Painter], films: list[list], painted: dict) -> None:
     """Prints how near palette and light of large forms come to a painter's, film by film.
 
-    The rival is the whole film with the painter's mean and spread of colours. Frames that are
-    almost black are left out.
+    The rival is each film with the painter's mean and spread of colours as a whole. Frames that are
+    almost black are left out, and so are films that have no others.
     """
+    first = np.cumsum([0, *map(len, films)])
+    lit = {
+        f"film {number + 1}": [first[number] + i for i, x in enumerate(film) if x.mean() > BLACK]
+        for number, film in enumerate(films)
+    }
+    lit = {name: own for name, own in lit.items() if own}
+    frames = [frame for film in films for frame in film]
     rows = []
-    parts = np.split(np.arange(len(frames)), films)
-    lit = [[x for x in part if frames[x].mean() > BLACK] for part in parts]
     for own in painters:
-        true = draw_patches(own.known + own.held_out)
-        contrast = float(np.median([_contrast(x) for x in own.known + own.held_out]))
-        found = []
-        for film in lit:
+        true = own.known + own.held_out
+        goal = draw_patches(true)
+        contrast = float(np.median([spread_of_light(x) for x in true]))
+        found, spreads = [], []
+        for film in lit.values():
             ours = [painted[own.name][x] for x in film]
-            rival = recolour_as_a_whole([frames[x] for x in film], own.known)
-            found.append([band_distances(draw_patches(x), true)[-1] for x in (ours, rival)])
-        ours = [float(np.median([_contrast(painted[own.name][x]) for x in film])) for film in lit]
-        rows.append([own.name, *(f"{a:.2f}, {b:.2f}" for a, b in found),
-                     *(f"{x / contrast:.2f}" for x in ours)])  # fmt: skip
-        nearer = float(np.mean([a <= b for a, b in found]))
+            rival = recolour_as_a_whole([frames[x] for x in film], true)
+            found.append([band_distances(draw_patches(x), goal)[-1] for x in (ours, rival)])
+            spreads.append(float(np.median([spread_of_light(x) for x in ours])) / contrast)
+        rows.append(
+            [own.name, *(f"{a:.2f}, {b:.2f}" for a, b in found), *(f"{x:.2f}" for x in spreads)]
+        )
         claim(f"{own.name}: films nearer in the coarsest octave than recoloured as a whole",
-              nearer, least=1)  # fmt: skip
+              float(np.mean([a <= b for a, b in found])), least=1)  # fmt: skip
     console.say("Coarsest octave: distance of each film painted, recoloured as a whole; and spread")
     console.say("of light within a painted frame over that within the painter's pictures")
-    numbers = [f"film {number + 1}" for number in range(films)]
-    console.say(console.table(["hand", *numbers, *(f"spread, {x}" for x in numbers)], rows))
-
-
-def _contrast(picture: np.ndarray) -> float:
-    """Returns the spread of light in the large, of 1."""
-    small = cv2.resize(picture, (80, 45), interpolation=cv2.INTER_AREA)
-    return float((tiles.to_float(small) @ metrics.LUMINANCE).std())
+    console.say(console.table(["hand", *lit, *(f"spread, {x}" for x in lit)], rows))
 
 
 def tell_of_contents(painters: list[Painter], frames: list[np.ndarray], painted: dict) -> None:

@@ -3,9 +3,9 @@
     python -m benchmarks.bench_picture --refiners ours=log/refiner
 
 Each row is one way to draw the same tiles from their codes, at strength 0. The refiner of 2017 is
-trained first. And frames of a video
-are moved toward the painter without the refiner: restoring both thumbnails, moved and not, and
-taking the difference would change next to nothing.
+trained first. And frames of a video are moved toward the painter without the refiner: restoring
+both thumbnails, moved and not, and taking the difference would change next to nothing of what is
+added to a frame.
 """
 
 import sys

@@ -30,10 +30,11 @@ from pathlib import Path
 from typing import Annotated
 
 from benchmarks.bench_conversion import ROOT, drive_as_in_2017, load_theirs
-from benchmarks.bench_hands import files_of, recolour
+from benchmarks.bench_hands import files_of
 from benchmarks.claims import claim
 from benchmarks.measure_video import DIRECTIONS, FAR, FORMATS, measure, read_paintings
 from benchmarks.measures import draw_patches, sliced_distance
+from benchmarks.recolouring import recolour
 from cadl import console, files
 from cadl.errors import UserError
 from cadl.images import gallery, tiles

@@ -52,10 +52,22 @@ def test_of_many_pictures_the_spread_within_one_is_known_beside_that_of_all():
     grey = [np.full((8, 8, 3), level, np.uint8) for level in (40, 200)]
     found = Colours.of(np.stack(grey))
     assert np.abs(found.within).max() < 1e-9 and found.covariance[0, 0] > 0.09
+    assert found.spread_within == 0 and found.spread_between == pytest.approx(80 / 255)
     striped = np.zeros((1, 8, 8, 3), np.uint8)
     striped[:, :4] = 200
     found = Colours.of(striped)
     np.testing.assert_allclose(found.within, found.covariance)
+    assert found.spread_between == 0 and found.spread_within == pytest.approx(100 / 255)
+
+
+def test_a_map_can_take_a_share_of_the_contrast_in_light_and_leaves_chroma():
+    pixels = RNG.random((4000, 3))
+    own = Colours.of_pixels(pixels)
+    matrix, added = map_between(own, own, 0.7)
+    moved, to = pixels @ matrix + added, TO_LIGHT_AND_CHROMA
+    ours, theirs = ((x - x.mean(axis=0)) @ to for x in (moved, pixels))
+    np.testing.assert_allclose(ours[:, 0], 0.7 * theirs[:, 0], atol=1e-3)
+    np.testing.assert_allclose(ours[:, 1:], theirs[:, 1:], atol=1e-4)
 
 
 def test_maps_follow_each_other_and_go_part_of_the_way():

@@ -8,7 +8,14 @@ from cadl.conversion import encode_pass, passes, render_pass
 from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import Encoded, MovedCodes
 from cadl.conversion.colour_match import find_correction
-from cadl.conversion.frame_painter import APART, Brushwork, FramePainter, Moved, paint
+from cadl.conversion.frame_painter import (
+    MOST_APART,
+    SHOTS_APART,
+    Brushwork,
+    FramePainter,
+    Moved,
+    paint,
+)
 from cadl.conversion.output import Output
 from cadl.conversion.recolouring import Recolouring
 from cadl.conversion.rendering import DifferentFrames, Rendering, paint_frames, read_frames_at
@@ -450,8 +457,9 @@ def test_flat_areas_have_the_colours_of_their_own_shot(tmp_path, ffmpeg):
     part = clip_of(path)
     found = analyse(part, tmp_path / "work").encoded
     assert found.shots.tolist() == 10 * [0] + 10 * [1]
-    assert 5 <= found.shot_frames[0] < 10 and 15 <= found.shot_frames[1] < 20
-    assert found.shot_pictures.shape == (2, 45, 80, 3)
+    # Every fourth of ten frames: after a fifth picture every second one is dropped.
+    assert found.shot_frames.tolist() == [0, 4, 8, 10, 14, 18]
+    assert found.shot_pictures.shape == (6, 45, 80, 3)
     geometry = Geometry.of(part.source, part.crop, "source", "none")
     codes = MovedCodes(found, 0.0, lambda own: own, 1.0)
     hand = Hand(kind="flat", colours=6)
@@ -468,28 +476,67 @@ def test_flat_areas_have_the_colours_of_their_own_shot(tmp_path, ffmpeg):
         assert np.abs(255 * moved.palette[:, None] - np.array(others)).max(axis=2).min() > 60
 
 
-def test_a_shot_gets_the_spread_of_one_picture_and_dark_ones_stay_darker():
-    """As a whole the film has the painter's mean, though its shots differ less than they did."""
-    coarse = RNG.standard_normal((45, 80, 3)).astype(np.float32)
-    rough = cv2.resize(coarse, (320, 180), interpolation=cv2.INTER_NEAREST)
-    dark, light = (tiles.to_uint8(np.clip(x, 0, 1)) for x in (0.2 + 0.04 * rough, 0.7 + rough / 9))
+ROUGH = cv2.resize(
+    RNG.standard_normal((45, 80, 3)).astype(np.float32), (320, 180), interpolation=cv2.INTER_NEAREST
+)
+
+
+def rough_picture(light, spread):
+    return tiles.to_uint8(np.clip(light + spread * ROUGH, 0, 1))
+
+
+def painter_of(shots, goal, film=None):
+    """Returns what moves a film of given pictures, a list for each shot, to a painter's colours."""
+    numbers = np.cumsum([0, *map(len, shots)])
+    pictures = np.stack([picture for shot in shots for picture in shot])
     found = dataclasses.replace(
-        encoded(4 * [0.05]), shots=np.array([0, 0, 1, 1]), shot_frames=np.array([1, 3]),
-        shot_pictures=np.stack([dark, light]),
+        encoded(len(pictures) * [0.05]), shot_frames=np.arange(len(pictures)),
+        shots=np.repeat(np.arange(len(shots)), np.diff(numbers)), shot_pictures=pictures,
     )  # fmt: skip
-    calm, bright = (tiles.to_uint8(np.clip(x + 0.08 * rough, 0, 1)) for x in (0.5, 0.6))
-    goal = Colours.of(np.stack([calm, bright]))
+    film = pictures if film is None else film
     codes = MovedCodes(found, 0.0, lambda own: own, 1.0)
-    painter = FramePainter(Brushwork(GEOMETRY, ()), unchanged, codes, 1.0, np.ones(4))
-    film = np.stack([dark, light]), np.zeros((2, 4), np.float32)
-    moved = painter.with_colours(*film, found.by_shot, goal).move(0, [dark, dark, light, light])
-    first, last = (Colours.of(one.recoloured(GEOMETRY, one.frame)[None]) for one in moved[1::2])
-    for own in (first, last):
-        np.testing.assert_allclose(own.covariance, goal.within, atol=0.002)
-    film_mean = [Colours.of(x[None]).mean.mean() for x in (dark, light)]
-    assert np.mean([first.mean, last.mean]) == pytest.approx(goal.mean.mean(), abs=0.01)
-    apart = (last.mean.mean() - first.mean.mean()) / (film_mean[1] - film_mean[0])
-    assert apart == pytest.approx(APART, abs=0.03)
+    painter = FramePainter(
+        Brushwork(GEOMETRY, ()), unchanged, codes, 1.0, np.ones(len(pictures), np.float32)
+    )
+    own = np.zeros((len(film), 4), np.float32)
+    return painter.with_colours(film, own, found.by_shot, goal), pictures
+
+
+def colours_of(painter, pictures, number):
+    (moved,) = painter.move(number, [pictures[number]])
+    return Colours.of(moved.recoloured(GEOMETRY, moved.frame)[None])
+
+
+@pytest.mark.parametrize("contrast", [1.0, 0.8])
+def test_a_shot_gets_the_spread_of_one_picture_and_dark_ones_stay_darker(contrast):
+    """As a whole the film has the painter's mean, though its shots differ less than they did."""
+    goal = Colours.of(np.stack([rough_picture(light, 0.08) for light in (0.45, 0.65)]))
+    painter, pictures = painter_of([[rough_picture(0.25, 0.05)], [rough_picture(0.55, 0.1)]], goal)
+    painter = dataclasses.replace(painter, contrast=contrast)
+    dark, light = (colours_of(painter, pictures, number) for number in (0, 1))
+    for own in (dark, light):
+        assert own.spread_within == pytest.approx(contrast * goal.spread_within, rel=0.05)
+    means = np.array([own.mean.mean() for own in (dark, light)])
+    assert means.mean() == pytest.approx(goal.mean.mean(), abs=0.01)
+    assert means[1] - means[0] == pytest.approx(0.3 * SHOTS_APART, abs=0.02)
+
+
+def test_shots_lie_no_further_apart_than_a_painters_pictures_do():
+    goal = Colours.of(np.stack([rough_picture(light, 0.1) for light in (0.5, 0.52)]))
+    painter, pictures = painter_of([[rough_picture(0.1, 0.02)], [rough_picture(0.9, 0.02)]], goal)
+    dark, light = (colours_of(painter, pictures, number).mean.mean() for number in (0, 1))
+    assert light - dark == pytest.approx(2 * MOST_APART[1], abs=0.02)
+
+
+def test_frames_in_a_fade_don_t_tell_the_colours_of_their_shot():
+    goal = Colours.of(np.stack([rough_picture(light, 0.1) for light in (0.45, 0.55)]))
+    scene, faded, black = (rough_picture(light, light / 4) for light in (0.4, 0.1, 0.0))
+    film = scene[None]
+    painter, pictures = painter_of([[scene, scene, scene, faded, black]], goal, film)
+    alone, one = painter_of([[scene]], goal, film)
+    found, wanted = colours_of(painter, pictures, 0), colours_of(alone, one, 0)
+    np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-3)
+    np.testing.assert_allclose(found.covariance, wanted.covariance, atol=1e-4)
 
 
 def test_what_pale_ground_takes_from_the_chroma_is_found_out(tmp_path, ffmpeg):

@@ -21,11 +21,18 @@ FADED, USUAL = 0.6, 0.75
 
 
 class Shots(NamedTuple):
-    """The shots of a film."""
+    """The shots of a film, and a few small pictures of each."""
 
     of_frames: np.ndarray  # int [N], number of each frame's shot
-    numbers: np.ndarray  # int [shots], of a frame of each
-    pictures: np.ndarray  # uint8 [shots, h, w, 3], small, of these frames
+    numbers: np.ndarray  # int [pictures], which frames these are, in order
+    pictures: np.ndarray  # uint8 [pictures, h, w, 3]
+
+    def lit(self, shot: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns a shot's pictures without those in a fade: numbers, int [n], and pictures."""
+        own = np.flatnonzero(self.of_frames[self.numbers] == shot)
+        light = self.pictures[own].mean(axis=(1, 2, 3))
+        own = own[light >= FADED * np.quantile(light, USUAL)]
+        return self.numbers[own], self.pictures[own]
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,8 @@ class Encoded:
     light: np.ndarray  # float32 [N], light of each frame, from 0 to GLARE
     samples: np.ndarray  # uint8 [n, h, w, 3], a few frames as they were tracked, for pictures
     sample_indices: np.ndarray  # int [n], which frames they are
-    shot_pictures: np.ndarray  # uint8 [shots, h, w, 3], small, of one frame of each shot
-    shot_frames: np.ndarray  # int [shots], which frames they are
+    shot_pictures: np.ndarray  # uint8 [m, h, w, 3], small, a few of each shot
+    shot_frames: np.ndarray  # int [m], which frames they are, in order
     # of the whole film, where a part of it is converted, by `survey`; else none
     film_frames: np.ndarray  # uint8 [m, h, w, 3]
     film_latents: np.ndarray  # float32 [m, codes]

@@ -1,7 +1,8 @@
-"""What strokes do to light and chroma is found out on a few painted frames, and made up for.
+"""What strokes do to colours is found out on a few painted frames, and made up for.
 
 Ground that is seen between strokes, contours and few colours make a film paler or darker than the
-painter's pictures, however well the frame under them was moved.
+painter's pictures, however well the frame under them was moved; strokes that differ in light add
+contrast.
 """
 
 import dataclasses
@@ -16,10 +17,10 @@ from cadl.strokes.track_files import read_tracks
 
 import numpy as np
 
-LEAST_CONTRAST = 0.7  # times that light may differ: strokes add contrast
 FRAMES, ROUNDS = 6, 3  # that are painted to find out, and how often
 EAGER = 1.4  # exponent of the ratio of chromas; above 1, as colours saturate
 MOST_CHROMA, MOST_LIGHT = 2.0, 0.1  # times that chroma may change, and by how much light may
+LEAST_CONTRAST = 0.7  # least factor of the contrast
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,15 +29,14 @@ class Correction:
 
     chroma: float = 1.0  # factor of the chroma
     light: float = 0.0  # added to R, G and B, each in [0, 1]
-    contrast: float = 1.0  # factor of what light differs from `middle` by
-    middle: float = 0.5
+    contrast: float = 1.0  # factor of the contrast in light that a shot gets
 
     def apply(self, painter: FramePainter) -> FramePainter:
-        """Has it follow the maps of moved colours."""
+        """Adds it to the maps of shots."""
         grey = np.repeat(LUMINANCE[:, None], 3, axis=1)
-        matrix = self.chroma * np.eye(3) + (self.contrast - self.chroma) * grey
-        added = np.full(3, self.light + (1 - self.contrast) * self.middle, np.float32)
-        return dataclasses.replace(painter, correction=ColourMap(matrix.astype(np.float32), added))
+        matrix = self.chroma * np.eye(3) + (1 - self.chroma) * grey
+        more = ColourMap(matrix.astype(np.float32), np.full(3, self.light, np.float32))
+        return dataclasses.replace(painter, correction=more, contrast=self.contrast)
 
 
 def find_correction(
@@ -59,18 +59,18 @@ def find_correction(
     numbers = encoded.sample_indices[chosen].tolist()
     frames = [resize(own, geometry.picture_size) for own in encoded.samples[chosen]]
     tracked = [next(read_tracks(rendering.tracks, number, number + 1)) for number in numbers]
+    codes = np.asarray(encoded.latents[numbers])
+    unpainted = Colours.of(rendering.painter.recoloured(encoded.samples[chosen], codes, numbers))
     for _ in range(ROUNDS):
         futures = paint_alone(render(found), numbers, frames, tracked)
         small = [resize(future.result(), geometry.tracked_size) for future in futures]
         painted = Colours.of(np.stack(small))
         chroma = found.chroma * (goal.chroma / max(painted.chroma, 1e-3)) ** EAGER
         light = found.light + LUMINANCE @ (goal.mean - painted.mean)
-        spread, wanted = (LUMINANCE @ own.within @ LUMINANCE for own in (painted, goal))
-        contrast = found.contrast * (wanted / max(spread, 1e-6)) ** 0.5
+        contrast = found.contrast * unpainted.spread_within / max(painted.spread_within, 1e-3)
         found = Correction(
             float(np.clip(chroma, 1 / MOST_CHROMA, MOST_CHROMA)),
             float(np.clip(light, -MOST_LIGHT, MOST_LIGHT)),
             float(np.clip(contrast, LEAST_CONTRAST, 1.0)),
-            float(LUMINANCE @ goal.mean),
         )
     return found

@@ -4,7 +4,6 @@ Both latents (2 kB a frame) and tracks lie on disk in chunks. A chunk is whole o
 made from the same frames in the same batches, so that an interrupted pass ends in the same file.
 """
 
-import bisect
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,10 +24,11 @@ from cadl.video.shots import ShotFinder
 
 import numpy as np
 
-PASS_FORMAT = 19  # of what is kept; raise when its contents change
+PASS_FORMAT = 20  # of what is kept; raise when its contents change
 CHUNK_FRAMES = 480
 ENCODED_EVERY = 4  # frames; codes are smoothed over more than that
 SAMPLES = 12
+SHOT_PICTURES = 4  # of a shot that are kept, at most
 SHRINK = 4  # times that a shot's picture is smaller than what is tracked
 
 
@@ -101,7 +101,8 @@ class Observed:
         self.shots: list[int] = []
         self._light: list[float] = []
         self._samples: dict[int, np.ndarray] = {}
-        self._shot_pictures: list[tuple[int, np.ndarray]] = []
+        self._shot_pictures: list[list[tuple[int, np.ndarray]]] = []
+        self._shot_begin, self._shot_step = 0, 1  # first frame of the last shot; from one to next
 
     def __len__(self) -> int:
         return len(self.shots)
@@ -119,27 +120,33 @@ class Observed:
             yield first, batch, self.shots[first:]
 
     def _add_to_shot(self, shot: int, frame: np.ndarray) -> None:
-        """Keeps a small picture of each shot: in the end one from its second half."""
-        self.shots.append(shot)
-        age = len(self) - bisect.bisect_left(self.shots, shot)
-        if age & (age - 1) == 0:  # 1, 2, 4, 8: each takes the place of the one before
+        """Keeps a few small pictures of each shot, evenly spread over it."""
+        if shot == len(self._shot_pictures):
+            self._shot_pictures.append([])
+            self._shot_begin, self._shot_step = len(self), 1
+        if (len(self) - self._shot_begin) % self._shot_step == 0:
             width, height = self._geometry.tracked_size
             size = max(1, width // SHRINK), max(1, height // SHRINK)
-            del self._shot_pictures[shot:]
-            self._shot_pictures.append((len(self) - 1, resize(frame, size)))
+            own = self._shot_pictures[shot]
+            own.append((len(self), resize(frame, size)))
+            if len(own) > SHOT_PICTURES:
+                del own[1::2]
+                self._shot_step *= 2
+        self.shots.append(shot)
 
     def arrays(self) -> dict[str, Any]:
         """Returns all attributes of `Encoded` but its latents and those of the whole film."""
         if len(self._samples) > SAMPLES:  # the first frame is for a video of which no more came
             del self._samples[0]
+        pictures = [own for shot in self._shot_pictures for own in shot]
         return {
             "shots": np.array(self.shots),
             "times": np.array(self._times),
             "light": np.array(self._light, np.float32),
             "samples": np.stack(list(self._samples.values())),
             "sample_indices": np.array(list(self._samples)),
-            "shot_pictures": np.stack([picture for _, picture in self._shot_pictures]),
-            "shot_frames": np.array([number for number, _ in self._shot_pictures]),
+            "shot_pictures": np.stack([picture for _, picture in pictures]),
+            "shot_frames": np.array([number for number, _ in pictures]),
         }
 
 

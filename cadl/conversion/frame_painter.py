@@ -11,6 +11,7 @@ from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.codes import MovedCodes, Shots
 from cadl.conversion.recolouring import Recolouring, recolour
 from cadl.images.colours import UNCHANGED, ColourMap, Colours, map_between
+from cadl.images.metrics import LUMINANCE
 from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.flat import draw_areas, palette_of
 from cadl.strokes.hand import Hand
@@ -22,11 +23,13 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
-CHANGED_EVERY = (2, 4)  # frames whose shift is worked out: in full, in a draft
-# Share of the VAE's shift that frames take. A shot's colours are brought to the painter's after
-# it, and would show twice what the VAE is not sure of.
+SHIFTED_EVERY = (2, 4)  # frames whose shift is worked out: in full, in a draft
+# Share of the VAE's shift that frames take: the map that follows would amplify the VAE's errors.
 SHIFTED = 0.5
-APART = 0.7  # share of what shots differ in light and colour by in the mean that stays
+SHOTS_APART = 0.7  # share of the differences between shots' mean colours that stays
+# Light by which a shot's mean lies off the painter's at most: so many times the spread between the
+# painter's own pictures, and never less than the second.
+MOST_APART = 1.5, 0.1
 
 
 class Moved(NamedTuple):
@@ -141,9 +144,10 @@ class FramePainter:
     codes: MovedCodes  # moved codes of all frames
     strength: float  # of colours and strokes, from 0 to 1
     shares: np.ndarray  # float32 [N], share of the painting in each frame
-    # takes a frame's number, returns the map of its shot's colours to the painter's; None: they
-    # stay
-    map_at: Callable[[int], ColourMap] | None = None
+    # takes a frame's number and a factor of the contrast in light, returns the map of its shot's
+    # colours to the painter's; None: they stay
+    map_at: Callable[[int, float], ColourMap] | None = None
+    contrast: float = 1.0  # factor of the contrast in light that a shot gets
     correction: ColourMap = UNCHANGED  # that follows the map of a shot
     gamut: np.ndarray | None = None  # the painter's, as `Colours` has it; None: any colour
     # takes a frame's number, returns the colours of its flat areas; None: no hand has flat areas
@@ -154,8 +158,8 @@ class FramePainter:
     ) -> "FramePainter":
         """Adds the maps of shots' colours to a painter's.
 
-        A shot's colours get the spread that those of one picture have. Its mean is moved as the
-        whole film's; shots differ less in it than they did, so that dark ones stay legible.
+        A shot's colours get the spread that those of one tile of a painter have. Its mean is moved
+        as the whole film's; shots differ less in it than they did, so that dark ones stay legible.
 
         Args:
             frames: uint8 [n, h, w, 3], of the whole film; if there are none, there is no map.
@@ -166,22 +170,29 @@ class FramePainter:
         if not len(frames):
             return dataclasses.replace(self, gamut=goal.gamut)
         film = Colours.of(self.recoloured(frames, own))
+        most = max(MOST_APART[0] * goal.spread_between, MOST_APART[1])
 
         @functools.lru_cache(8)
-        def find(shot: int) -> ColourMap:
-            here = Colours.of(self._shot_picture(shots, shot)[None])
-            mean = goal.mean + APART * (here.mean - film.mean)
-            return map_between(here, goal._replace(mean=mean, covariance=goal.within))
+        def find(shot: int, contrast: float) -> ColourMap:
+            here = Colours.of(self._shot_pictures(shots, shot))
+            apart = SHOTS_APART * (here.mean - film.mean)
+            apart *= min(1.0, most / max(abs(LUMINANCE @ apart), 1e-6))
+            return map_between(
+                here._replace(covariance=here.within),
+                goal._replace(mean=goal.mean + apart, covariance=goal.within),
+                contrast,
+            )
 
         return dataclasses.replace(
-            self, map_at=lambda number: find(int(shots.of_frames[number])), gamut=goal.gamut
-        )
+            self, map_at=lambda number, contrast: find(int(shots.of_frames[number]), contrast),
+            gamut=goal.gamut,
+        )  # fmt: skip
 
-    def _shot_picture(self, shots: Shots, shot: int) -> np.ndarray:
-        """Returns a shot's picture as it is moved, uint8 [h, w, 3]."""
-        number = int(shots.numbers[shot])
-        own = self.codes.own(slice(number, number + 1))
-        return self.recoloured(shots.pictures[shot : shot + 1], own, [number])[0]
+    def _shot_pictures(self, shots: Shots, shot: int) -> np.ndarray:
+        """Returns a few pictures of a shot as they are moved, uint8 [n, h, w, 3]."""
+        numbers, pictures = shots.lit(shot)
+        own = [self.codes.own(slice(number, number + 1)) for number in numbers.tolist()]
+        return self.recoloured(pictures, np.concatenate(own), numbers.tolist())
 
     def recoloured(
         self, frames: np.ndarray, own: np.ndarray, numbers: Sequence[int] | None = None
@@ -200,12 +211,12 @@ class FramePainter:
         return np.stack([one.recoloured(self.brushwork.geometry, one.tracked) for one in moved])
 
     def with_palettes(self, shots: Shots) -> "FramePainter":
-        """Adds the colours of flat areas: a shot's are found in its picture, when first needed."""
+        """Adds the colours of flat areas: a shot's are found in its pictures, when first needed."""
         hand = next(own for own, _ in self.brushwork.hands if own.kind == "flat")
 
         @functools.lru_cache(2)
         def find(shot: int) -> np.ndarray:
-            return palette_of(self._shot_picture(shots, shot), hand)
+            return palette_of(np.concatenate(self._shot_pictures(shots, shot)), hand)
 
         return dataclasses.replace(
             self, palette_at=lambda number: find(int(shots.of_frames[number]))
@@ -216,7 +227,7 @@ class FramePainter:
         # One frame more than asked for, so that the last one has a neighbour on each side, too.
         around = slice(part.start, min(part.stop + 1, len(self.codes)))
         shots = self.codes.shots[around]
-        chosen = in_between.choose(shots, CHANGED_EVERY[self.brushwork.draft])
+        chosen = in_between.choose(shots, SHIFTED_EVERY[self.brushwork.draft])
         found = self.shift(self.codes[around][chosen], self.codes.own(around)[chosen])
         return in_between.fill_in(chosen, found, shots)[: part.stop - part.start]
 
@@ -247,6 +258,6 @@ class FramePainter:
             own = Recolouring.of(geometry, tracked, SHIFTED * shift)._replace(gamut=gamut)
             colour_map = self.correction
             if self.map_at and numbers is not None:
-                colour_map = self.map_at(numbers[place]).then(colour_map)
+                colour_map = self.map_at(numbers[place], self.contrast).then(colour_map)
             found.append(Moved(frame, tracked, own.then(colour_map.part(self.strength))))
         return found

@@ -17,8 +17,8 @@ import numpy as np
 
 PLACES = 80, 45  # of a tile, across and down, that have a shift each
 AROUND = 39  # side of the square of places that a line is drawn through
-EVEN = 0.02**2  # variance of light below which there are no forms to follow
-CONTRAST = -0.2, 0.3  # what contrast in light loses and gains at a place, at most, of 1
+FLAT = 0.05**2  # variance of light below which there are hardly forms to follow
+CONTRAST = -0.2, 0.3  # share of a frame's contrast in light that it loses and gains, at most
 STRIP = 32  # rows that are recoloured at a time
 
 
@@ -66,7 +66,7 @@ def follow_forms(shift: np.ndarray, tile: np.ndarray) -> tuple[np.ndarray, np.nd
     light = (tile @ weights)[..., None]
     mean_light, mean_shift = _mean(light), _mean(shift)
     spread = _mean(light * light) - mean_light * mean_light
-    slope = (_mean(shift * light) - mean_shift * mean_light) / (spread + np.float32(EVEN))
+    slope = (_mean(shift * light) - mean_shift * mean_light) / (spread + np.float32(FLAT))
     contrast = (slope @ weights)[..., None]
     slope += np.clip(contrast, *CONTRAST) - contrast
     return _mean(mean_shift - slope * mean_light), _mean(slope)
@@ -94,12 +94,12 @@ def recolour(
         geometry.enlarge_from_tile(own, size)
         for own in (255 * recolouring.offset, recolouring.slope)
     )
-    light = LUMINANCE[None].astype(np.float32)
+    weights = LUMINANCE[None].astype(np.float32)
     recoloured = np.empty_like(picture)
     for top in range(0, len(picture), STRIP):  # a strip fits in the processor's cache
         rows = slice(top, top + STRIP)
         own = picture[rows].astype(np.float32)
-        added = slope[rows] * cv2.transform(own, light)[..., None] + offset[rows]
+        added = slope[rows] * cv2.transform(own, weights)[..., None] + offset[rows]
         moved = cv2.transform(own, recolouring.matrix.T)
         cv2.add(moved, added, dst=recoloured[rows], dtype=cv2.CV_8U)
     if not recolouring.gamut:

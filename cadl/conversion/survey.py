@@ -1,7 +1,7 @@
 """Frames spread over a whole film, looked at when only a part of it is painted.
 
-A painter's colours are given to a film as a whole: its blue sky becomes the painter's. If a part
-were taken for the whole, a part that is all sky would become what the painter uses on average.
+A film's mean colours become the painter's: its blue sky becomes the painter's. If a part were taken
+for the whole, a part that is all sky would become what the painter uses on average.
 """
 
 from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ EVEN = 1e-5  # variance added to all, of 1: even pictures have a map, too
 TO_LIGHT_AND_CHROMA = np.stack(
     [LUMINANCE, np.eye(3)[0] - LUMINANCE, np.eye(3)[2] - LUMINANCE], axis=1
 ).astype(np.float32)
-APART = np.array([[1, 0, 0], [0, 1, 1], [0, 1, 1]])  # what of a covariance is light or chroma
+SEPARATE = np.array([[1, 0, 0], [0, 1, 1], [0, 1, 1]])  # light and chroma in a covariance
 MOST = 2.2  # by how much a map may spread colours: what is nearly even stays so
 HUES = 24  # of a gamut, from red over green and blue
 PUREST = 0.98  # share of the colours of a hue that are no purer than the gamut's bound
@@ -30,7 +30,7 @@ class Colours(NamedTuple):
 
     mean: np.ndarray  # float64 [3], RGB in [0, 1]
     covariance: np.ndarray  # float64 [3, 3]
-    within: np.ndarray  # float64 [3, 3], mean of the covariances of the colours of each picture
+    within: np.ndarray  # float64 [3, 3], the mean of that of the colours of each picture alone
     chroma: float  # mean of the largest less the smallest of R, G and B, in [0, 1]
     gamut: np.ndarray  # float32 [HUES], how large that is at most in each hue
 
@@ -41,19 +41,33 @@ class Colours(NamedTuple):
         size = pictures.shape[2] // BLOCK, pictures.shape[1] // BLOCK
         small = [cv2.resize(own, size, interpolation=cv2.INTER_AREA) for own in chosen]
         chroma = np.mean([np.ptp(to_float(own), axis=2).mean() for own in chosen])
-        within = np.mean([cls.of_pixels(own).covariance for own in small], axis=0)
+        within = np.mean([_covariance(to_float(own).reshape(-1, 3)) for own in small], axis=0)
         return cls.of_pixels(np.stack(small))._replace(within=within, chroma=float(chroma))
+
+    @property
+    def spread_within(self) -> float:
+        """Standard deviation of light within a picture, of 1."""
+        return float(max(0.0, LUMINANCE @ self.within @ LUMINANCE) ** 0.5)
+
+    @property
+    def spread_between(self) -> float:
+        """Standard deviation of light between pictures, of 1."""
+        return float(max(0.0, LUMINANCE @ (self.covariance - self.within) @ LUMINANCE) ** 0.5)
 
     @classmethod
     def of_pixels(cls, pixels: np.ndarray) -> "Colours":
-        """Returns those of pixels of one picture, uint8 or float in [0, 1], [..., 3]."""
+        """Returns those of pixels, uint8 or float in [0, 1], [..., 3], as of one picture."""
         values = to_float(pixels) if pixels.dtype == np.uint8 else pixels
         values = values.reshape(-1, 3).astype(np.float64)
         chroma = np.ptp(values, axis=1)
-        covariance = np.cov(values.T, bias=True)
+        covariance = _covariance(values)
         return cls(
             values.mean(axis=0), covariance, covariance, float(chroma.mean()), find_gamut(values)
         )
+
+
+def _covariance(values: np.ndarray) -> np.ndarray:
+    return np.cov(values.T.astype(np.float64), bias=True)
 
 
 def mix(colours: Sequence[Colours], weights: Sequence[float]) -> Colours:
@@ -137,18 +151,24 @@ class ColourMap(NamedTuple):
 UNCHANGED = ColourMap(np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
 
 
-def map_between(source: Colours, goal: Colours) -> ColourMap:
+def map_between(source: Colours, goal: Colours, contrast: float = 1.0) -> ColourMap:
     """Returns the linear map that gives colours another mean and spread, of light and of chroma.
 
     Both are moved as little as may be: the optimal transport between Gaussians (Monge; for colours
-    Pitie & Kokaram 2007, doi 10.1049/cp:20070055). Which hues are dark stays as it is.
+    Pitie & Kokaram 2007, doi 10.1049/cp:20070055), in light and in red and blue less light. Which
+    hues are dark stays as it is.
 
     Args:
         source: colours as they are.
         goal: as they are to be.
+        contrast: factor of the goal's spread of light.
+
+    Returns:
+        The map; no spread grows by more than MOST.
     """
     to = TO_LIGHT_AND_CHROMA.astype(np.float64)
-    a, b = (APART * (to.T @ own.covariance @ to) + EVEN * np.eye(3) for own in (source, goal))
+    a, b = (SEPARATE * (to.T @ own.covariance @ to) + EVEN * np.eye(3) for own in (source, goal))
+    b[0, 0] *= contrast**2
     root = _root(a)
     inverse = np.linalg.inv(root)
     matrix = inverse @ _root(root @ b @ root) @ inverse

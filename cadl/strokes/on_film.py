@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 CALM = 0.25  # share of opaque strokes' differences in light that is left out
-# A hand's quiet, and the share of their differences in hue: dabs of a quiet painter's would be
-# confetti where a film has small forms.
+# A hand's quiet, and the share of their differences in hue that is left out: where a film has small
+# forms, many dabs of many hues would look like confetti.
 QUIET_HUE = (0.2, 0.45), (0.0, 0.4)
 # In even places a narrow brush that has finer strokes lays few broad ones, which would hide each
 # other if they were many. So a sky has broad marks, and a figure fine ones.
