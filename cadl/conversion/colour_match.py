@@ -19,7 +19,7 @@ import numpy as np
 
 FRAMES, ROUNDS = 6, 3  # that are painted to find out, and how often
 EAGER = 1.4  # exponent of the ratio of chromas; above 1, as colours saturate
-MOST_CHROMA, MOST_LIGHT = 2.0, 0.1  # times that chroma may change, and by how much light may
+MOST_CHROMA, MOST_LIGHT = 2.5, 0.1  # times that chroma may change, and by how much light may
 LEAST_CONTRAST = 0.7  # least factor of the contrast
 
 
