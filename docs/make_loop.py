@@ -22,7 +22,7 @@ AT_SECONDS: Amount = 0.0  # where the clip begins in it
 PAINTED: list[Path] = []  # the same seconds, painted
 SECONDS: Amount = 3.2  # of the clip
 SHOWN: Count = 12  # frames a second that are shown
-WIDTH: Count = 420  # pixels of each side
+WIDTH: Count = 540  # pixels of each side
 QUALITY: Count = 80  # of WebP
 TARGET: Path = Path("docs/loop.webp")
 
