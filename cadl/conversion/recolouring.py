@@ -94,12 +94,12 @@ def recolour(
         geometry.enlarge_from_tile(own, size)
         for own in (255 * recolouring.offset, recolouring.slope)
     )
-    weights = LUMINANCE[None].astype(np.float32)
+    to_light = np.repeat(LUMINANCE[None], 3, axis=0).astype(np.float32)
     recoloured = np.empty_like(picture)
     for top in range(0, len(picture), STRIP):  # a strip fits in the processor's cache
         rows = slice(top, top + STRIP)
-        own = picture[rows].astype(np.float32)
-        added = slope[rows] * cv2.transform(own, weights)[..., None] + offset[rows]
+        own, added = picture[rows].astype(np.float32), offset[rows]
+        cv2.accumulateProduct(cv2.transform(own, to_light), slope[rows], added)
         moved = cv2.transform(own, recolouring.matrix.T)
         cv2.add(moved, added, dst=recoloured[rows], dtype=cv2.CV_8U)
     if not recolouring.gamut:
