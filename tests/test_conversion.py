@@ -537,6 +537,10 @@ def test_frames_in_a_fade_don_t_tell_the_colours_of_their_shot():
     found, wanted = colours_of(painter, pictures, 0), colours_of(alone, one, 0)
     np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-3)
     np.testing.assert_allclose(found.covariance, wanted.covariance, atol=1e-4)
+    # The faded frame has a quarter of the scene's light, which is less than 0.6 of it.
+    dim = colours_of(painter, pictures, 3)
+    assert (dim.mean > 0.25 * wanted.mean).all() and (dim.mean < 0.25 / 0.6 * wanted.mean).all()
+    assert colours_of(painter, pictures, 4).mean.max() < 0.01  # black stays black
 
 
 def test_what_pale_ground_takes_from_the_chroma_is_found_out(tmp_path, ffmpeg):

@@ -29,10 +29,22 @@ class Shots(NamedTuple):
 
     def lit(self, shot: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns a shot's pictures without those in a fade: numbers, int [n], and pictures."""
-        own = np.flatnonzero(self.of_frames[self.numbers] == shot)
-        light = self.pictures[own].mean(axis=(1, 2, 3))
+        own, light = self._light(shot)
         own = own[light >= FADED * np.quantile(light, USUAL)]
         return self.numbers[own], self.pictures[own]
+
+    def light_left(self, shot: int, frame: np.ndarray) -> float:
+        """Returns which share of its light a shot's frame, uint8 [h, w, 3], has in a fade: 0 to 1.
+
+        It is 1 outside fades.
+        """
+        usual = np.quantile(self._light(shot)[1], USUAL)
+        return min(1.0, float(frame.mean() / max(FADED * usual, 1.0)))
+
+    def _light(self, shot: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns which pictures are a shot's, and the mean of each, of 255."""
+        own = np.flatnonzero(self.of_frames[self.numbers] == shot)
+        return own, self.pictures[own].mean(axis=(1, 2, 3))
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,9 @@ class FramePainter:
     # takes a frame's number and a factor of the contrast in light, returns the map of its shot's
     # colours to the painter's; None: they stay
     map_at: Callable[[int, float], ColourMap] | None = None
+    # takes a frame's number and the frame, returns the light that is left of it in a fade, 0 to 1;
+    # None: there are no fades
+    light_left: Callable[[int, np.ndarray], float] | None = None
     contrast: float = 1.0  # factor of the contrast in light that a shot gets
     correction: ColourMap = UNCHANGED  # that follows the map of a shot
     gamut: np.ndarray | None = None  # the painter's, as `Colours` has it; None: any colour
@@ -185,6 +188,7 @@ class FramePainter:
 
         return dataclasses.replace(
             self, map_at=lambda number, contrast: find(int(shots.of_frames[number]), contrast),
+            light_left=lambda number, frame: shots.light_left(int(shots.of_frames[number]), frame),
             gamut=goal.gamut,
         )  # fmt: skip
 
@@ -259,5 +263,8 @@ class FramePainter:
             colour_map = self.correction
             if self.map_at and numbers is not None:
                 colour_map = self.map_at(numbers[place], self.contrast).then(colour_map)
-            found.append(Moved(frame, tracked, own.then(colour_map.part(self.strength))))
+            own = own.then(colour_map.part(self.strength))
+            if self.light_left and numbers is not None:
+                own = own.dimmed(self.light_left(numbers[place], tracked))
+            found.append(Moved(frame, tracked, own))
         return found

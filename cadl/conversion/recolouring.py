@@ -51,6 +51,13 @@ class Recolouring(NamedTuple):
         offset = self.offset @ matrix + colour_map.added
         return self._replace(matrix=self.matrix @ matrix, offset=offset, slope=self.slope @ matrix)
 
+    def dimmed(self, light: float) -> "Recolouring":
+        """Returns the one for a frame that is faded to a share of its light, 0 to 1.
+
+        What is added fades, too; else black would become a colour.
+        """
+        return self._replace(offset=np.float32(light) * self.offset)
+
 
 def follow_forms(shift: np.ndarray, tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Reads a shift as lines through a tile's light; contrast in light is hardly lost.
