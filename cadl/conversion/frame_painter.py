@@ -27,8 +27,8 @@ SHIFTED_EVERY = (2, 4)  # frames whose shift is worked out: in full, in a draft
 # Share of the VAE's shift that frames take: the map that follows would amplify the VAE's errors.
 SHIFTED = 0.5
 SHOTS_APART = 0.7  # share of the differences between shots' mean colours that stays
-# Light by which a shot's mean lies off the painter's at most: so many times the spread between the
-# painter's own pictures, and never less than the second.
+# How far the mean light of a shot may lie from the painter's: so many times what the painter's own
+# tiles differ by, or the second number, of 1, if that is more.
 MOST_APART = 1.5, 0.1
 
 
@@ -147,8 +147,8 @@ class FramePainter:
     # takes a frame's number and a factor of the contrast in light, returns the map of its shot's
     # colours to the painter's; None: they stay
     map_at: Callable[[int, float], ColourMap] | None = None
-    # takes a frame's number and the frame, returns the light that is left of it in a fade, 0 to 1;
-    # None: there are no fades
+    # takes a frame's number and the frame, returns the share of its light that a frame in a fade
+    # has left, 0 to 1; None: there are no fades
     light_left: Callable[[int, np.ndarray], float] | None = None
     contrast: float = 1.0  # factor of the contrast in light that a shot gets
     correction: ColourMap = UNCHANGED  # that follows the map of a shot

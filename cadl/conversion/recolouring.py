@@ -1,9 +1,9 @@
 """A frame in a painter's colours: shifted as the VAE's pictures differ, along its own forms.
 
 A shift that depended on the place alone would lie over the edges of forms like haze, and would make
-dark and light alike. So it is read as a line through a frame's light round each place, as a guided
-filter does (He et al. 2013, doi 10.1109/TPAMI.2012.213), and these lines are enlarged, not the
-shift (He & Sun 2015, arXiv 1505.00996).
+dark and light alike. So round each place a line is fitted that gives the shift for any light of the
+frame, as in a guided filter (He et al. 2013, doi 10.1109/TPAMI.2012.213). These lines are enlarged,
+not the shift (He & Sun 2015, arXiv 1505.00996).
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 PLACES = 80, 45  # of a tile, across and down, that have a shift each
-AROUND = 39  # side of the square of places that a line is drawn through
+AROUND = 39  # side of the square of places that a line is fitted to
 FLAT = 0.05**2  # variance of light below which there are hardly forms to follow
 CONTRAST = -0.2, 0.3  # share of a frame's contrast in light that it loses and gains, at most
 STRIP = 32  # rows that are recoloured at a time
@@ -60,7 +60,7 @@ class Recolouring(NamedTuple):
 
 
 def follow_forms(shift: np.ndarray, tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a shift as lines through a tile's light; contrast in light is hardly lost.
+    """Fits lines that give a shift for any light of a tile; contrast in light is hardly lost.
 
     Args:
         shift: float32 [h, w, 3], of places.

@@ -1,7 +1,7 @@
 """Frames spread over a whole film, looked at when only a part of it is painted.
 
-A film's mean colours become the painter's: its blue sky becomes the painter's. If a part were taken
-for the whole, a part that is all sky would become what the painter uses on average.
+The mean colour of a film becomes the painter's. If a part were taken for the whole, a part that is
+all sky would get the colour that the painter uses on average, and lose its blue.
 """
 
 from collections.abc import Callable, Iterator

@@ -155,8 +155,8 @@ def map_between(source: Colours, goal: Colours, contrast: float = 1.0) -> Colour
     """Returns the linear map that gives colours another mean and spread, of light and of chroma.
 
     Both are moved as little as may be: the optimal transport between Gaussians (Monge; for colours
-    Pitie & Kokaram 2007, doi 10.1049/cp:20070055), in light and in red and blue less light. Which
-    hues are dark stays as it is.
+    Pitie & Kokaram 2007, doi 10.1049/cp:20070055), in light and in red and blue less light. Light
+    and chroma are mapped apart: a dark green stays green where the goal's darks are brown.
 
     Args:
         source: colours as they are.
