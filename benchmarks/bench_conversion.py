@@ -23,17 +23,15 @@ from benchmarks import ancestor
 from benchmarks.bench_flicker import Painted, average_looks, track
 from benchmarks.claims import claim
 from cadl import console
+from cadl.conversion.brushwork import Brushwork, lay_strokes
 from cadl.conversion.clip import BATCH, Clip, Encoding, Geometry
 from cadl.conversion.codes import Encoded, MovedCodes
-from cadl.conversion.frame_painter import Brushwork, FramePainter, Moved
+from cadl.conversion.frame_painter import FramePainter, Moved
 from cadl.conversion.planning import look_at
 from cadl.images import tiles
 from cadl.networks import saved_models
 from cadl.settings import Amount, Count, read_settings
-from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hands import load_hand
-from cadl.strokes.on_film import build_strokes, calmed, draw_forms, find_wet
-from cadl.strokes.stroke import Manner
 from cadl.strokes.track_files import read_tracks
 from cadl.style import embeddings, latents
 from cadl.video import probing, reader, writer
@@ -146,11 +144,7 @@ def time_stages(job: SimpleNamespace, draft: bool, folder: Path) -> dict[str, fl
     drawn = []
     for one, canvas, layers, own in zip(moved, canvases, tracked, looks, strict=True):
         with spent.stage("drawing"):
-            wet = find_wet(layers, own, hand, geometry.tracked_size, 1.0)
-            strokes = build_strokes(layers, own, hand, wet)
-            manner = Manner(furrows=not draft, wet=wet)
-            painted = draw_strokes(canvas, strokes, calmed(hand), manner)
-            drawn.append(draw_forms(painted, one.frame, hand, 1.0))
+            drawn.append(lay_strokes(canvas, one.frame, brushwork, layers, own))
 
     before = cpu_seconds()
     encoding = Encoding(geometry, "none", CRF, "ultrafast" if draft else PRESET)

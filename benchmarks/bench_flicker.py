@@ -39,20 +39,18 @@ from benchmarks.measure_video import (
     warping_error,
 )
 from cadl import console
-from cadl.conversion.clip import resize
+from cadl.conversion.brushwork import Brushwork, lay_strokes
+from cadl.conversion.clip import Geometry, resize
 from cadl.images import tiles
 from cadl.images.tiles import Crop
 from cadl.settings import Seed, read_settings
 from cadl.strokes.averaging import MEASURED_EVERY, TrackAverager
-from cadl.strokes.drawing import draw_strokes
-from cadl.strokes.flat import draw_areas, palette_of
+from cadl.strokes.flat import palette_of
 from cadl.strokes.hand import TRACKED, Hand
 from cadl.strokes.hands import load_hand
 from cadl.strokes.looks import measure_looks
-from cadl.strokes.on_film import build_strokes, calmed, draw_forms, find_wet
 from cadl.strokes.points import sample
-from cadl.strokes.stroke import Looks, Manner, Strokes
-from cadl.strokes.surface import Wet
+from cadl.strokes.stroke import Looks
 from cadl.strokes.track_files import CHUNK_FRAMES, Tracked, TrackWriter, read_tracks
 from cadl.strokes.tracks import LIVES, StrokeTracker
 from cadl.video import probing, reader
@@ -342,22 +340,20 @@ def paint(
     count_lives(tracked, painted)
     size = WIDTH, max(2, round(WIDTH * height / width))
     averaged = average_looks(small, small, tracked, hand, painted)
-    palette = palette_of(small[0], hand)
+    brushwork, palette = brushwork_of(hand, small[0]), palette_of(small[0], hand)
     floors: list[float] = []
     following = [*itertools.zip_longest(frames[1:], motions), (None, None)]
     for frame, layers, looks, (after, motion) in zip(
         frames, tracked, averaged, following, strict=True
     ):
         with painted.stage("drawing"):
-            wet = find_wet(layers, looks, hand, small[0].shape[1::-1], 1.0)
-            strokes = build_strokes(layers, looks, hand, wet)
-            painted.frames.append(resize(draw(frame, strokes, hand, wet, palette), size))
+            drawn = lay_strokes(frame, frame, brushwork, layers, looks, palette=palette)
+            painted.frames.append(resize(drawn, size))
         if after is not None and motion is not None and motion.moving.mean() >= LEAST_MOVING:
             places = [move_by(motion, own.places) for own in layers]
             carried = [own._replace(places=at) for own, at in zip(layers, places, strict=True)]
-            wet = find_wet(carried, looks, hand, small[0].shape[1::-1], 1.0)
-            moved = build_strokes(carried, looks, hand, wet)
-            there = resize(draw(after, moved, hand, wet, palette), size)
+            drawn = lay_strokes(after, after, brushwork, carried, looks, palette=palette)
+            there = resize(drawn, size)
             change = np.abs(motion.undo(painted.frames[-1]) - there).mean(-1)
             floors.append(float(change[motion.moving].mean()))
     if floors:
@@ -365,15 +361,10 @@ def paint(
     return painted
 
 
-def draw(
-    frame: np.ndarray, strokes: Sequence[Strokes], hand: Hand, wet: Wet | None, palette: np.ndarray
-) -> np.ndarray:
-    """Draws strokes or areas over a frame in its own colours: uint8 [h, w, 3] -> [h, w, 3]."""
-    if hand.kind == "flat":
-        drawn = draw_areas(frame, frame, strokes[0], palette, hand)
-    else:
-        drawn = draw_strokes(frame, strokes, calmed(hand), Manner(wet=wet))
-    return draw_forms(drawn, frame, hand, 1.0)
+def brushwork_of(hand: Hand, small: np.ndarray) -> Brushwork:
+    """Returns how one hand paints, at full size, films whose tracked frames are like this one."""
+    size = small.shape[1::-1]
+    return Brushwork(Geometry(size, size, size, size), ((hand, 1.0),))
 
 
 def move_by(motion: Motion, places: np.ndarray) -> np.ndarray:
@@ -396,19 +387,18 @@ def least_change(frame: np.ndarray, hand: Hand) -> float:
     carried = StrokeTracker([hand], small.shape[1::-1]).add(0, small, None)
     looks = measure_looks(small, small, hand, [own.places for own in carried])
     size = WIDTH, max(2, round(WIDTH * height / width))
-    palette = palette_of(small, hand)
+    brushwork, palette = brushwork_of(hand, small), palette_of(small, hand)
     pictures = []
     for shift in (np.zeros(2, np.float32), MOVED):
         moved = [
             Tracked(own.places + shift * TRACKED / WIDTH, own.identities, own.fates,
-                    np.ones(len(own.places), np.float32))
+                    *np.ones((2, len(own.places)), np.float32))
             for own in carried
         ]  # fmt: skip
-        wet = find_wet(moved, looks, hand, small.shape[1::-1], 1.0)
-        strokes = build_strokes(moved, looks, hand, wet)
         way = np.column_stack([np.eye(2), shift * width / WIDTH])
         canvas = cv2.warpAffine(frame, way, (width, height), borderMode=cv2.BORDER_REFLECT)
-        pictures.append(resize(draw(canvas, strokes, hand, wet, palette), size))
+        drawn = lay_strokes(canvas, canvas, brushwork, moved, looks, palette=palette)
+        pictures.append(resize(drawn, size))
     back = Motion(np.full((*size[::-1], 2), -MOVED, np.float32), np.ones(size[::-1], bool))
     change = np.abs(back.undo(pictures[0]) - pictures[1])
     return float(change[MARGIN:-MARGIN, MARGIN:-MARGIN].mean())
@@ -499,12 +489,11 @@ def average_looks(
         rows: list = [None] * len(layers)
         if number % MEASURED_EVERY:
             rows = [np.arange((own.fates == LIVES).sum(), len(own.places)) for own in strokes]
-        places = [
-            own.places if some is None else own.places[some]
-            for own, some in zip(strokes, rows, strict=True)
-        ]
+        some = [slice(None) if own is None else own for own in rows]
+        places = [own.places[which] for own, which in zip(strokes, some, strict=True)]
+        speeds = [own.speed[which] for own, which in zip(strokes, some, strict=True)]
         with painted.stage("looks"):
-            looks = measure_looks(frame, moved, hand, places)
+            looks = measure_looks(frame, moved, hand, places, speeds=speeds)
         with painted.stage("averaging"):
             tables = [
                 averager.add(own.table(), some, layer.fates, len(layer.places))

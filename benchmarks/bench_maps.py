@@ -19,9 +19,10 @@ from benchmarks import measures
 from benchmarks.claims import claim
 from cadl import console
 from cadl.conversion import encode_pass
+from cadl.conversion.brushwork import Brushwork
 from cadl.conversion.clip import Clip, Geometry, resize
 from cadl.conversion.codes import Encoded, MovedCodes
-from cadl.conversion.frame_painter import Brushwork, FramePainter, measure, paint
+from cadl.conversion.frame_painter import FramePainter, measure, paint
 from cadl.conversion.planning import find_videos, look_at
 from cadl.dataset import tile_sets
 from cadl.images import gallery, metrics, tiles

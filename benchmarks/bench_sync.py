@@ -15,9 +15,10 @@ from pathlib import Path
 from benchmarks.claims import claim
 from cadl import console
 from cadl.conversion import encode_pass, render_pass, segments
+from cadl.conversion.brushwork import Brushwork
 from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import MovedCodes
-from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.conversion.frame_painter import FramePainter
 from cadl.conversion.output import Output
 from cadl.conversion.rendering import Rendering
 from cadl.conversion.sharing import Sharing

@@ -61,7 +61,10 @@ GEOMETRY = Geometry((320, 180), (320, 180), (320, 180), (320, 180))
 def painted_in(hands, frame, share=1.0, offset=0.0, palette=None):
     """Paints a frame of 320x180 in some hands and shares of them."""
     own = StrokeTracker([hand for hand, _ in hands], (320, 180)).add(0, frame, None)
-    strokes = [Tracked(x.places, x.identities, x.fates, np.ones(len(x.places), "f4")) for x in own]
+    strokes = [
+        Tracked(x.places, x.identities, x.fates, *np.float32([[1], [0]]) + 0 * x.places[:, 0])
+        for x in own
+    ]
     recolouring = Recolouring.of(GEOMETRY, frame, np.full((45, 80, 3), offset, np.float32))
     moved = Moved(frame, frame, recolouring, palette, share=share)
     return paint(Brushwork(GEOMETRY, hands), moved, strokes, None, 1.0)

@@ -2,8 +2,7 @@ import dataclasses
 
 from cadl.strokes.drawing import draw_strokes
 from cadl.strokes.hand import Hand
-from cadl.strokes.looks import unit_vectors
-from cadl.strokes.stroke import Looks, Manner, Strokes
+from cadl.strokes.stroke import Looks, Manner, Strokes, unit_vectors
 from cadl.strokes.surface import Wet
 
 import cv2
@@ -27,7 +26,7 @@ def strokes_of(places, angles, colours, *, bend=0.0, lean=0.0, reach=1.0, growth
     looks = Looks(
         axis, np.float32(bend) * along, np.full(count, reach, np.float32),
         np.float32(lean) * along, np.full(count, 9, np.float32),
-        np.broadcast_to(np.float32(colours), (count, 3)),
+        np.broadcast_to(np.float32(colours), (count, 3)), np.zeros(count, np.float32),
     )  # fmt: skip
     return Strokes(
         np.array(places, np.float32), np.arange(start, start + count),

@@ -18,7 +18,8 @@ def halves(strength=1.0, hand=HAND, size=(360, 640), right=(0.1, 0.1, 0.9), shif
     colours = np.where(places[:, :1] < 160, red, blue)
     count = len(places)
     nothing = np.zeros((count, 2), np.float32)
-    looks = Looks(nothing, nothing, nothing[:, 0], nothing, nothing[:, 0], colours)
+    none = nothing[:, 0]
+    looks = Looks(nothing, nothing, none, nothing, none, colours, none)
     points = Strokes(places + np.float32(shift), np.arange(count), np.ones(count), looks)
     picture = np.broadcast_to(np.uint8(canvas), (*size, 3)).copy()
     return draw_areas(picture, picture, points, np.stack([red, blue]), hand, strength), picture

@@ -8,6 +8,7 @@ from cadl.strokes import fitting, hands, repainting, texture
 from cadl.strokes.hand import Hand
 from cadl.strokes.reading import Reading, read_pictures
 from cadl.strokes.recipes import library
+from cadl.strokes.surface import show_canvas
 from cadl.workers import WorkerPool
 
 import cv2
@@ -350,6 +351,15 @@ def test_quiet_hands_are_known_by_calm_places_between_lively_ones(calm, least, m
             np.repeat((128 + 90 * noise).clip(0, 255).astype(np.uint8)[..., None], 3, 2)
         )
     assert least <= read_pictures(pictures).quiet <= most
+
+
+@pytest.mark.parametrize("grain", [0.0, 0.01, 0.02])
+def test_the_grain_of_a_canvas_is_read_between_strokes(grain):
+    """Flat tiles of many colours stand for strokes: their edges are no grain."""
+    rng = np.random.default_rng(0)
+    tiles = (60 + 120 * rng.random((12, 14, 3))).astype(np.uint8).repeat(16, 0).repeat(16, 1)
+    picture = show_canvas(np.ascontiguousarray(tiles), grain, scale=1.0)
+    assert read_pictures([picture]).grain == pytest.approx(grain, rel=0.3, abs=5e-4)
 
 
 def test_quarters_are_of_as_many_pictures_as_can_be_and_no_part_comes_twice():

@@ -147,7 +147,7 @@ def test_on_a_film_light_differs_more_beside_an_edge_and_colours_keep_their_hue(
 def test_a_table_holds_all_looks():
     for own in measured(0.5 + 0.4 * np.sin(X + Y), some_places(20)):
         again = Looks.of_table(own.table())
-        assert own.table().shape == (20, 11)
+        assert own.table().shape == (20, 12)
         for name, value in vars(own).items():
             np.testing.assert_array_equal(getattr(again, name), value)
 

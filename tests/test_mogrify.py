@@ -34,6 +34,8 @@ from conftest import FRAMES, RATE
 from PIL import Image
 from processes import Script
 
+NAME = "my-clip-é-bright-dabs.mp4"
+
 
 @pytest.fixture(autouse=True)
 def short_preparations(monkeypatch):
@@ -158,34 +160,41 @@ def meet_others(moment):
 
 
 @pytest.mark.apart
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ("tracks-00001.npz", "chunk-00001.npy"),
+        ("segment-00002.json", NAME, f"{NAME[:-4]}.json"),
+    ],
+    ids=["in the first pass", "in the second, while the joined video gets its name, and after it"],
+)
 def test_a_killed_conversion_ends_in_the_same_frames(
-    project, scripts, undisturbed, tmp_path, ffmpeg, monkeypatch, capsys
+    moments, project, scripts, undisturbed, tmp_path, ffmpeg, monkeypatch, capsys
 ):
     in_small_parts(monkeypatch)
+    made = tmp_path / NAME
+    for moment in moments:
+        script = Script(
+            "mogrify_video", mogrify(project, "--output-size", "tile", out=tmp_path),
+            tmp_path / "log", before=in_small_parts_until, given=(moment,),
+        )  # fmt: skip
+        assert script.wait() == -signal.SIGKILL, script.said
+        assert made.exists() == moment.endswith("dabs.json")
+    capsys.readouterr()
+    assert scripts.mogrify_video.main(mogrify(project, "--output-size", "tile", out=tmp_path)) == 0
+    said = capsys.readouterr().out
+    all_done = len(moments) == 3
+    assert ("first pass was done before" in said) == all_done
+    assert (f"going on after {FRAMES} of {FRAMES} frames" in said) == all_done
+    assert frame_hashes(ffmpeg, made) == frame_hashes(ffmpeg, undisturbed.out / NAME)
+    assert probing.probe(made).width == 320 and probing.probe(made).height == 180
+
+
+def test_an_estimate_says_how_long_and_how_large_and_leaves_nothing(undisturbed):
     estimate = re.search(
         r"about 0:\d\d:\d\d for (\d+) frames; video of some (\d+) MB", undisturbed.said
     )
     assert int(estimate[1]) == FRAMES and not list(undisturbed.out.rglob("estimate.mp4"))
-    out = tmp_path / "killed"
-    name = "my-clip-é-bright-dabs"
-    # Twice in pass 1, in pass 2, while the joined video gets its name, and after it has it.
-    moments = ("tracks-00001.npz", "chunk-00001.npy", "segment-00002.json", f"{name}.mp4",
-               f"{name}.json")  # fmt: skip
-    for moment in moments:
-        script = Script(
-            "mogrify_video", mogrify(project, "--output-size", "tile", out=out), tmp_path / "log",
-            before=in_small_parts_until, given=(moment,),
-        )  # fmt: skip
-        assert script.wait() == -signal.SIGKILL, script.said
-        assert (out / f"{name}.mp4").exists() == moment.endswith("dabs.json")
-    capsys.readouterr()
-    assert scripts.mogrify_video.main(mogrify(project, "--output-size", "tile", out=out)) == 0
-    said = capsys.readouterr().out
-    assert f"going on after {FRAMES} of {FRAMES} frames" in said
-    assert "first pass was done before" in said
-    made = out / f"{name}.mp4"
-    assert frame_hashes(ffmpeg, made) == frame_hashes(ffmpeg, undisturbed.out / made.name)
-    assert probing.probe(made).width == 320 and probing.probe(made).height == 180
 
 
 @pytest.mark.apart
@@ -244,9 +253,6 @@ def test_a_part_and_a_comparison_can_be_asked_for(project, scripts, tmp_path, mo
     assert scripts.mogrify_video.main(mogrify(project, *again, out=tmp_path)) == 0
     for kind in ("latents", "tracks"):  # those of another part: removed
         assert len(list((tmp_path / "work").glob(f"passes/*/{kind}-*[0-9a-f]"))) == 1
-
-
-NAME = "my-clip-é-bright-dabs.mp4"
 
 
 def frames_of(path, **options):

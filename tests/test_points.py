@@ -1,4 +1,4 @@
-from cadl.strokes.points import close_pairs, far_from, free_places, hashed, sample, spread
+from cadl.strokes.points import close_pairs, far_from, free_places, hashed, sample, splat, spread
 
 import numpy as np
 import pytest
@@ -142,3 +142,13 @@ def test_points_of_no_weight_count_for_nothing():
     places = np.float32([[5, 5], [6, 5]])
     found = spread(np.float32([1, 9]), places, (12, 10), 2.0, np.float32([1, 0]))
     np.testing.assert_allclose(found[2:8, 2:9], 1, atol=0.01)
+
+
+def test_splatted_values_are_shared_out_among_the_pixels_around_and_none_is_lost():
+    places = np.float32([[2.25, 1], [7, 4.5], [-9, 2], [3, 99]])
+    values = np.float32([[8, 1], [4, 2], [99, 99], [99, 99]])
+    first, second = splat(values, places, (10, 6))
+    assert first.shape == (6, 10) and first.dtype == np.float32
+    np.testing.assert_allclose(first[1, 2:4], (6, 2))
+    np.testing.assert_allclose(first[4:6, 7], (2, 2))
+    assert first.sum() == 12 and second.sum() == 3

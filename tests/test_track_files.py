@@ -84,6 +84,20 @@ def test_tracks_come_back_to_within_half_a_step(written):
     assert number == FRAMES - 1
 
 
+def test_speed_is_how_far_a_stroke_has_moved_since_the_frame_before(written):
+    folder, _ = written
+    frames = list(read_tracks(folder, 0, FRAMES))
+    for number in range(1, FRAMES):
+        for before, own in zip(frames[number - 1], frames[number], strict=True):
+            lives = own.fates == LIVES
+            moved = np.hypot(*(own.places[: lives.sum()] - before.places[lives]).T)
+            wanted = np.concatenate([moved, np.zeros(len(own.places) - len(moved))])
+            if number % CHUNK == 0:
+                wanted *= 0
+            np.testing.assert_allclose(own.speed, wanted, atol=1e-4)
+    assert max(own.speed.max() for own in frames[1]) > 0.5
+
+
 @pytest.mark.parametrize(
     ("first", "last"), [(0, 5), (9, 14), (12, 24), (20, 30), (29, 30), (3, 30)]
 )

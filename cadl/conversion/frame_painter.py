@@ -2,22 +2,20 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from cadl.conversion import in_between
+from cadl.conversion.brushwork import Brushwork, lay_strokes
 from cadl.conversion.clip import Geometry, resize
 from cadl.conversion.codes import MovedCodes, Shots
 from cadl.conversion.recolouring import Recolouring, recolour
 from cadl.images.colours import UNCHANGED, ColourMap, Colours, map_between
 from cadl.images.metrics import LUMINANCE
-from cadl.strokes.drawing import draw_strokes
-from cadl.strokes.flat import draw_areas, palette_of
-from cadl.strokes.hand import Hand
+from cadl.strokes.flat import palette_of
 from cadl.strokes.looks import measure_looks
-from cadl.strokes.on_film import build_strokes, calmed, draw_forms, find_wet
-from cadl.strokes.stroke import Looks, Manner
+from cadl.strokes.stroke import Looks
 from cadl.strokes.track_files import Tracked
 
 import cv2
@@ -47,16 +45,6 @@ class Moved(NamedTuple):
         return recolour(geometry, self.recolouring, picture, self.tracked)
 
 
-@dataclass(frozen=True)
-class Brushwork:
-    """What a frame needs to be painted beside itself; another process can be given it."""
-
-    geometry: Geometry
-    # recipes, and for each the share of its strokes that are drawn over the recipes before it
-    hands: tuple[tuple[Hand, float], ...]
-    draft: bool = False  # draw without furrows of bristles
-
-
 def paint(
     brushwork: Brushwork,
     moved: Moved,
@@ -78,41 +66,12 @@ def paint(
     canvas = moved.recoloured(brushwork.geometry, moved.frame)
     if strength > 0:
         looks = measure(brushwork, moved, tracked) if looks is None else looks
-        canvas = _lay_strokes(canvas, brushwork, moved, tracked, looks, strength)
+        canvas = lay_strokes(
+            canvas, moved.frame, brushwork, tracked, looks, strength, moved.palette
+        )
     if moved.share < 1:
         canvas = cv2.addWeighted(canvas, moved.share, moved.frame, 1 - moved.share, 0)
     return canvas
-
-
-def _lay_strokes(canvas, brushwork: Brushwork, moved: Moved, tracked, looks, strength: float):
-    """Draws strokes, flat areas and small forms over a recoloured frame, uint8 [h, w, 3]."""
-    furrows, picture = not brushwork.draft, canvas
-    for hand, share, part in _layers_of(brushwork):
-        if hand.kind == "flat":
-            assert moved.palette is not None
-            (points,) = build_strokes(tracked[part], looks[part], hand)
-            canvas = draw_areas(canvas, picture, points, moved.palette, hand, share * strength)
-            continue
-        own = tracked[part], looks[part], hand
-        # The colours of a hand that lies on another's strokes don't run, or those would run, too.
-        size = brushwork.geometry.tracked_size
-        wet = find_wet(*own, size, strength) if share == 1 else None
-        strokes = build_strokes(*own, wet)
-        canvas = draw_strokes(canvas, strokes, calmed(hand), Manner(strength, share, furrows, wet))
-    left = strength
-    for hand, share, _ in reversed(list(_layers_of(brushwork))):  # the last one lies on top
-        canvas = draw_forms(canvas, moved.frame, hand, left * share)
-        left *= 1.0 - share
-    return canvas
-
-
-def _layers_of(brushwork: Brushwork) -> Iterator[tuple[Hand, float, slice]]:
-    """Yields each hand, its share, and which layers are its own."""
-    first = 0
-    for hand, share in brushwork.hands:
-        count = len(hand.layers())
-        yield hand, share, slice(first, first + count)
-        first += count
 
 
 def measure(
@@ -123,13 +82,14 @@ def measure(
 ) -> list[Looks]:
     """Measures how the strokes of each layer look in a frame, all or some rows of them."""
     colours = moved.recoloured(brushwork.geometry, moved.tracked)
-    places = [layer.places for layer in tracked]
+    places, speeds = [own.places for own in tracked], [own.speed for own in tracked]
     if rows is not None:
         places = [own[some] for own, some in zip(places, rows, strict=True)]
+        speeds = [own[some] for own, some in zip(speeds, rows, strict=True)]
     return [
         look
-        for hand, _, part in _layers_of(brushwork)
-        for look in measure_looks(moved.tracked, colours, hand, places[part])
+        for hand, _, part in brushwork.layers()
+        for look in measure_looks(moved.tracked, colours, hand, places[part], speeds=speeds[part])
     ]
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cadl.conversion import passes, render_pass
+from cadl.conversion.brushwork import Brushwork
 from cadl.conversion.clip import Clip, Encoding, Geometry
 from cadl.conversion.codes import MovedCodes
 from cadl.conversion.colour_match import Correction, find_correction
 from cadl.conversion.encode_pass import Analysis
-from cadl.conversion.frame_painter import Brushwork, FramePainter
+from cadl.conversion.frame_painter import FramePainter
 from cadl.conversion.ladder import draw_ladder
 from cadl.conversion.rendering import Rendering
 from cadl.conversion.sharing import Sharing

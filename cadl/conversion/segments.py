@@ -9,7 +9,7 @@ from cadl.errors import UserError
 
 SEGMENT_FRAMES = 240  # a multiple of BATCH, more than twice what is read around a segment
 WORK_LOCK = "work.lock"  # is gone when the conversion is finished
-FORMAT = 25  # raise when segments of before would not fit beside those of now
+FORMAT = 26  # raise when segments of before would not fit beside those of now
 
 
 def segment_path(folder: Path, number: int) -> Path:

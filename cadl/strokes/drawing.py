@@ -5,13 +5,14 @@ when all are laid, the heights are lit from the top left.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
-from cadl.images.metrics import LUMINANCE
 from cadl.strokes.detail import wanted_need
-from cadl.strokes.hand import AREA, CANVAS, ROUND, THINNEST, TRACKED, Hand, Layer
+from cadl.strokes.hand import CANVAS, ROUND, THINNEST, TRACKED, Hand, Layer
 from cadl.strokes.points import hashed
-from cadl.strokes.stroke import WHOLE, Manner, Strokes
+from cadl.strokes.stroke import WHOLE, Manner, Strokes, unit_vectors
+from cadl.strokes.stroke_colours import CALMER, base_colours, differing_colours, share_hues
 from cadl.strokes.surface import light, run_together
 
 import cv2
@@ -19,8 +20,6 @@ import numpy as np
 
 SUBPIXEL = 4  # bits of the coordinates that OpenCV draws at
 CORNERS = ((9.0, 16), (4.0, 12), (0.0, 8))  # half width in drawn pixels, from which: corners
-WARM = np.array((0.9, 0.2, -1.1), np.float32)  # strokes differ in hue from blue to orange
-GREEN = np.array((-0.5, 0.6, -0.4), np.float32)  # and from magenta to green
 SPREADING = 0.75  # drawn pixels by which OpenCV's smooth edges reach beyond a polygon
 # Drawn pixels: thinner strokes are drawn at twice the size, and those that are then still thinner
 # than the second at three times or more. In a draft only the second counts.
@@ -36,7 +35,6 @@ DEEP = 0.4  # depth of bristles from which on they are seen on strokes of a thir
 FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be seen
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
-CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
 QUIET = (0.003, 0.02), (1.0, 0.0)  # unevenness, and the share of `quiet` that counts there
 CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
 
@@ -105,6 +103,42 @@ def _lay_ground(canvas: np.ndarray, hand: Hand, strength: float) -> np.ndarray:
 
 def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength, scale):
     chance = CHANCES[(own.identities + 389 * number) % len(CHANCES)]
+    grown, slender = _sizes(layer, own, hand, chance, strength)
+    kept = np.flatnonzero(grown > SMALLEST)
+    if not len(kept):
+        return
+    kept = kept[np.argsort(_order(chance[kept], hand), kind="stable")]
+    hues = chance[:, (7, 10)] - 0.5
+    if hand.loaded and not layer.tones:
+        size = math.ceil(board.shape[1] / scale), math.ceil(board.shape[0] / scale)
+        hues = share_hues(hues, own, hand.loaded * layer.spacing, size)
+    own = own.at(kept)
+    chance, hues, grown, slender = (every[kept] for every in (chance, hues, grown, slender))
+    if layer.swell and hand.aspect <= ROUND:  # dots grow to all sides
+        grown, slender = grown * np.sqrt(slender), np.ones_like(slender)
+    geometry = _geometry(layer, own, hand, chance, grown, slender)
+    outlines, lines = _outlines(geometry, layer.width * own.broadest, hand, scale, number < 3)
+    lively = _lively(layer, own, hand)
+    differing = strength if layer.tones else strength * CALMER ** max(0, number - 1)
+    spread = np.float32(differing * (CONTOUR_LOOSE if layer.contour else 1)) * lively
+    alike = 0.0 if own.alike is None else own.alike[:, None]
+    base = base_colours(own, layer, number, hand, strength)
+    colours = differing_colours(base, hand, chance, hues, spread, alike)
+    heights = np.float32(128) + 90.0 * lively * (chance[:, 5:6] - 0.5)
+    colours = np.concatenate([colours, heights], axis=1)
+    if lines is None:
+        for outline, colour in zip(outlines, colours.tolist(), strict=True):
+            cv2.fillPoly(board, [outline], colour, cv2.LINE_AA, SUBPIXEL)
+        return
+    pairs = lines.shape[1]
+    tones = 255 * hand.bristles * BRISTLE_TONES * lively * (chance[:, 8 : 8 + pairs] - 0.5)
+    bristles = colours[:, None] + tones[..., None] * np.array((1, 1, 1, 5), np.float32)
+    thickness = max(1, round(0.22 * layer.width * scale / 2))
+    _draw_furrowed(board, outlines, colours, lines, bristles, thickness)
+
+
+def _sizes(layer: Layer, own: Strokes, hand: Hand, chance, strength: float):
+    """Returns how large strokes are over the usual size, and how slender: float32 [n] each."""
     grown = own.growth * np.sqrt(np.float32(strength))
     slender: np.ndarray = np.ones(len(grown), np.float32)
     if layer.tones:
@@ -118,74 +152,41 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     elif layer.coarser:
         wanted = wanted_need(own.identities)
         grown = grown * np.clip(2.5 * (own.looks.need / wanted - 0.6), 0.0, 1.0)
-    kept = np.flatnonzero(grown > SMALLEST)
-    kept = kept[np.argsort(_order(chance[kept], hand), kind="stable")]
-    if layer.swell and hand.aspect <= ROUND:  # dots grow to all sides
-        grown, slender = grown * np.sqrt(slender), np.ones_like(slender)
-    if not len(kept):
-        return
-    geometry = _geometry(layer, own, hand, chance, kept, grown, slender)
-    broadest = layer.width * own.broadest
-    polygons, lines = _outlines(geometry, broadest, hand, scale, number < 3)
-    base = own.looks.colours[kept]
-    if layer.tones:
-        base = _tinted(base, hand)
-    elif layer.contour:
-        base = base + strength * hand.contour * (np.array(hand.ink, np.float32) - base)
-    elif hand.bare > 0 and number == 0:
-        base = base + strength * hand.bare * _making_up(hand) * (
-            base - np.array(hand.ground, np.float32)
-        )
-    differing = strength if layer.tones else strength * CALMER ** max(0, number - 1)
-    if layer.contour:
-        differing *= CONTOUR_LOOSE
-    lively = np.ones((len(kept), 1), np.float32)
+    return grown, slender
+
+
+def _lively(layer: Layer, own: Strokes, hand: Hand) -> np.ndarray:
+    """Returns the share of their differences that strokes keep in even places: float32 [n, 1]."""
+    lively: np.ndarray = np.ones((len(own.places), 1), np.float32)
     if hand.quiet and not (layer.coarser or layer.tones):
-        even = np.interp(own.looks.need[kept], *QUIET).astype(np.float32)
+        even = np.interp(own.looks.need, *QUIET).astype(np.float32)
         lively -= hand.quiet * even[:, None]
     if own.calm is not None:
-        lively = np.minimum(lively, 1 - own.calm[kept, None])
-    colours = _colours(base, hand, chance[kept], differing, lively)
-    fill, trace = cv2.fillPoly, cv2.polylines
-    if lines is None:
-        for polygon, colour in zip(polygons, colours.tolist(), strict=True):
-            fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
-        return
-    thickness = max(1, round(0.22 * layer.width * scale / 2))
+        lively = np.minimum(lively, 1 - own.calm[:, None])
+    return lively
+
+
+def _draw_furrowed(board, outlines, colours, lines, bristles, thickness: int) -> None:
+    """Draws strokes one over the other, each with its furrows."""
     pairs = lines.shape[1]
-    tones = 255 * hand.bristles * BRISTLE_TONES * lively * (chance[kept, 8 : 8 + pairs] - 0.5)
-    bristles = colours[:, None] + tones[..., None] * np.array((1, 1, 1, 5), np.float32)
     drawn = iter(lines.reshape(-1, *lines.shape[2:]))
     toned = iter(np.clip(bristles, 0, 255).reshape(-1, 4).tolist())
-    for polygon, colour in zip(polygons, colours.tolist(), strict=True):
-        fill(board, [polygon], colour, cv2.LINE_AA, SUBPIXEL)
+    for outline, colour in zip(outlines, colours.tolist(), strict=True):
+        cv2.fillPoly(board, [outline], colour, cv2.LINE_AA, SUBPIXEL)
         for _ in range(pairs):
-            trace(board, next(drawn), False, next(toned), thickness, cv2.LINE_AA, SUBPIXEL)
+            cv2.polylines(board, next(drawn), False, next(toned), thickness, cv2.LINE_AA, SUBPIXEL)
 
 
-def _tinted(colours: np.ndarray, hand: Hand) -> np.ndarray:
-    """Returns the colours of lines: float32 RGB in [0, 1], [n, 3] -> [n, 3].
-
-    `tint` is the share of the picture's colours; the rest is ink. Chalk, ink that is lighter than
-    its ground, takes their hue and keeps its own luminance.
-    """
-    ink = np.array(hand.ink, np.float32)
-    if sum(hand.ink) > sum(hand.ground):
-        colours = np.clip(colours + ((ink - colours) @ LUMINANCE)[:, None], 0, 1)
-    return hand.tint * colours + (1 - hand.tint) * ink
-
-
-def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown, slender) -> tuple:
-    """Works out angle, half length and width, ends and bend of the strokes that are drawn.
+def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, grown, slender) -> tuple:
+    """Works out angle, half length and width, ends and bend of strokes.
 
     Returns:
         Places, float32 [n, 2]; angle, reach forward and back, half width and bend, float32 [n]
         each, in pixels of the tracked frame; and chances, float32 [n, 20].
     """
-    looks, chance, grown = own.looks, chance[kept], grown[kept]
-    axis = looks.axis[kept]
-    angle = 0.5 * np.arctan2(axis[:, 1], axis[:, 0])
-    along = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    looks = own.looks
+    along = unit_vectors(looks.axis)
+    angle = 0.5 * np.arctan2(looks.axis[:, 1], looks.axis[:, 0])
     # Half a turn must leave a stroke as it is: what is odd changes its sign with the direction.
     odd = along[:, 0] - along[:, 1]
     loose = CONTOUR_LOOSE if layer.contour else 1.0
@@ -193,15 +194,15 @@ def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, kept, grown, slend
     spread = np.exp(hand.sizes * 1.7 * (2.0 * chance[:, 2] - 1.0))
     longer = np.exp(0.6 * hand.sizes * 1.7 * (2.0 * chance[:, 3] - 1.0))
     length = layer.length * spread * longer * grown
-    width = layer.width * spread * grown * slender[kept]
-    lean = (looks.lean[kept] * along).sum(axis=1)
+    width = layer.width * spread * grown * slender
+    lean = (looks.lean * along).sum(axis=1)
     forward, back = (
-        length * np.clip(looks.reach[kept] + side * lean, layer.kept, 1.0) for side in (1, -1)
+        length * np.clip(looks.reach + side * lean, layer.kept, 1.0) for side in (1, -1)
     )
-    turn = (looks.bend[kept] * along).sum(axis=1) * length
+    turn = (looks.bend * along).sum(axis=1) * length
     turn = turn + loose * hand.bend * (chance[:, 4] - 0.5) * 2.0 * odd
     bend = np.clip(turn, -MAX_TURN, MAX_TURN) / np.maximum(length, 1e-3)
-    return own.places[kept], angle, forward, back, width, bend, chance
+    return own.places, angle, forward, back, width, bend, chance
 
 
 def _outlines(geometry: tuple, broadest: float, hand: Hand, scale: float, furrows: bool) -> tuple:
@@ -254,33 +255,7 @@ def _placed(a, c, places, angle, bend, scale: float) -> np.ndarray:
     return np.round(points * (1 << SUBPIXEL)).astype(np.int32)
 
 
-def _colours(colours, hand: Hand, chance, strength: float, lively) -> np.ndarray:
-    """Returns colour and height of strokes: float32 [n, 3] in [0, 1] -> [n, 4] in [0, 255].
-
-    `strength` scales the differences in light and hue; `lively`, float32 [n, 1], those in height,
-    too, for each stroke.
-    """
-    spread = np.float32(strength) * lively
-    far, power = 2 * chance[:, 6:7] - 1, hand.accents
-    rare = np.abs(far) ** np.float32(power - 1)  # factors below keep the spreads as they are
-    light = hand.light * spread * np.float32((2 * power + 1) ** 0.5) * far * rare
-    hue = (chance[:, 7:8] - 0.5) * WARM + (chance[:, 10:11] - 0.5) * GREEN
-    hue = hand.hue * spread * np.float32(3.46 * (2 * power - 1) ** 0.5) * hue * rare
-    height = np.float32(128) + 90.0 * lively * (chance[:, 5:6] - 0.5)
-    return np.concatenate([np.clip(255 * (colours + light + hue), 0, 255), height], axis=1)
-
-
 def _order(chance: np.ndarray, hand: Hand) -> np.ndarray:
     """Returns numbers by which strokes follow each other: at random, accents rather last."""
     at_random = np.float32(1 / hand.accents)
     return at_random * chance[:, 0] + (1 - at_random) * np.abs(2 * chance[:, 6] - 1)
-
-
-def _making_up(hand: Hand) -> float:
-    """Returns by how much strokes exceed the ground, so that both together have the right colour.
-
-    It is the ground's share of the canvas over the strokes'.
-    """
-    scattered, in_rows = float(np.exp(-1.25 * hand.cover)), max(0.0, 1.0 - hand.cover / AREA)
-    open_ground = scattered + hand.rows * hand.fixed * (in_rows - scattered)
-    return min(1.0, open_ground / (1.0 - open_ground))

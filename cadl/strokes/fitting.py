@@ -27,7 +27,7 @@ FINALISTS, RIVALS, RACED = 5, 3, 8  # recipes compared well; refined; numbers th
 BRUSH_RANGES = {
     "width": (4.0, 60.0), "aspect": (1.0, 6.5), "cover": (0.3, 1.7),
     "detail": (0.04, 0.4), "contour_width": (1.5, 4.0), "accents": (1.0, 2.5),
-    "light": (0.0, 0.16), "hue": (0.0, 0.12),
+    "light": (0.0, 0.16), "hue": (0.0, 0.12), "grain": (0.0, 0.04),
 }  # fmt: skip
 DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.16)}
 DOTTED_RANGES = {"cover": (0.3, 2.4)}  # round strokes on bare ground leave gaps: they lie closer
@@ -51,7 +51,7 @@ DIRECTED = ("tilt", "fixed", "bend")  # numbers that don't change round strokes
 # statistic sees it well.
 SEARCHED = {
     "brush": "width tilt aspect light accents soft cover hue sizes fixed rows bend taper ragged "
-    "bristles relief bare detail contour_width".split(),
+    "bristles relief bare detail contour_width grain".split(),
     "hatching": "width cover sizes tilt bend first_tone last_tone light tint".split(),
     "flat": "contour contour_width colours smooth rim light".split(),
 }

@@ -94,6 +94,11 @@ class Hand:
     # power of the strokes' differences in light and hue: 1, all differ alike; above, few differ
     # much, and most of these lie on top
     accents: float = _field(1.0, 1.0, 8.0, True)
+    # how far strokes share a hue with those near them, in distances between strokes: a loaded brush
+    # makes several strokes of one; 0: each stroke has its own
+    loaded: float = _field(0.0, 0.0, 1.5)
+    # spread of light that the weave of the canvas, or the grain of the paper, adds, of white
+    grain: float = _field(0.0, 0.0, 0.1)
     # share of the strokes' differences in light, hue and height that is left out in even places,
     # where those of a film also turn to the first of `directions` and run into each other
     quiet: float = _field(0.0, 0.0, 1.0)

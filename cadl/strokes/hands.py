@@ -17,7 +17,7 @@ from cadl.strokes import fitting, repainting, texture
 from cadl.strokes.hand import LINES, NARROW, ROUND, Hand
 from cadl.workers import WorkerPool
 
-FORMAT = 24  # of the search; raise when the same close-ups would give another hand
+FORMAT = 25  # of the search; raise when the same close-ups would give another hand
 # Bounds that are set after the search: close-ups hardly tell which value is best, and tracks may
 # take 25 MB a minute. FAINTEST is the least `detail`: tracks of a Monet took 30 MB at 0.04, and 24
 # at 0.07. SHORTEST is the least `aspect` of narrow strokes that lie everywhere: 28 MB at 1.6.
@@ -202,6 +202,8 @@ def in_words(hand: Hand) -> str:
         words.append("of very different colours")
     if hand.accents > 2:
         words.append("accents on top")
+    if hand.grain > 0.01:
+        words.append("the weave of the canvas in the paint")
     if hand.quiet > 0.3:
         words.append("quiet where the picture is even")
     return ", ".join(words)

@@ -4,6 +4,7 @@ Everything is measured at the strokes' places in one frame, and then averaged al
 (`averaging.py`).
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.on_film import enlarged, sharpened
 from cadl.strokes.points import sample
-from cadl.strokes.stroke import Looks
+from cadl.strokes.stroke import Looks, unit_vectors
 from cadl.strokes.tones import measure_tones
 
 import cv2
@@ -86,18 +87,13 @@ def swirls(height: int, width: int) -> np.ndarray:
     return np.stack([np.cos(phase), np.sin(phase)], axis=-1)
 
 
-def unit_vectors(axis: np.ndarray) -> np.ndarray:
-    """Returns the direction of doubled angles: float32 [n, 2] -> [n, 2], pointing right."""
-    angle = 0.5 * np.arctan2(axis[:, 1], axis[:, 0])
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
 def measure_looks(
     frame: np.ndarray,
     colours: np.ndarray,
     hand: Hand,
     places: Sequence[np.ndarray],
     forms: np.ndarray | None = None,
+    speeds: Sequence[np.ndarray] | None = None,
 ) -> list[Looks]:
     """Measures how the strokes of each layer look in one frame.
 
@@ -109,7 +105,16 @@ def measure_looks(
         forms: uint8 [h, w, 3], a painter's own picture, what directions come from; None: the frame
             is a film's, directions come from its large forms, and the light of brush strokes'
             colours is sharpened.
+        speeds: float32 [n] a layer, pixels that strokes move in a frame; None: they rest.
     """
+    found = _measure_layers(frame, colours, hand, places, forms)
+    if speeds is None:
+        return found
+    return [dataclasses.replace(own, speed=s) for own, s in zip(found, speeds, strict=True)]
+
+
+def _measure_layers(frame, colours, hand: Hand, places, forms) -> list[Looks]:
+    """Measures the strokes of each layer, as if they rested."""
     layers, detail = hand.layers(), hand.detail
     if hand.kind == "flat":
         colours = sharpen_edges(colours, TRACKED / CANVAS * hand.smooth)
@@ -148,6 +153,7 @@ def measure_looks(
                 (0.5 * (ends[0] - ends[1]))[:, None] * along,
                 needed,
                 sample(painted, own).astype(np.float32) / np.float32(255),
+                np.zeros(len(own), np.float32),
             )
         )
     return looks
@@ -192,7 +198,7 @@ def _measure_plain(
     axis = np.repeat(np.array([[np.cos(2 * angle), np.sin(2 * angle)]], np.float32), count, axis=0)
     reach, lean = np.ones(count, np.float32), np.zeros((count, 2), np.float32)
     if not layer.tones:
-        return Looks(axis, lean, reach, lean, reach, painted)
+        return Looks(axis, lean, reach, lean, reach, painted, 0 * reach)
     light = painted @ LUMINANCE
     if film is not None:
         more = _emphasis(cv2.blur(film, (side, side)))[..., None]
@@ -204,7 +210,7 @@ def _measure_plain(
     need = np.interp(light, *measure_tones(hand)).astype(np.float32)
     if film is None and layer.coarser:
         need = np.zeros_like(need)
-    return Looks(axis, np.zeros_like(lean), reach, lean, need, painted)
+    return Looks(axis, np.zeros_like(lean), reach, lean, need, painted, 0 * reach)
 
 
 def _emphasis(film: np.ndarray) -> np.ndarray:

@@ -19,20 +19,26 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
-CALM = 0.25  # share of opaque strokes' differences in light that is left out
+CALM = 0.2  # share of opaque strokes' differences in light that is left out
 # A hand's quiet, and the share of their differences in hue that is left out: where a film has small
 # forms, many dabs of many hues would look like confetti.
-QUIET_HUE = (0.2, 0.45), (0.0, 0.4)
+QUIET_HUE = (0.2, 0.45), (0.0, 0.15)
 # In even places a narrow brush that has finer strokes lays few broad ones, which would hide each
 # other if they were many. So a sky has broad marks, and a figure fine ones.
 BROADER = 2.5  # how much larger these are
 SPARSE, QUICKLY = 0.33, 8.0  # share of them that is drawn whole, and how steeply others shrink
 SPARED = 77  # of the random numbers that say which are drawn
+# Range of the logarithm of their sizes; and the share by which their accents are as others: a few
+# dark strokes in a clear sky would look like crumbs.
+VARIED, VARYING, NO_ACCENTS = 0.35, 78, 0.8
 # A hand's quiet, and the share by which its colours run into each other where a film is even, as
 # in a misty sky; and how far they run, over the half width of the broadest strokes there.
 QUIET_WET = (0.2, 0.45), (0.0, 1.0)
 WET_RADIUS = 0.65
 WET_EVEN = (0.3, 0.95), (0.0, 1.0)  # mean evenness of strokes nearby, and how wet they are
+# Pixels of the tracked frame that strokes move in a frame, and the share of the canvas' weave that
+# is seen there; and how far round them this counts, in distances between strokes.
+RESTING, RESTING_OVER = ((0.3, 1.2), (1.0, 0.2)), 1.5
 MOIST = 0.02  # a frame that is nowhere wetter has no wet place
 # Side of the square within which strokes near a wet place are calmer, in tracked pixels, and the
 # share of their differences that is left out: else lively ones would be a rim round dark forms.
@@ -67,10 +73,14 @@ def build_strokes(
     found: list[Strokes] = []
     for layer, own, look in zip(hand.layers(), tracked, looks, strict=True):
         growth, most = own.growth * enlarged(hand, layer, look.need), broadest(hand, layer)
+        alike = None
         if found and most > 1:  # the underpainting stays whole
-            growth = growth * _spared(evenness(look.need), own.identities)
+            even = evenness(look.need)
+            varied = 2 * hashed(own.identities, 1, VARYING)[:, 0] - 1
+            growth = growth * _spared(even, own.identities) * np.exp(VARIED * even * varied)
+            alike = NO_ACCENTS * even
         calm = None if wet is None else sample(wet.calm[..., None], own.places)[:, 0]
-        found.append(Strokes(own.places, own.identities, growth, look, most, calm))
+        found.append(Strokes(own.places, own.identities, growth, look, most, calm, alike))
     return found
 
 
@@ -128,6 +138,25 @@ def find_wet(
     near = cv2.dilate(share, np.ones((NEAR_WET, NEAR_WET), np.uint8))
     calm = np.float32(CALMER_THERE) * blur(near, NEAR_WET / 2)
     return Wet(share, calm, WET_RADIUS * layer.width * broadest(hand, layer))
+
+
+def find_rest(
+    tracked: Sequence[Tracked], looks: Sequence[Looks], hand: Hand, size: tuple[int, int]
+) -> np.ndarray:
+    """Finds where a film rests, so that its canvas is seen: on what moves it would look like dirt.
+
+    Args:
+        tracked: where strokes lie, for each layer of the hand.
+        looks: how they look, for each layer.
+        hand: the recipe.
+        size: width and height of the tracked frame.
+
+    Returns:
+        float32 [h, w] of the tracked frame, share of the canvas that is seen.
+    """
+    places, spacing = tracked[0].places, hand.layers()[0].spacing
+    rest = np.interp(looks[0].speed, *RESTING).astype(np.float32)
+    return spread(rest, places, size, RESTING_OVER * spacing)
 
 
 def calmed(hand: Hand) -> Hand:

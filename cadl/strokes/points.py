@@ -47,18 +47,36 @@ def spread(
     Returns:
         float32 [h, w], 0 where no point is near.
     """
-    x, y = np.rint(places).astype(int).T
-    weights = np.broadcast_to(weights, len(places))
-    inside = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
-    cells = y[inside] * size[0] + x[inside]
+    weights = np.broadcast_to(np.float32(weights), len(places))
     total, count = (
-        cv2.GaussianBlur(
-            np.bincount(cells, own, size[0] * size[1]).reshape(size[::-1]).astype(np.float32),
-            (0, 0), radius,
-        )
-        for own in ((values * weights)[inside], weights[inside])
-    )  # fmt: skip
+        cv2.GaussianBlur(own, (0, 0), radius)
+        for own in splat(np.column_stack([values * weights, weights]), places, size)
+    )
     return total / (count + np.float32(1e-6))
+
+
+def splat(values: np.ndarray, places: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Adds up values at points, each shared out among the four pixels round it.
+
+    Args:
+        values: float32 [n, c].
+        places: float32 [n, 2], x and y in pixels; those outside count for nothing.
+        size: width and height of the maps.
+
+    Returns:
+        float32 [c, h, w].
+    """
+    corners = np.floor(places).astype(int)
+    part = places - corners
+    maps = np.zeros((values.shape[1], size[1] * size[0]))
+    for down, right in np.ndindex(2, 2):
+        x, y = corners[:, 0] + right, corners[:, 1] + down
+        inside = np.flatnonzero((x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1]))
+        share = np.abs(1 - right - part[inside, 0]) * np.abs(1 - down - part[inside, 1])
+        cells = y[inside] * size[0] + x[inside]
+        for own, value in zip(maps, values.T, strict=True):
+            own += np.bincount(cells, share * value[inside], len(own))
+    return maps.astype(np.float32).reshape(-1, size[1], size[0])
 
 
 def hashed(identities: np.ndarray, count: int, salt: int = 0) -> np.ndarray:

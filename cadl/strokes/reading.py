@@ -26,6 +26,9 @@ LIGHTER = 0.5  # share of the light side's extra light at edges that is taken fr
 STROKES, WINDOW = (1.0, 5.0), 6.0
 EVEN, USUAL = 0.1, 0.5
 QUIETER = (0.3, 0.45), (0.5, 0.0)
+# Grain is what a blur takes away where that is least: in squares of this side in pixels, at this
+# quantile. It is so many times what is seen there; more would be strokes.
+GRAIN_BLUR, GRAIN_SQUARE, BARE_PAINT, UNSEEN, MOST_GRAIN = 1.5, 6, 0.1, 1.2, 0.025
 FEW_EDGES = 30  # pixels: a picture with fewer on edges tells nothing of contours
 CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from which they count
 
@@ -38,6 +41,7 @@ class Reading(NamedTuple):
     directions: tuple[float, ...]  # directions shared by many lines, in radians
     contour: float = 0.0  # clearness of dark lines round forms, from 0, none, to 1
     quiet: float = 0.0  # `Hand.quiet`, from 0 to 1
+    grain: float = 0.0  # `Hand.grain`
 
 
 def read_pictures(pictures: Sequence[np.ndarray]) -> Reading:
@@ -48,6 +52,7 @@ def read_pictures(pictures: Sequence[np.ndarray]) -> Reading:
         _find_directions(pictures),
         _find_contours(pictures),
         _find_quiet(pictures),
+        _find_grain(pictures),
     )
 
 
@@ -164,3 +169,15 @@ def _find_quiet(pictures: Sequence[np.ndarray]) -> float:
         contrasts.append((spread / (60.0 + around))[::4, ::4].ravel())
     calm, usual = np.quantile(np.concatenate(contrasts), (EVEN, USUAL))
     return round(float(np.interp(calm / (usual + 1e-6), *QUIETER)), 2)
+
+
+def _find_grain(pictures: Sequence[np.ndarray]) -> float:
+    """Returns the spread of light that canvas or paper adds, of white: what no place is without."""
+    spreads = []
+    for picture in pictures:
+        light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+        fine = light - cv2.GaussianBlur(light, (0, 0), GRAIN_BLUR)
+        size = tuple(side // GRAIN_SQUARE for side in picture.shape[1::-1])
+        spreads.append(np.sqrt(cv2.resize(fine * fine, size, interpolation=cv2.INTER_AREA)).ravel())
+    least = UNSEEN * float(np.quantile(np.concatenate(spreads), BARE_PAINT))
+    return round(min(MOST_GRAIN, least), 4)

@@ -9,7 +9,9 @@ from cadl.strokes.reading import Reading
 
 PLAIN: dict[str, Any] = {"bristles": 0.0, "relief": 0.0, "ragged": 0.0}
 # Of narrow brushes: straight strokes whose furrows are seen; accents of other colours on top.
-FURROWED: dict[str, Any] = {"bristles": 0.65, "relief": 0.7, "bend": 0.1, "hue": 0.035}
+FURROWED: dict[str, Any] = {
+    "bristles": 0.65, "relief": 0.7, "bend": 0.1, "hue": 0.035, "loaded": 0.7,
+}  # fmt: skip
 DASHED: dict[str, Any] = {"accents": 2.5, **FURROWED}
 DABBED: dict[str, Any] = {"accents": 1.6, **FURROWED}
 BRUSHES: list[dict[str, Any]] = [
@@ -54,11 +56,11 @@ def library(reading: Reading) -> list[Hand]:
     brush = Hand(**own)
     dots = dataclasses.replace(
         brush, **PLAIN, aspect=1.0, tilt=1.0, bend=0.0, under=0.0, finest=60.0, sizes=0.15,
-        taper=0.75, bare=1.0, light=0.1, hue=0.07, cover=1.9, contour=0.0, quiet=0.0,
+        taper=0.75, bare=1.0, light=0.1, hue=0.07, cover=1.9, contour=0.0, quiet=0.0, grain=0.0,
     )  # fmt: skip
     pencil = Hand(
-        kind="hatching", **own | {"quiet": 0.0}, **PLAIN, width=1.3, aspect=22.0, cover=0.35,
-        sizes=0.3, tilt=0.04, bend=0.1, taper=0.1, light=0.06, hue=0.0,
+        kind="hatching", **own | {"quiet": 0.0, "grain": 0.0}, **PLAIN, width=1.3, aspect=22.0,
+        cover=0.35, sizes=0.3, tilt=0.04, bend=0.1, taper=0.1, light=0.06, hue=0.0,
     )  # fmt: skip
     stipple = dataclasses.replace(pencil, aspect=1.0, taper=0.75, width=2.4, tilt=1.0, cover=0.4)
     across = round((reading.directions[0] + 0.5 * math.pi) % math.pi, 3)
@@ -98,6 +100,8 @@ def library(reading: Reading) -> list[Hand]:
                    {"width": 2.4, "aspect": 6.5, "light": 0.06}]),
         (flat, [{}, {"contour": 1.0}, {"contour": 1.0, "contour_width": 4.0, "smooth": 5.0},
                 {"smooth": 6.0, "colours": 7}]),
-        (dataclasses.replace(flat, rim=0.35, light=0.2, colours=20), [{}, {"light": 0.08}]),
+        # Washes have the tooth of their paper.
+        (dataclasses.replace(flat, rim=0.35, light=0.2, colours=20, grain=0.0),
+         [{}, {"light": 0.08}]),
     ]  # fmt: skip
     return [dataclasses.replace(base, **change) for base, changes in variants for change in changes]

@@ -13,6 +13,7 @@ from cadl.strokes.forms import remove_strokes
 from cadl.strokes.hand import CANVAS, TRACKED, Hand
 from cadl.strokes.looks import Directions, measure_looks
 from cadl.strokes.stroke import Strokes
+from cadl.strokes.surface import show_canvas
 from cadl.strokes.tracks import StrokeTracker
 
 import cv2
@@ -57,8 +58,10 @@ def paint_close_up(close_up: CloseUp, hand: Hand) -> np.ndarray:
     ]
     if hand.kind == "flat":
         palette = find_palette(content, max(3, round(0.6 * hand.colours)))
-        return draw_areas(content, content, strokes[0], palette, hand, scale=SCALE)
-    return draw_strokes(content, strokes, hand, scale=SCALE)
+        painted = draw_areas(content, content, strokes[0], palette, hand, scale=SCALE)
+        return show_canvas(painted, hand.grain, scale=1.0)
+    painted = draw_strokes(content, strokes, hand, scale=SCALE)
+    return show_canvas(painted, hand.grain, scale=1.0)
 
 
 @dataclass(frozen=True)

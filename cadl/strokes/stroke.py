@@ -1,6 +1,5 @@
 """What is known of the strokes of one layer in one frame, before they have a shape."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,17 +29,19 @@ class Looks:
     # above 1. For broad strokes of a brush: unevenness of the picture near them, from 0
     need: np.ndarray
     colours: np.ndarray  # float32 [n, 3], RGB in [0, 1]
+    speed: np.ndarray  # float32 [n], pixels that a stroke moves in a frame
 
     def table(self) -> np.ndarray:
-        """Returns all as columns, float32 [n, 11]."""
+        """Returns all as columns, float32 [n, 12]."""
         columns = (self.axis, self.bend, self.reach[:, None], self.lean, self.need[:, None])
-        return np.concatenate([*columns, self.colours], axis=1)
+        return np.concatenate([*columns, self.colours, self.speed[:, None]], axis=1)
 
     @classmethod
     def of_table(cls, table: np.ndarray) -> "Looks":
         """Takes the columns apart again."""
-        axis, bend, reach, lean, need, colours = np.split(table, (2, 4, 5, 7, 8), axis=1)
-        return cls(axis, bend, reach[:, 0], lean, need[:, 0], colours)
+        parts = np.split(table, (2, 4, 5, 7, 8, 11), axis=1)
+        axis, bend, reach, lean, need, colours, speed = parts
+        return cls(axis, bend, reach[:, 0], lean, need[:, 0], colours, speed[:, 0])
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,28 @@ class Strokes:
     # float32 [n], share of their differences in light, hue and height that strokes lose where they
     # are; None: they lose nothing
     calm: np.ndarray | None = None
+    # float32 [n], share by which accents are as other strokes; None: they are accents
+    alike: np.ndarray | None = None
+
+    def at(self, rows: np.ndarray) -> "Strokes":
+        """Returns some strokes: their rows, int [m], or bool [n]."""
+        return Strokes(
+            self.places[rows], self.identities[rows], self.growth[rows],
+            Looks.of_table(self.looks.table()[rows]), self.broadest,
+            *(own if own is None else own[rows] for own in (self.calm, self.alike)),
+        )  # fmt: skip
 
     def some(self, share: float) -> "Strokes":
         """Returns a share of the strokes, always the same ones."""
         if share >= 1:
             return self
-        kept = hashed(self.identities, 1, SOME)[:, 0] < share
-        looks = Looks.of_table(self.looks.table()[kept])
-        return dataclasses.replace(
-            self, places=self.places[kept], identities=self.identities[kept],
-            growth=self.growth[kept], looks=looks,
-            calm=None if self.calm is None else self.calm[kept],
-        )  # fmt: skip
+        return self.at(hashed(self.identities, 1, SOME)[:, 0] < share)
+
+
+def unit_vectors(axis: np.ndarray) -> np.ndarray:
+    """Returns the direction of doubled angles: float32 [n, 2] -> [n, 2], pointing right."""
+    angle = 0.5 * np.arctan2(axis[:, 1], axis[:, 0])
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 class Manner(NamedTuple):

@@ -1,6 +1,9 @@
-"""The surface of a painting: wet colours that run into each other, and relief that is lit."""
+"""The surface of a painting: wet colours that run together, relief that is lit, woven canvas."""
 
+import functools
 from typing import NamedTuple
+
+from cadl.strokes.hand import CANVAS
 
 import cv2
 import numpy as np
@@ -8,6 +11,13 @@ import numpy as np
 SHARPEST = 1.5  # pixels: what is blurred more is made smaller first, so that this is the radius
 RELIEF = 0.9  # change of light for a step of 1 in height, both of 255, at full relief
 EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
+
+# Pixels of the canvas: deviations of the blurs along and across a thread, and of the blur that is
+# taken away, so that there is nothing coarse in the weave.
+THREADS, FINER = (1.5, 0.45), 2.5
+# Luminance, of 255, and the share of the grain that is seen there.
+SEEN = (0, 20, 90, 160, 255), (0.0, 0.4, 1.0, 1.0, 0.5)
+_SEEN_AT = np.interp(np.arange(256), *SEEN).astype(np.float32)
 
 
 class Wet(NamedTuple):
@@ -64,3 +74,43 @@ def light(board: np.ndarray, relief: float, scale: float) -> np.ndarray:
     )
     slope = cv2.blur(slope, (2, 2)) if scale > 3 else slope
     return cv2.add(picture, cv2.merge([slope] * 3), dtype=cv2.CV_8U)
+
+
+def show_canvas(
+    picture: np.ndarray, grain: float, rest: np.ndarray | None = None, scale: float | None = None
+) -> np.ndarray:
+    """Shows the weave of the canvas in a painted picture: it lies still, whatever moves on it.
+
+    Args:
+        picture: uint8 [h, w, 3], RGB.
+        grain: spread of light that the weave adds, of white, in a picture CANVAS pixels wide.
+        rest: float32 [h, w], of any size, share of the weave that is seen; None: all.
+        scale: pixels for each one of the canvas; None: as a whole picture has.
+
+    Returns:
+        As the picture.
+    """
+    if grain <= 0:
+        return picture
+    height, width = picture.shape[:2]
+    scale = scale or max(height, width) / CANVAS
+    grain *= min(1.0, scale)  # what is finer than a pixel is not seen
+    seen = cv2.LUT(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.float32(255 * grain) * _SEEN_AT)
+    if rest is not None:
+        seen = cv2.multiply(seen, cv2.resize(rest, (width, height)))
+    change = cv2.multiply(seen, _weave(height, width, scale))
+    return cv2.add(picture, cv2.merge([change] * 3), dtype=cv2.CV_8U)
+
+
+@functools.lru_cache(4)
+def _weave(height: int, width: int, scale: float) -> np.ndarray:
+    """Returns a canvas: float32 [h, w], of mean 0 and deviation 1."""
+    rng = np.random.default_rng(0)
+    along, across = (scale * own for own in THREADS)
+    weft, warp = (
+        cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), x, sigmaY=y)
+        for x, y in ((along, across), (across, along))
+    )
+    threads = np.asarray(cv2.add(weft, warp), np.float32)
+    threads -= cv2.GaussianBlur(threads, (0, 0), scale * FINER)
+    return threads / threads.std()

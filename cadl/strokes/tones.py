@@ -49,7 +49,9 @@ def _open_ground(hand: Hand) -> np.ndarray:
             angle = 2 * (layer.angle or 0.0)
             axis = zeros + np.array([np.cos(angle), np.sin(angle)], np.float32)
             need = 0 * ones if layer.coarser else np.float32(tone) * ones
-            looks = Looks(axis, zeros, ones, zeros, need, np.zeros((count, 3), np.float32))
+            looks = Looks(
+                axis, zeros, ones, zeros, need, np.zeros((count, 3), np.float32), 0 * ones
+            )
             strokes.append(Strokes(own.places, own.identities, ones, looks))
         found.append(draw_strokes(white, strokes, hand, scale=scale).mean() / 255)
     return np.minimum.accumulate(np.array(found))

@@ -33,6 +33,8 @@ class Tracked(NamedTuple):
     identities: np.ndarray  # int64 [n]
     fates: np.ndarray  # uint8 [m], what became of each stroke of the frame before
     growth: np.ndarray  # float32 [n], above 0 to 1: less when just born, or about to be crowded out
+    # float32 [n], pixels since the frame before; 0 of those just born, and where a chunk begins
+    speed: np.ndarray
 
 
 def chunk_path(folder: Path, number: int) -> Path:
@@ -170,8 +172,10 @@ def _unzigzag(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return (folded >> 1) ^ -(folded & 1)
 
 
-def _unpack(data: dict[str, np.ndarray], layer: int) -> Iterator[tuple[Carried, np.ndarray]]:
-    """Yields the strokes of one layer in each frame of a chunk, and their ages."""
+def _unpack(
+    data: dict[str, np.ndarray], layer: int
+) -> Iterator[tuple[Carried, np.ndarray, np.ndarray]]:
+    """Yields the strokes of one layer in each frame of a chunk, their ages and their speeds."""
 
     def part(name: str) -> np.ndarray:
         return data[f"{layer}/{name}"]
@@ -202,8 +206,8 @@ def _unpack(data: dict[str, np.ndarray], layer: int) -> Iterator[tuple[Carried, 
                 [np.minimum(ages[kept] + 1, GROWN), np.where(own_growing[survivors:], 0, GROWN)]
             )
             change_at, birth_at = change_at + survivors, new.stop
-        spots = places.astype(np.float32) / np.float32(STEPS)
-        yield Carried(spots, identities, own_fates, own_growing), ages
+        spots, moved = (own.astype(np.float32) / np.float32(STEPS) for own in (places, moves))
+        yield Carried(spots, identities, own_fates, own_growing), ages, np.hypot(*moved.T)
 
 
 def read_tracks(folder: Path, first: int, last: int) -> Iterator[list[Tracked]]:
@@ -241,7 +245,7 @@ def read_tracks(folder: Path, first: int, last: int) -> Iterator[list[Tracked]]:
 def _with_growth(ahead: deque) -> list[Tracked]:
     """Adds growth to the strokes of the first of several frames, from what becomes of them."""
     found = []
-    for layer, (own, ages) in enumerate(ahead[0]):
+    for layer, (own, ages, speed) in enumerate(ahead[0]):
         left = np.full(len(own.places), GROWING_FRAMES)
         who = where = np.arange(len(own.places))
         for step in range(1, min(GROWING_FRAMES, len(ahead))):
@@ -250,6 +254,6 @@ def _with_growth(ahead: deque) -> list[Tracked]:
             lives = fates[where] == LIVES
             who, where = who[lives], (np.cumsum(fates == LIVES) - 1)[where[lives]]
         share = np.minimum(np.minimum(ages + 1, left), GROWING_FRAMES) / GROWING_FRAMES
-        growth = np.sqrt(share)  # so that the area grows evenly
-        found.append(Tracked(own.places, own.identities, own.fates, growth.astype(np.float32)))
+        growth = np.sqrt(share).astype(np.float32)  # so that the area grows evenly
+        found.append(Tracked(own.places, own.identities, own.fates, growth, speed))
     return found
