@@ -19,7 +19,7 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
-CALM = 0.2  # share of opaque strokes' differences in light that is left out
+CALM = 0.17  # share of opaque strokes' differences in light that is left out
 # A hand's quiet, and the share of their differences in hue that is left out: where a film has small
 # forms, many dabs of many hues would look like confetti.
 QUIET_HUE = (0.2, 0.45), (0.0, 0.15)

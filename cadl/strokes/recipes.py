@@ -78,7 +78,7 @@ def library(reading: Reading) -> list[Hand]:
         sizes=0.1, light=0.05, hue=0.02,
     )  # fmt: skip
     on_dark = dataclasses.replace(stones, ground=reading.ink)
-    flat = Hand(kind="flat", **own | {"contour": 0.0})
+    flat = Hand(kind="flat", **own | {"contour": 0.0, "grain": 0.0})
     variants: list[tuple[Hand, list[dict[str, Any]]]] = [
         (brush, BRUSHES),
         (dots, [{"width": 6.6}, {"width": 9.0}, {"width": 4.5}, {"width": 14.0},
@@ -100,8 +100,6 @@ def library(reading: Reading) -> list[Hand]:
                    {"width": 2.4, "aspect": 6.5, "light": 0.06}]),
         (flat, [{}, {"contour": 1.0}, {"contour": 1.0, "contour_width": 4.0, "smooth": 5.0},
                 {"smooth": 6.0, "colours": 7}]),
-        # Washes have the tooth of their paper.
-        (dataclasses.replace(flat, rim=0.35, light=0.2, colours=20, grain=0.0),
-         [{}, {"light": 0.08}]),
+        (dataclasses.replace(flat, rim=0.35, light=0.2, colours=20), [{}, {"light": 0.08}]),
     ]  # fmt: skip
     return [dataclasses.replace(base, **change) for base, changes in variants for change in changes]
