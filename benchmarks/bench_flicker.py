@@ -364,7 +364,7 @@ def paint(
 def brushwork_of(hand: Hand, small: np.ndarray) -> Brushwork:
     """Returns how one hand paints, at full size, films whose tracked frames are like this one."""
     size = small.shape[1::-1]
-    return Brushwork(Geometry(size, size, size, size), ((hand, 1.0),))
+    return Brushwork(Geometry(size, size, size, size), ((hand, 1.0),), rate=float(RATE))
 
 
 def move_by(motion: Motion, places: np.ndarray) -> np.ndarray:
@@ -385,15 +385,17 @@ def least_change(frame: np.ndarray, hand: Hand) -> float:
     scale = TRACKED / max(width, height)
     small = resize(frame, (round(scale * width), round(scale * height)))
     carried = StrokeTracker([hand], small.shape[1::-1]).add(0, small, None)
-    looks = measure_looks(small, small, hand, [own.places for own in carried])
+    speed = float(np.hypot(*MOVED)) * TRACKED / WIDTH
+    speeds = [np.full(len(own.places), speed, np.float32) for own in carried]
+    looks = measure_looks(small, small, hand, [own.places for own in carried], speeds=speeds)
     size = WIDTH, max(2, round(WIDTH * height / width))
     brushwork, palette = brushwork_of(hand, small), palette_of(small, hand)
     pictures = []
     for shift in (np.zeros(2, np.float32), MOVED):
         moved = [
             Tracked(own.places + shift * TRACKED / WIDTH, own.identities, own.fates,
-                    *np.ones((2, len(own.places)), np.float32))
-            for own in carried
+                    np.ones(len(own.places), np.float32), moving)
+            for own, moving in zip(carried, speeds, strict=True)
         ]  # fmt: skip
         way = np.column_stack([np.eye(2), shift * width / WIDTH])
         canvas = cv2.warpAffine(frame, way, (width, height), borderMode=cv2.BORDER_REFLECT)

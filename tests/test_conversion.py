@@ -61,9 +61,10 @@ GEOMETRY = Geometry((320, 180), (320, 180), (320, 180), (320, 180))
 def painted_in(hands, frame, share=1.0, offset=0.0, palette=None):
     """Paints a frame of 320x180 in some hands and shares of them."""
     own = StrokeTracker([hand for hand, _ in hands], (320, 180)).add(0, frame, None)
+    whole = [np.ones(len(one.places), np.float32) for one in own]
     strokes = [
-        Tracked(x.places, x.identities, x.fates, *np.float32([[1], [0]]) + 0 * x.places[:, 0])
-        for x in own
+        Tracked(x.places, x.identities, x.fates, growth, 0 * growth)
+        for x, growth in zip(own, whole, strict=True)
     ]
     recolouring = Recolouring.of(GEOMETRY, frame, np.full((45, 80, 3), offset, np.float32))
     moved = Moved(frame, frame, recolouring, palette, share=share)

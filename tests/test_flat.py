@@ -10,8 +10,10 @@ import numpy as np
 HAND = Hand(kind="flat", smooth=1.0)
 
 
-def halves(strength=1.0, hand=HAND, size=(360, 640), right=(0.1, 0.1, 0.9), shift=0.0, canvas=77):
-    """Points left of the middle are red, right of it blue."""
+def halves(
+    strength=1.0, hand=HAND, size=(360, 640), right=(0.1, 0.1, 0.9), shift=0.0, canvas=77, clear=1.0
+):
+    """Points left of the middle are red, right of it blue; the edge between them is clear."""
     y, x = np.mgrid[2:180:4, 2:320:4]
     places = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
     red, blue = np.array([0.9, 0.1, 0.1], np.float32), np.array(right, np.float32)
@@ -19,7 +21,7 @@ def halves(strength=1.0, hand=HAND, size=(360, 640), right=(0.1, 0.1, 0.9), shif
     count = len(places)
     nothing = np.zeros((count, 2), np.float32)
     none = nothing[:, 0]
-    looks = Looks(nothing, nothing, none, nothing, none, colours, none)
+    looks = Looks(nothing, nothing, none, nothing, none + np.float32(clear), colours, none)
     points = Strokes(places + np.float32(shift), np.arange(count), np.ones(count), looks)
     picture = np.broadcast_to(np.uint8(canvas), (*size, 3)).copy()
     return draw_areas(picture, picture, points, np.stack([red, blue]), hand, strength), picture
@@ -103,3 +105,14 @@ def test_colours_run_in_washes_as_they_do_in_the_picture():
     plain, _ = halves(hand=WASH, canvas=60)
     lit, _ = halves(hand=WASH, canvas=160)
     assert lit[180, 100].mean() > plain[180, 100].mean() + 30
+
+
+def test_a_contour_is_as_broad_as_its_edge_is_clear():
+    ink = dataclasses.replace(HAND, contour=1.0, contour_width=6.0, ink=(0, 0, 0))
+    widths = []
+    for clear in (1.0, 0.5, 0.0):
+        areas, _ = halves(hand=ink, clear=clear)
+        widths.append((255 - areas.max(axis=2).astype(float)).sum() / 255 / len(areas))
+    whole, half, none = widths
+    line = whole - none  # areas are not white
+    assert line > 2 and 0.35 * line < half - none < 0.65 * line

@@ -261,3 +261,15 @@ def test_a_painter_s_own_picture_has_plain_lines_of_the_light_that_is_there():
     places = np.array([(138, 90), (40, 30)], np.float32)
     own = measure_looks(frame, frame, PENCIL, [places] * 2, frame)
     assert (own[0].reach == 1.0).all() and not own[1].need.any()
+
+
+def test_points_of_flat_areas_know_how_clear_the_edges_near_them_are():
+    light = np.where(X < 160, 0.2, 0.2 + 0.6 * (X - 160) / 160)  # an edge at 40, a slow change
+    light = np.where(X < 40, 0.8, light)
+    frame = np.repeat(np.uint8(255 * light)[..., None], 3, axis=2)
+    places = np.float32([[40, 90], [100, 90], [240, 90]])
+    (own,) = measure_looks(frame, frame, Hand(kind="flat"), [places])
+    np.testing.assert_allclose(own.need, (1, 0.5, 0.5), atol=0.05)
+    (moving,) = measure_looks(frame, frame, Hand(kind="flat"), [places], speeds=[places[:, 0]])
+    np.testing.assert_array_equal(moving.speed, places[:, 0])
+    assert (own.speed == 0).all()

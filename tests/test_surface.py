@@ -48,6 +48,12 @@ def test_a_canvas_has_the_spread_that_was_asked_for_and_no_colour(width, share):
     assert large.std() < 0.1 * found.std()
 
 
+@pytest.mark.parametrize("width", [2, 16, 40])
+def test_a_tiny_picture_keeps_its_light(width):
+    picture = np.full((width, width, 3), 128, np.uint8)
+    assert abs(show_canvas(picture, 0.03).astype(int) - 128).max() < 8
+
+
 def test_a_canvas_is_seen_best_in_middle_tones_not_in_black_and_where_all_rests():
     found = [show_canvas(grey_picture(level), 0.03).std() for level in (0, 10, 128, 250)]
     assert found[0] == 0 and found[1] < 0.3 * found[2] and found[3] < 0.7 * found[2]

@@ -17,14 +17,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Brushwork:
-    """What a frame needs to be painted beside itself; another process can be given it."""
+    """All that painting a frame needs, except the frame; another process can be given it."""
 
     geometry: Geometry
     # recipes, and for each the share of its strokes that are drawn over the recipes before it
     hands: tuple[tuple[Hand, float], ...]
     draft: bool = False  # draw without furrows of bristles
+    rate: float = 25.0  # frames a second
 
-    def layers(self) -> Iterator[tuple[Hand, float, slice]]:
+    def parts(self) -> Iterator[tuple[Hand, float, slice]]:
         """Yields each hand, its share, and which layers are its own."""
         first = 0
         for hand, share in self.hands:
@@ -47,7 +48,7 @@ def lay_strokes(
     Args:
         canvas: uint8 [h, w, 3], the frame in the painter's colours.
         film: uint8 [h, w, 3], in its own.
-        brushwork: how.
+        brushwork: recipes and sizes.
         tracked: where strokes lie, for each layer of all hands.
         looks: how they look.
         strength: of the strokes, above 0 to 1.
@@ -57,7 +58,7 @@ def lay_strokes(
         uint8 [h, w, 3].
     """
     size, picture = brushwork.geometry.tracked_size, canvas
-    for hand, share, part in brushwork.layers():
+    for hand, share, part in brushwork.parts():
         if hand.kind == "flat":
             assert palette is not None
             (points,) = build_strokes(tracked[part], looks[part], hand)
@@ -70,11 +71,12 @@ def lay_strokes(
         manner = Manner(strength, share, not brushwork.draft, wet)
         canvas = draw_strokes(canvas, strokes, calmed(hand), manner)
     left, grain = strength, 0.0
-    for hand, share, _ in reversed(list(brushwork.layers())):  # the last one lies on top
+    for hand, share, _ in reversed(list(brushwork.parts())):  # the last one lies on top
         canvas = draw_forms(canvas, film, hand, left * share)
         grain += left * share * hand.grain
         left *= 1.0 - share
-    hand, _, part = next(brushwork.layers())
+    hand, _, part = next(brushwork.parts())
     if not grain:
         return canvas
-    return show_canvas(canvas, grain, find_rest(tracked[part], looks[part], hand, size))
+    rest = find_rest(tracked[part], looks[part], hand, size, brushwork.rate)
+    return show_canvas(canvas, grain, rest)

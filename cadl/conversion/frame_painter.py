@@ -88,7 +88,7 @@ def measure(
         speeds = [own[some] for own, some in zip(speeds, rows, strict=True)]
     return [
         look
-        for hand, _, part in brushwork.layers()
+        for hand, _, part in brushwork.parts()
         for look in measure_looks(moved.tracked, colours, hand, places[part], speeds=speeds[part])
     ]
 

@@ -100,9 +100,9 @@ class Job:
         if strength in self._painters:
             return self._painters[strength]
         encoded = self.analysis.encoded
-        smoothing = self.options.smoothing_seconds * float(self.clip.source.rate)
-        codes = MovedCodes(encoded, smoothing, self._move, strength)
-        brushwork = Brushwork(self.geometry, self.hands, draft=self.options.quality == "draft")
+        rate = float(self.clip.source.rate)
+        codes = MovedCodes(encoded, rate * self.options.smoothing_seconds, self._move, strength)
+        brushwork = Brushwork(self.geometry, self.hands, self.options.quality == "draft", rate)
         painter = FramePainter(brushwork, self.shift, codes, strength, encoded.painted_shares)
         goal = self.style.painter.colours
         if goal:

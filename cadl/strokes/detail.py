@@ -15,6 +15,9 @@ ALONG, LONELY = 16.0, 4.0
 # Pixels: forms smaller than FINE make the square of side NEAR round them uneven.
 FINE, NEAR = 3.0, 3
 EVEN = (0.003, 0.015)  # unevenness up to which a place is even, and from which it is not at all
+# Of contours of flat areas: pixels of the blur before edges are looked for; the change of a colour
+# over a pixel, of 255, and the share of its width that a contour has there.
+EDGE_BLUR, CLEAR = 1.0, ((2.0, 8.0), (0.5, 1.0))
 SMALLEST_SQUARE = 3.0  # pixels: side of squares that blur
 WANTED = (0.7, 1.3)  # contrast that a finer stroke needs, least and most, over the mean
 WANT = 500  # of the random numbers that say how much each needs
@@ -74,6 +77,24 @@ def unevenness(frame: np.ndarray) -> np.ndarray:
 def evenness(unevenness: np.ndarray) -> np.ndarray:
     """Returns how even a picture is, float32 [n], 1 where it is even, by its unevenness, [n]."""
     return np.interp(unevenness, EVEN, (1.0, 0.0)).astype(np.float32)
+
+
+def clearness(colours: np.ndarray) -> np.ndarray:
+    """Returns how clear edges are near each pixel: the share of its width that a contour has there.
+
+    Flat areas meet where colours change slowly, too: heavy lines would make a map of an open sky.
+
+    Args:
+        colours: uint8 [h, w, 3], a tracked frame.
+
+    Returns:
+        float32 [h, w, 1].
+    """
+    smooth = cv2.GaussianBlur(colours, (0, 0), EDGE_BLUR).astype(np.float32)
+    across, down = (cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
+    steep = np.sqrt(np.square(across) + np.square(down)).max(axis=2)
+    near = cv2.GaussianBlur(cv2.dilate(steep, np.ones((3, 3), np.uint8)), (0, 0), EDGE_BLUR)
+    return np.interp(near, *CLEAR).astype(np.float32)[..., None]
 
 
 def _dark_sides(grey: np.ndarray, layer: Layer) -> np.ndarray:

@@ -5,13 +5,12 @@ when all are laid, the heights are lit from the top left.
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 from cadl.strokes.detail import wanted_need
 from cadl.strokes.hand import CANVAS, ROUND, THINNEST, TRACKED, Hand, Layer
 from cadl.strokes.points import hashed
-from cadl.strokes.stroke import WHOLE, Manner, Strokes, unit_vectors
+from cadl.strokes.stroke import WHOLE, Manner, Strokes
 from cadl.strokes.stroke_colours import CALMER, base_colours, differing_colours, share_hues
 from cadl.strokes.surface import light, run_together
 
@@ -36,6 +35,7 @@ FURROW_WIDTH = 3.0  # drawn pixels of half width, from which on furrows can be s
 CHANCES = hashed(np.arange(4096), 20)  # what is random about a stroke, by its identity
 BRISTLE_TONES = 0.25  # spread of the light of bristles, of white
 QUIET = (0.003, 0.02), (1.0, 0.0)  # unevenness, and the share of `quiet` that counts there
+LEAST_LOADED = 0.5  # nearer than that there are no neighbours
 CONTOUR_LOOSE = 0.3  # share of the other strokes' tilt, bend, light and hue that contours have
 
 
@@ -109,9 +109,9 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
         return
     kept = kept[np.argsort(_order(chance[kept], hand), kind="stable")]
     hues = chance[:, (7, 10)] - 0.5
-    if hand.loaded and not layer.tones:
-        size = math.ceil(board.shape[1] / scale), math.ceil(board.shape[0] / scale)
-        hues = share_hues(hues, own, hand.loaded * layer.spacing, size)
+    if hand.loaded >= LEAST_LOADED and not layer.tones:
+        size = round(board.shape[1] / scale), round(board.shape[0] / scale)
+        hues = share_hues(hues, own, layer.spacing, hand.loaded, size)
     own = own.at(kept)
     chance, hues, grown, slender = (every[kept] for every in (chance, hues, grown, slender))
     if layer.swell and hand.aspect <= ROUND:  # dots grow to all sides
@@ -185,8 +185,8 @@ def _geometry(layer: Layer, own: Strokes, hand: Hand, chance, grown, slender) ->
         each, in pixels of the tracked frame; and chances, float32 [n, 20].
     """
     looks = own.looks
-    along = unit_vectors(looks.axis)
     angle = 0.5 * np.arctan2(looks.axis[:, 1], looks.axis[:, 0])
+    along = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     # Half a turn must leave a stroke as it is: what is odd changes its sign with the direction.
     odd = along[:, 0] - along[:, 1]
     loose = CONTOUR_LOOSE if layer.contour else 1.0

@@ -1,8 +1,8 @@
 """The hand learnt from close-ups of a painter's pictures: they are painted again, and compared.
 
-Ground, ink, directions, contours and quiet are read from the pictures (`reading.py`). The rest is
-chosen from a library of recipes (`recipes.py`) and refined one number at a time. The search is a
-function of the close-ups and the number of steps alone.
+Ground, ink, directions, contours, quiet and grain are read from the pictures (`reading.py`). The
+rest is chosen from a library of recipes (`recipes.py`) and refined one number at a time. The search
+is a function of the close-ups and the number of steps alone.
 """
 
 import dataclasses
@@ -23,11 +23,12 @@ FINALISTS, RIVALS, RACED = 5, 3, 8  # recipes compared well; refined; numbers th
 # Tighter bounds, of the search of a brush: longer strokes look like grass, finer ones can't be told
 # from the canvas' weave and the scan's grain, and more of them only hide each other; fewer and
 # stronger accents look like confetti. Except in washes, strokes need a visible spread of light;
-# steps of light and hue are shares of these ranges.
+# steps of light and hue are shares of these ranges. More grain would stand for strokes, and fades
+# on a film.
 BRUSH_RANGES = {
     "width": (4.0, 60.0), "aspect": (1.0, 6.5), "cover": (0.3, 1.7),
     "detail": (0.04, 0.4), "contour_width": (1.5, 4.0), "accents": (1.0, 2.5),
-    "light": (0.0, 0.16), "hue": (0.0, 0.12), "grain": (0.0, 0.04),
+    "light": (0.0, 0.16), "hue": (0.0, 0.12), "grain": (0.0, 0.02),
 }  # fmt: skip
 DRY_RANGES = BRUSH_RANGES | {"light": (0.04, 0.16)}
 DOTTED_RANGES = {"cover": (0.3, 2.4)}  # round strokes on bare ground leave gaps: they lie closer

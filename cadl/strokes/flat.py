@@ -30,9 +30,6 @@ TAKEN = np.rint(_STEPS - _STEPS**2 / 255).astype(np.uint8)  # what a second laye
 RARE = 0.02  # a colour is left out if no point belongs to it by a larger share
 SETTLED = 300  # of the random numbers that say how much pigment there is
 BETWEEN = 0.06  # difference of colours, each in [0, 1], within which a point belongs to two
-# Of contours, in pixels of the canvas: the blur before edges are looked for. And the change of a
-# colour over a pixel, of 255, and the share of the width that a contour has there.
-EDGE_BLUR, CLEAR = 2.0, ((1.0, 4.0), (0.5, 1.0))
 SMOOTH_OUTLINES = 3.0  # pixels of the canvas: the least blur of outlines, as points lie 4 apart
 
 
@@ -120,7 +117,8 @@ def draw_areas(
         areas = cv2.GaussianBlur(areas, (0, 0), max(0.6, 0.5 * scale))
         areas = _wash(areas, picture, hand, cv2.resize(blotches, (width, height)), scale)
     if hand.contour > 0:
-        areas = _draw_contours(areas, labels, _steepness(picture, scale), hand, scale)
+        clear = spread(points.looks.need, places, small, radius)
+        areas = _draw_contours(areas, labels, cv2.resize(clear, (width, height)), hand, scale)
     return cv2.addWeighted(areas, strength, canvas, 1 - strength, 0)
 
 
@@ -212,26 +210,8 @@ def darken(colours: np.ndarray, pigment: np.ndarray) -> np.ndarray:
     return cv2.subtract(colours, cv2.multiply(taken, share, dtype=cv2.CV_32F), dtype=cv2.CV_8U)
 
 
-def _steepness(picture: np.ndarray, scale: float) -> np.ndarray:
-    """Returns how clear edges are near each pixel, 0 where colours change slowly: float32 [h, w].
-
-    Areas meet there, too, but nobody draws a line in an open sky.
-    """
-    factor = max(1.0, scale)
-    size = tuple(max(1, round(side / factor)) for side in picture.shape[1::-1])
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    smooth = cv2.GaussianBlur(small, (0, 0), EDGE_BLUR).astype(np.float32)
-    steep = np.zeros(small.shape[:2], np.float32)
-    for channel in cv2.split(smooth):
-        across, down = (cv2.Sobel(channel, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
-        steep = np.maximum(steep, cv2.magnitude(across, down))
-    steep = cv2.GaussianBlur(cv2.dilate(steep, np.ones((5, 5), np.uint8)), (0, 0), EDGE_BLUR)
-    clear = np.interp(steep, *CLEAR).astype(np.float32)
-    return cv2.resize(clear, picture.shape[1::-1])
-
-
 def _draw_contours(areas: np.ndarray, labels: np.ndarray, clear: np.ndarray, hand: Hand, scale):
-    """Draws lines where labels meet, fine ones where edges are less clear: uint8 [h, w, 3]."""
+    """Draws lines where labels meet, uint8 [h, w, 3]: `clear` is a share of their width."""
     edges = np.full(labels.shape, 255, np.uint8)
     edges[:-1][labels[1:] != labels[:-1]] = 0
     edges[:, :-1][labels[:, 1:] != labels[:, :-1]] = 0

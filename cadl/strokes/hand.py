@@ -91,13 +91,13 @@ class Hand:
     soft: float = _field(0.0, 0.0, 12.0)  # blur of the paint, in pixels: washes
     light: float = _field(0.032, 0.0, 0.3)  # spread of the strokes' light, of white
     hue: float = _field(0.022, 0.0, 0.3)  # spread of the strokes' hue
-    # power of the strokes' differences in light and hue: 1, all differ alike; above, few differ
-    # much, and most of these lie on top
+    # power of the strokes' differences in light and hue, with `loaded` in light alone: 1, all
+    # differ alike; above, few differ much, and most of these lie on top
     accents: float = _field(1.0, 1.0, 8.0, True)
     # how far strokes share a hue with those near them, in distances between strokes: a loaded brush
-    # makes several strokes of one; 0: each stroke has its own
+    # makes several strokes of one hue; less than 0.5: each stroke has its own
     loaded: float = _field(0.0, 0.0, 1.5)
-    # spread of light that the weave of the canvas, or the grain of the paper, adds, of white
+    # spread of light that the weave of the canvas adds, of white
     grain: float = _field(0.0, 0.0, 0.1)
     # share of the strokes' differences in light, hue and height that is left out in even places,
     # where those of a film also turn to the first of `directions` and run into each other

@@ -1,6 +1,6 @@
-"""How strokes look before they have a shape: direction, bend, reach, need and colour of each.
+"""How strokes look before they have a shape: direction, bend, reach, need, colour, speed of each.
 
-Everything is measured at the strokes' places in one frame, and then averaged along their tracks
+Everything but speed is measured at the strokes' places in one frame; all is averaged along tracks
 (`averaging.py`).
 """
 
@@ -9,7 +9,7 @@ import functools
 from collections.abc import Sequence
 
 from cadl.images.metrics import LUMINANCE
-from cadl.strokes.detail import blur, evenness, needs, odd, unevenness
+from cadl.strokes.detail import blur, clearness, evenness, needs, odd, unevenness
 from cadl.strokes.forms import sharpen_edges
 from cadl.strokes.hand import CANVAS, TRACKED, Hand, Layer
 from cadl.strokes.on_film import enlarged, sharpened
@@ -117,7 +117,10 @@ def _measure_layers(frame, colours, hand: Hand, places, forms) -> list[Looks]:
     """Measures the strokes of each layer, as if they rested."""
     layers, detail = hand.layers(), hand.detail
     if hand.kind == "flat":
-        colours = sharpen_edges(colours, TRACKED / CANVAS * hand.smooth)
+        edges = sharpen_edges(colours, TRACKED / CANVAS * hand.smooth)
+        points = _measure_plain(None, edges, hand, layers[0], places[0])
+        clear = sample(clearness(colours), places[0])[:, 0]
+        return [dataclasses.replace(points, need=clear)]
     if hand.kind != "brush":
         film = frame if forms is None else None
         return [

@@ -19,30 +19,30 @@ from cadl.strokes.track_files import Tracked
 import cv2
 import numpy as np
 
-CALM = 0.17  # share of opaque strokes' differences in light that is left out
-# A hand's quiet, and the share of their differences in hue that is left out: where a film has small
-# forms, many dabs of many hues would look like confetti.
-QUIET_HUE = (0.2, 0.45), (0.0, 0.15)
+CALM = 0.2, 0.25  # shares of opaque strokes' differences in light and in hue that are left out
+# A hand's quiet, and how much of this it needs: where it is even, its strokes are calm as they are.
+QUIET_CALM = (0.2, 0.45), (1.0, 0.25)
 # In even places a narrow brush that has finer strokes lays few broad ones, which would hide each
 # other if they were many. So a sky has broad marks, and a figure fine ones.
-BROADER = 2.5  # how much larger these are
+BROADER = 3.3  # how much larger the largest of these are
 SPARSE, QUICKLY = 0.33, 8.0  # share of them that is drawn whole, and how steeply others shrink
 SPARED = 77  # of the random numbers that say which are drawn
-# Range of the logarithm of their sizes; and the share by which their accents are as others: a few
-# dark strokes in a clear sky would look like crumbs.
-VARIED, VARYING, NO_ACCENTS = 0.35, 78, 0.8
+# How far the logarithm of their sizes may lie below that of the largest, and the numbers that say
+# how far; and how far accents among them are made like others: a few dark strokes in a clear sky
+# would look like crumbs.
+VARIED, VARYING, ACCENTS_EVENED = 0.7, 78, 0.8
 # A hand's quiet, and the share by which its colours run into each other where a film is even, as
 # in a misty sky; and how far they run, over the half width of the broadest strokes there.
 QUIET_WET = (0.2, 0.45), (0.0, 1.0)
 WET_RADIUS = 0.65
 WET_EVEN = (0.3, 0.95), (0.0, 1.0)  # mean evenness of strokes nearby, and how wet they are
-# Pixels of the tracked frame that strokes move in a frame, and the share of the canvas' weave that
-# is seen there; and how far round them this counts, in distances between strokes.
-RESTING, RESTING_OVER = ((0.3, 1.2), (1.0, 0.2)), 1.5
 MOIST = 0.02  # a frame that is nowhere wetter has no wet place
 # Side of the square within which strokes near a wet place are calmer, in tracked pixels, and the
 # share of their differences that is left out: else lively ones would be a rim round dark forms.
 NEAR_WET, CALMER_THERE = 15, 0.6
+# Speed of strokes, in pixels of the tracked frame a second, and the share of the canvas' weave that
+# is seen there; and the deviation of the mean over strokes near, in distances between them.
+RESTING, REST_RADIUS = ((4.0, 28.0), (1.0, 0.2)), 1.5
 # Sides of the squares that the film is blurred over, in half widths of the finest strokes: forms
 # between these sizes are drawn.
 DRAWN = 2.2, 12.0
@@ -52,7 +52,7 @@ DRAWN_BY = 1.3  # half width of the finest strokes, in pixels of tracked frames,
 TIP, TOUCH = (1.5, 14.0), 5.0
 # As `light` of the hand grows through LIVELY, a film's light is sharpened up to SHARPER, and more
 # of its small forms is drawn: the more strokes differ, the more forms must stand out.
-LIVELY, SHARPER, DRAWN_SHARE = (0.032, 0.05), 0.8, (0.6, 0.9)
+LIVELY, SHARPER, DRAWN_SHARE = (0.032, 0.04), 0.8, (0.6, 0.9)
 SHARPER_OVER = 3.0  # standard deviation of the blur that gives the surroundings, in pixels
 LIGHTER = 0.2  # share of what makes lighter: light rims round dark forms look like a glow
 _STEPS = np.arange(256.0) - 128
@@ -76,9 +76,9 @@ def build_strokes(
         alike = None
         if found and most > 1:  # the underpainting stays whole
             even = evenness(look.need)
-            varied = 2 * hashed(own.identities, 1, VARYING)[:, 0] - 1
-            growth = growth * _spared(even, own.identities) * np.exp(VARIED * even * varied)
-            alike = NO_ACCENTS * even
+            smaller = np.exp(-VARIED * even * hashed(own.identities, 1, VARYING)[:, 0])
+            growth = growth * _spared(even, own.identities) * smaller
+            alike = ACCENTS_EVENED * even
         calm = None if wet is None else sample(wet.calm[..., None], own.places)[:, 0]
         found.append(Strokes(own.places, own.identities, growth, look, most, calm, alike))
     return found
@@ -141,7 +141,11 @@ def find_wet(
 
 
 def find_rest(
-    tracked: Sequence[Tracked], looks: Sequence[Looks], hand: Hand, size: tuple[int, int]
+    tracked: Sequence[Tracked],
+    looks: Sequence[Looks],
+    hand: Hand,
+    size: tuple[int, int],
+    rate: float,
 ) -> np.ndarray:
     """Finds where a film rests, so that its canvas is seen: on what moves it would look like dirt.
 
@@ -150,19 +154,20 @@ def find_rest(
         looks: how they look, for each layer.
         hand: the recipe.
         size: width and height of the tracked frame.
+        rate: frames a second.
 
     Returns:
         float32 [h, w] of the tracked frame, share of the canvas that is seen.
     """
     places, spacing = tracked[0].places, hand.layers()[0].spacing
-    rest = np.interp(looks[0].speed, *RESTING).astype(np.float32)
-    return spread(rest, places, size, RESTING_OVER * spacing)
+    rest = np.interp(rate * looks[0].speed, *RESTING).astype(np.float32)
+    return spread(rest, places, size, REST_RADIUS * spacing)
 
 
 def calmed(hand: Hand) -> Hand:
     """Returns a hand as it paints films: opaque paint differs less in light and hue."""
-    calm = 1.0 - CALM * _opaque(hand)
-    hue = 1.0 - float(np.interp(hand.quiet, *QUIET_HUE)) * _opaque(hand)
+    needed = float(np.interp(hand.quiet, *QUIET_CALM)) * _opaque(hand)
+    calm, hue = (1.0 - needed * share for share in CALM)
     bristles = calm * hand.bristles
     if hand.bristles >= DEEP:  # below it, narrow strokes of one size have no furrows
         bristles = max(DEEP, bristles)

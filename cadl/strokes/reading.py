@@ -26,9 +26,11 @@ LIGHTER = 0.5  # share of the light side's extra light at edges that is taken fr
 STROKES, WINDOW = (1.0, 5.0), 6.0
 EVEN, USUAL = 0.1, 0.5
 QUIETER = (0.3, 0.45), (0.5, 0.0)
-# Grain is what a blur takes away where that is least: in squares of this side in pixels, at this
-# quantile. It is so many times what is seen there; more would be strokes.
-GRAIN_BLUR, GRAIN_SQUARE, BARE_PAINT, UNSEEN, MOST_GRAIN = 1.5, 6, 0.1, 1.2, 0.025
+GRAIN_BLUR = 1.5  # pixels: what this blur takes away is grain where it is least
+GRAIN_SQUARE = 6  # pixels: side of the squares that it is measured in
+BARE_PAINT = 0.1  # quantile over these squares that is grain alone
+UNSEEN = 1.2  # true grain over what is seen there
+MOST_GRAIN = 0.02  # more would be strokes
 FEW_EDGES = 30  # pixels: a picture with fewer on edges tells nothing of contours
 CLEAR_PEAK = 1.0  # lines that nothing explains, over the mean of all, from which they count
 
@@ -172,7 +174,7 @@ def _find_quiet(pictures: Sequence[np.ndarray]) -> float:
 
 
 def _find_grain(pictures: Sequence[np.ndarray]) -> float:
-    """Returns the spread of light that canvas or paper adds, of white: what no place is without."""
+    """Returns the spread of light that the canvas adds, of white: the least there is anywhere."""
     spreads = []
     for picture in pictures:
         light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255

@@ -8,7 +8,7 @@ from cadl.strokes.hand import Hand
 from cadl.strokes.reading import Reading
 
 PLAIN: dict[str, Any] = {"bristles": 0.0, "relief": 0.0, "ragged": 0.0}
-# Of narrow brushes: straight strokes whose furrows are seen; accents of other colours on top.
+# Of narrow brushes: straight strokes whose furrows are seen, several of one hue; accents on top.
 FURROWED: dict[str, Any] = {
     "bristles": 0.65, "relief": 0.7, "bend": 0.1, "hue": 0.035, "loaded": 0.7,
 }  # fmt: skip

@@ -26,7 +26,8 @@ class Looks:
     # float32 [n, 2], reach forward less reach back, along the direction
     lean: np.ndarray
     # float32 [n], contrast that a stroke adds, over the least that it must add; a stroke is whole
-    # above 1. For broad strokes of a brush: unevenness of the picture near them, from 0
+    # above 1. For broad strokes of a brush: unevenness of the picture near them, from 0. For points
+    # of flat areas: how clear edges near them are (`detail.clearness`)
     need: np.ndarray
     colours: np.ndarray  # float32 [n, 3], RGB in [0, 1]
     speed: np.ndarray  # float32 [n], pixels that a stroke moves in a frame
@@ -58,7 +59,7 @@ class Strokes:
     # float32 [n], share of their differences in light, hue and height that strokes lose where they
     # are; None: they lose nothing
     calm: np.ndarray | None = None
-    # float32 [n], share by which accents are as other strokes; None: they are accents
+    # float32 [n], how far accents are made like other strokes, 0 to 1; None: not at all
     alike: np.ndarray | None = None
 
     def at(self, rows: np.ndarray) -> "Strokes":

@@ -10,10 +10,11 @@ from cadl.strokes.stroke import Strokes, unit_vectors
 import cv2
 import numpy as np
 
-WARM = np.array((0.9, 0.2, -1.1), np.float32)  # strokes differ in hue from blue to orange
+WARM = np.array((0.8, 0.1, -1.2), np.float32)  # strokes differ in hue from blue to orange
 # and from magenta to green: in paintings about half as much
 GREEN = np.array((-0.4, 0.5, -0.3), np.float32)
 CALMER = 0.7  # share of the broader strokes' difference in light and hue that finer ones have
+FINEST_RADIUS = 2.0  # pixels of the map that hues are averaged on
 # How far a hue is shared along strokes: at how many radii, to both sides, and with what weight.
 ALONG = (-1.6, 0.6), (0.0, 1.0), (1.6, 0.6)
 
@@ -61,31 +62,43 @@ def _making_up(hand: Hand) -> float:
     return min(1.0, open_ground / (1.0 - open_ground))
 
 
-def share_hues(hues: np.ndarray, own: Strokes, radius: float, size: tuple[int, int]) -> np.ndarray:
-    """Averages random hues with those of strokes near, farther along them; their spread stays.
+def share_hues(
+    hues: np.ndarray, own: Strokes, spacing: float, loaded: float, size: tuple[int, int]
+) -> np.ndarray:
+    """Averages the random hues of neighbouring strokes, farther along strokes than across.
 
-    In paintings light differs from stroke to stroke, and hue over several of them.
+    Their spread stays. In paintings light differs from stroke to stroke, and hue over several.
 
     Args:
         hues: float32 [n, 2], of mean 0.
         own: the strokes.
-        radius: deviation of the Gaussian that neighbours count by, in pixels of the tracked frame.
+        spacing: distance between them, in pixels of the tracked frame.
+        loaded: deviation of the Gaussian that neighbours count by, in these distances.
         size: width and height of the tracked frame.
 
     Returns:
         As the hues.
     """
+    factor = max(1.0, FINEST_RADIUS / (loaded * spacing))  # of a map that is fine enough
+    radius, places = factor * loaded * spacing, np.float32(factor) * own.places
     weights = np.minimum(own.growth, 1)[:, None]
-    maps = splat(np.column_stack([weights * hues, weights**2]), own.places, size)
-    total = cv2.GaussianBlur(cv2.merge([*maps[:2]]), (0, 0), radius)
+    width, height = (round(factor * side) for side in size)
+    maps = splat(np.column_stack([weights * hues, weights**2]), places, (width, height))
     # The squared weights of a Gaussian are those of one that is narrower by the root of 2.
-    squares = cv2.GaussianBlur(maps[2], (0, 0), radius / math.sqrt(2)) / (4 * np.pi * radius**2)
-    mean = total / np.sqrt(squares + np.float32(1e-6))[..., None]
+    total, squares = (
+        cv2.GaussianBlur(own, (0, 0), by, borderType=cv2.BORDER_CONSTANT)
+        for own, by in ((cv2.merge([*maps[:2]]), radius), (maps[2], radius / math.sqrt(2)))
+    )
+    alone = 1e-3 / (factor * spacing) ** 2
+    mean = (
+        total
+        / np.sqrt((squares + np.float32(alone)) / np.float32(4 * np.pi * radius**2))[..., None]
+    )
     steps, shares = np.array(ALONG, np.float32).T
     alike = np.exp(-0.25 * np.square(steps[:, None] - steps[None]))  # correlation of the map there
     way = np.float32(radius) * unit_vectors(own.looks.axis)
     shares = shares / np.sqrt(shares @ alike @ shares)
-    read = (share * sample(mean, own.places + step * way) for step, share in zip(steps, shares))
+    read = (share * sample(mean, places + step * way) for step, share in zip(steps, shares))
     return sum(read, np.zeros_like(hues))
 
 
@@ -102,7 +115,7 @@ def differing_colours(
         chance: what is random about the strokes, [n, 20].
         hues: float32 [n, 2], of mean 0, deviation 0.29.
         spread: float32 [n, 1], share of the hand's differences in light and hue that each has.
-        alike: float32 [n, 1], share by which accents are as other strokes.
+        alike: how far accents are made like other strokes, 0 to 1, float32 [n, 1], or of all.
     """
     far, power = 2 * chance[:, 6:7] - 1, 1 + np.float32(hand.accents - 1) * (1 - alike)
     rare = np.abs(far) ** (power - 1)  # factors below keep the spreads as they are

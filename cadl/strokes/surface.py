@@ -15,6 +15,7 @@ EMBOSS = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]], np.float32) / 6
 # Pixels of the canvas: deviations of the blurs along and across a thread, and of the blur that is
 # taken away, so that there is nothing coarse in the weave.
 THREADS, FINER = (1.5, 0.45), 2.5
+LEAST_WOVEN = 0.25  # pixels for each one of the canvas
 # Luminance, of 255, and the share of the grain that is seen there.
 SEEN = (0, 20, 90, 160, 255), (0.0, 0.4, 1.0, 1.0, 0.5)
 _SEEN_AT = np.interp(np.arange(256), *SEEN).astype(np.float32)
@@ -94,15 +95,16 @@ def show_canvas(
         return picture
     height, width = picture.shape[:2]
     scale = scale or max(height, width) / CANVAS
-    grain *= min(1.0, scale)  # what is finer than a pixel is not seen
+    grain *= min(1.0, scale)
+    # Threads that are thinner than a pixel are not seen.
     seen = cv2.LUT(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.float32(255 * grain) * _SEEN_AT)
     if rest is not None:
         seen = cv2.multiply(seen, cv2.resize(rest, (width, height)))
-    change = cv2.multiply(seen, _weave(height, width, scale))
+    change = cv2.multiply(seen, _weave(height, width, max(scale, LEAST_WOVEN)), dtype=cv2.CV_16S)
     return cv2.add(picture, cv2.merge([change] * 3), dtype=cv2.CV_8U)
 
 
-@functools.lru_cache(4)
+@functools.lru_cache(2)
 def _weave(height: int, width: int, scale: float) -> np.ndarray:
     """Returns a canvas: float32 [h, w], of mean 0 and deviation 1."""
     rng = np.random.default_rng(0)

@@ -33,7 +33,7 @@ class Tracked(NamedTuple):
     identities: np.ndarray  # int64 [n]
     fates: np.ndarray  # uint8 [m], what became of each stroke of the frame before
     growth: np.ndarray  # float32 [n], above 0 to 1: less when just born, or about to be crowded out
-    # float32 [n], pixels since the frame before; 0 of those just born, and where a chunk begins
+    # float32 [n], pixels that strokes go to the next frame, or if they end, came from the last one
     speed: np.ndarray
 
 
@@ -243,7 +243,7 @@ def read_tracks(folder: Path, first: int, last: int) -> Iterator[list[Tracked]]:
 
 
 def _with_growth(ahead: deque) -> list[Tracked]:
-    """Adds growth to the strokes of the first of several frames, from what becomes of them."""
+    """Adds growth and speed to the strokes of the first of several frames, by what follows."""
     found = []
     for layer, (own, ages, speed) in enumerate(ahead[0]):
         left = np.full(len(own.places), GROWING_FRAMES)
@@ -254,6 +254,12 @@ def _with_growth(ahead: deque) -> list[Tracked]:
             lives = fates[where] == LIVES
             who, where = who[lives], (np.cumsum(fates == LIVES) - 1)[where[lives]]
         share = np.minimum(np.minimum(ages + 1, left), GROWING_FRAMES) / GROWING_FRAMES
+        if len(ahead) > 1:
+            after = ahead[1][layer][0]
+            lives = after.fates == LIVES
+            way = after.places[: np.count_nonzero(lives)] - own.places[lives]
+            speed = speed.copy()
+            speed[lives] = np.hypot(*way.T)
         growth = np.sqrt(share).astype(np.float32)  # so that the area grows evenly
         found.append(Tracked(own.places, own.identities, own.fates, growth, speed))
     return found
