@@ -21,7 +21,7 @@ import numpy as np
 
 CALM = 0.2, 0.25  # shares of opaque strokes' differences in light and in hue that are left out
 # A hand's quiet, and how much of this it needs: where it is even, its strokes are calm as they are.
-QUIET_CALM = (0.2, 0.45), (1.0, 0.25)
+QUIET_CALM = (0.2, 0.45), (1.0, 0.6)
 # In even places a narrow brush that has finer strokes lays few broad ones, which would hide each
 # other if they were many. So a sky has broad marks, and a figure fine ones.
 BROADER = 3.3  # how much larger the largest of these are
