@@ -137,7 +137,7 @@ def _draw_layer(board, layer: Layer, own: Strokes, hand: Hand, number, strength,
     _draw_furrowed(board, outlines, colours, lines, bristles, thickness)
 
 
-def _sizes(layer: Layer, own: Strokes, hand: Hand, chance, strength: float):
+def _sizes(layer: Layer, own: Strokes, hand: Hand, chance, strength: float) -> tuple:
     """Returns how large strokes are over the usual size, and how slender: float32 [n] each."""
     grown = own.growth * np.sqrt(np.float32(strength))
     slender: np.ndarray = np.ones(len(grown), np.float32)

@@ -60,7 +60,7 @@ def splat(values: np.ndarray, places: np.ndarray, size: tuple[int, int]) -> np.n
 
     Args:
         values: float32 [n, c].
-        places: float32 [n, 2], x and y in pixels; those outside count for nothing.
+        places: float32 [n, 2], x and y in pixels; what falls outside counts for nothing.
         size: width and height of the maps.
 
     Returns:

@@ -1,5 +1,6 @@
 """What is known of the strokes of one layer in one frame, before they have a shape."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,6 +38,10 @@ class Looks:
         columns = (self.axis, self.bend, self.reach[:, None], self.lean, self.need[:, None])
         return np.concatenate([*columns, self.colours, self.speed[:, None]], axis=1)
 
+    def at(self, rows: np.ndarray) -> "Looks":
+        """Returns the looks of some strokes: their rows, int [m], or bool [n]."""
+        return Looks(*(getattr(self, own.name)[rows] for own in dataclasses.fields(self)))
+
     @classmethod
     def of_table(cls, table: np.ndarray) -> "Looks":
         """Takes the columns apart again."""
@@ -65,9 +70,8 @@ class Strokes:
     def at(self, rows: np.ndarray) -> "Strokes":
         """Returns some strokes: their rows, int [m], or bool [n]."""
         return Strokes(
-            self.places[rows], self.identities[rows], self.growth[rows],
-            Looks.of_table(self.looks.table()[rows]), self.broadest,
-            *(own if own is None else own[rows] for own in (self.calm, self.alike)),
+            self.places[rows], self.identities[rows], self.growth[rows], self.looks.at(rows),
+            self.broadest, *(own if own is None else own[rows] for own in (self.calm, self.alike)),
         )  # fmt: skip
 
     def some(self, share: float) -> "Strokes":
